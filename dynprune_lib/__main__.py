@@ -1,0 +1,6 @@
+"""`python -m dynprune_lib` is the command `dynprune`, also from a plain checkout."""
+
+from dynprune_lib.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Profiles: which runs make which figure, at which size. One yaml file a profile, in `profiles/`."""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import yaml
+
+from dynprune_lib.paths import PACKAGE
+from dynprune_lib.runs import RunSpec, check_choice
+
+FOLDER = PACKAGE / "profiles"
+PROFILES = ("smoke", "laptop", "short", "paper")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named set of runs.
+
+    Attributes:
+        name: one of PROFILES.
+        about: data, model, epochs and machine in a few words, for captions.
+        threads: CPU threads that suit a run of it; None leaves torch's choice.
+        seeds: of every run.
+        figures: name -> its runs, at the first seed, in the order of their use.
+    """
+
+    name: str
+    about: str
+    threads: int | None
+    seeds: tuple[int, ...]
+    figures: dict[str, tuple[RunSpec, ...]]
+
+    def runs(self, figure: str | None = None, seeds: Iterable[int] | None = None) -> list[RunSpec]:
+        """The runs of a figure, or of all of them, each once: all methods at the first seed, then at the next, so
+        that a sweep that is stopped early leaves a figure that can be drawn.
+
+        Raises:
+            ValueError: there is no such figure in the profile.
+        """
+        if figure is not None:
+            check_choice(f"figure of profile {self.name}", figure, self.figures)
+        names = self.figures if figure is None else [figure]
+        seeds = self.seeds if seeds is None else seeds
+        specs = [replace(spec, seed=seed) for seed in seeds for name in names for spec in self.figures[name]]
+        return list({spec.name: spec for spec in specs}.values())
+
+
+def load_profile(name: str) -> Profile:
+    """Reads a profile.
+
+    Raises:
+        ValueError: there is none of that name, or its file has a value that is not allowed.
+    """
+    check_choice("profile", name, PROFILES)
+    content = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    settings = content["settings"] | {"seed": content["seeds"][0]}
+    figures = {
+        figure: tuple(RunSpec.from_dict(settings | row) for group in groups for row in _rows(group))
+        for figure, groups in content["figures"].items()
+    }
+    return Profile(name, content["about"], content.get("threads"), tuple(content["seeds"]), figures)
+
+
+def _rows(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every combination of the values that are given as lists; the last list changes slowest, so that all methods
+    have one rate before any has the next."""
+    choices = [value if isinstance(value, list) else [value] for value in group.values()]
+    combinations = itertools.product(*reversed(choices))
+    return [dict(zip(group, reversed(combination), strict=True)) for combination in combinations]

@@ -1,0 +1,173 @@
+"""What a run is, and what is kept of it."""
+
+import hashlib
+import inspect
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from dynprune_lib.samplers import SAMPLERS, PruningSampler
+
+PRECISIONS = ("float32", "bfloat16")
+SCHEDULES = ("one-cycle", "cosine")
+GIVEN_BY_THE_RUN = {"num_samples", "prune_rate", "seed"}  # settings of a sampler that a RunSpec has fields for
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One training run: two runs of one spec are the same experiment.
+
+    Attributes:
+        dataset: a name that `load_dataset` knows.
+        model: a name in MODELS.
+        sampler: a name in SAMPLERS.
+        prune_rate: fraction of the training samples left out of every epoch.
+        settings: what else the sampler takes, by name: `{"epsilon": 0.1}`; the sampler's defaults are filled in.
+        epochs: epochs of the run, whatever the samples in each.
+        batch_size: samples a step; the last, smaller batch of an epoch is left out.
+        learning_rate: the peak of the schedule.
+        momentum: of SGD, in Nesterov's form.
+        weight_decay: of SGD, on all parameters.
+        schedule: of the learning rate over the steps that the run really makes, in SCHEDULES.
+        label_smoothing: of the cross-entropy, in [0, 1).
+        precision: of the forward and backward pass, in PRECISIONS; parameters are always float32.
+        seed: decides initialisation, order, augmentation and the sampler's draws.
+
+    Raises:
+        ValueError: a field has a value that it cannot have; the message lists what is allowed.
+    """
+
+    dataset: str
+    model: str
+    sampler: str = "full"
+    prune_rate: float = 0.0
+    settings: dict[str, Any] = field(default_factory=dict)
+    epochs: int = 16
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: str = "one-cycle"
+    label_smoothing: float = 0.0
+    precision: str = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        from dynprune_lib.models import MODELS
+
+        for name, allowed in (
+            ("model", MODELS),
+            ("sampler", SAMPLERS),
+            ("schedule", SCHEDULES),
+            ("precision", PRECISIONS),
+        ):
+            check_choice(name, getattr(self, name), allowed)
+        for name in self.settings:
+            check_choice(f"setting of {self.sampler}", name, sampler_settings(self.sampler))
+        object.__setattr__(self, "settings", sampler_settings(self.sampler) | self.settings)
+        for name in ("epochs", "batch_size"):
+            if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
+                raise ValueError(f"{name} is {getattr(self, name)!r}: it must be an integer of at least 1")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}: it must be above 0")
+        for name in ("momentum", "weight_decay", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1")
+
+    @property
+    def name(self) -> str:
+        """The run's name in the store: what a reader looks for, and a hash of all that differs from the defaults, so
+        that a field or a setting added later changes no name of an earlier run."""
+        usual = {field.name: field.default for field in fields(self)}
+        usual_settings = sampler_settings(self.sampler)
+        content = {name: value for name, value in asdict(self).items() if value != usual[name]}
+        content["settings"] = {name: value for name, value in self.settings.items() if value != usual_settings[name]}
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+        return f"{self.sampler}-{round(100 * self.prune_rate)}-seed{self.seed}-{digest}"
+
+    def make_sampler(self, num_samples: int) -> PruningSampler:
+        """The run's sampler for a training set of `num_samples`."""
+        return SAMPLERS[self.sampler](num_samples, self.prune_rate, seed=self.seed, **self.settings)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """A spec from plain values; an unknown name is an error that lists the known ones."""
+        for name in values:
+            check_choice("field of a run", name, [field.name for field in fields(cls)])
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """What one epoch gave and cost. Seconds are wall-clock; passes count samples.
+
+    `selection_seconds`: selecting the subset and its order. `training_seconds`: forward and backward passes, steps
+    and the recording of the losses. `scoring_seconds`: passes over samples made for their scores alone.
+    """
+
+    train_loss: float
+    test_loss: float
+    test_accuracy: float
+    samples_kept: int
+    steps: int
+    forward_passes: int
+    backward_passes: int
+    selection_seconds: float
+    training_seconds: float
+    scoring_seconds: float
+    evaluation_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """A finished run: what it was, what each epoch gave and cost, and where it was made."""
+
+    spec: RunSpec
+    epochs: list[EpochRecord]
+    environment: dict[str, Any]
+
+    @property
+    def test_accuracy(self) -> float:
+        """Of the last epoch, never the best one."""
+        return self.epochs[-1].test_accuracy
+
+    def total(self, column: str) -> float:
+        """Sum of a column of EpochRecord over the run."""
+        return sum(getattr(epoch, column) for epoch in self.epochs)
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of all that training needs: selection, training and scoring, without evaluation."""
+        return sum(self.total(f"{part}_seconds") for part in ("selection", "training", "scoring"))
+
+    def to_json(self) -> str:
+        """One line a column of the epochs, so that a record reads well and its changes do too."""
+        columns = {name: [getattr(epoch, name) for epoch in self.epochs] for name in _columns()}
+        lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(values)}" for name, values in columns.items())
+        spec = json.dumps(asdict(self.spec), indent=2).replace("\n", "\n  ")
+        environment = json.dumps(self.environment, indent=2).replace("\n", "\n  ")
+        return f'{{\n  "spec": {spec},\n  "epochs": {{\n{lines}\n  }},\n  "environment": {environment}\n}}\n'
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The record that `to_json` wrote; anything else raises ValueError, KeyError or TypeError."""
+        values = json.loads(text)
+        columns = [values["epochs"][name] for name in _columns()]
+        epochs = [EpochRecord(**dict(zip(_columns(), row, strict=True))) for row in zip(*columns, strict=True)]
+        return cls(spec=RunSpec.from_dict(values["spec"]), epochs=epochs, environment=values["environment"])
+
+
+def sampler_settings(sampler: str) -> dict[str, Any]:
+    """What a sampler takes beside its rate and seed: name -> default."""
+    parameters = inspect.signature(SAMPLERS[sampler]).parameters.values()
+    return {each.name: each.default for each in parameters if each.name not in GIVEN_BY_THE_RUN}
+
+
+def check_choice(what: str, value: str, allowed: Any) -> None:
+    """Raises ValueError, with the allowed values, if `value` is none of them."""
+    if value not in allowed:
+        raise ValueError(f"unknown {what} {value!r}: there are {', '.join(map(str, allowed)) or 'none'}")
+
+
+def _columns() -> list[str]:
+    return [field.name for field in fields(EpochRecord)]

@@ -1,0 +1,69 @@
+"""What epsilon-greedy and UCB share: a smoothed score for every sample, and the selection of the highest."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynprune_lib.samplers.base import PruningSampler
+
+
+class Bandit(PruningSampler):
+    """The sample is an arm, its score the reward, observed when the sample is trained on (Raju et al. 2021).
+
+    Every sample has an exponential moving average of its scores s and of their squared deviations, 8 bytes together:
+
+        mean <- (1 - alpha) mean + alpha s
+        var  <- (1 - alpha) var  + alpha (s - mean_before)^2
+
+    Our choice, where the source at hand is silent: the first score of a sample starts its average (mean = s, var = 0),
+    and a sample that has no score yet counts as infinitely good, so every sample is tried before one is left out for
+    good; ties are broken at random.
+
+    Args:
+        alpha: rate of the moving averages, in (0, 1]; 1 remembers the last score only.
+    """
+
+    def __init__(
+        self, num_samples: int, prune_rate: float = 0.5, *, alpha: float = 0.5, period: int = 1, seed: int = 0
+    ) -> None:
+        if not 0.0 < alpha <= 1.0:
+            raise ValueError(f"alpha is {alpha}: the rate of the moving average must be above 0 and at most 1")
+        super().__init__(num_samples, prune_rate, period=period, seed=seed)
+        self.alpha = alpha
+        self.mean = torch.full((num_samples,), torch.inf)  # infinite: no score yet
+        self.var = torch.zeros(num_samples)
+
+    def memory(self) -> dict[str, Tensor]:
+        return {"mean": self.mean, "var": self.var}
+
+    def settings(self) -> dict[str, Any]:
+        return super().settings() | {"alpha": self.alpha}
+
+    def record(self, index: Tensor, scores: Tensor) -> None:
+        mean, var = self.mean[index], self.var[index]
+        step = scores - mean
+        first, usable = torch.isinf(mean), torch.isfinite(scores)
+        new_mean = torch.where(first, scores, mean + self.alpha * step)
+        new_var = torch.where(first, 0.0, var + self.alpha * (step * step - var))
+        self.mean[index] = torch.where(usable, new_mean, mean)
+        self.var[index] = torch.where(usable, new_var, var)
+
+    def highest(self, scores: Tensor, k: int) -> Tensor:
+        """The k indices with the highest scores (N,), ties broken at random: O(N); (k,) int64 on the CPU."""
+        if k == 0:
+            return torch.empty(0, dtype=torch.int64)
+        scores = scores.cpu()
+        edge = _kth_highest(scores, k)
+        above = (scores > edge).nonzero().squeeze(1)
+        tied = (scores == edge).nonzero().squeeze(1)
+        generator = self.generator("ties", self.epoch // self.period)
+        drawn = torch.randperm(len(tied), generator=generator)[: k - len(above)]
+        return torch.cat([above, tied[drawn]])
+
+
+def _kth_highest(scores: Tensor, k: int) -> float:
+    # NumPy's introselect is several times faster than torch.kthvalue and torch.topk on the CPU
+    place = len(scores) - k
+    return float(np.partition(scores.numpy(), place)[place])

@@ -1,0 +1,41 @@
+"""What the samplers do under torch.distributed: one subset for all ranks, a share of it for each."""
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+
+def _running() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def world_size() -> int:
+    """The number of ranks, 1 outside torch.distributed."""
+    return dist.get_world_size() if _running() else 1
+
+
+def share_length(num_kept: int) -> int:
+    """How many samples each rank gets; the remainder, fewer samples than ranks, is left out."""
+    return num_kept // world_size()
+
+
+def share(subset: Tensor, rank: int | None = None) -> Tensor:
+    """One rank's part of the subset: disjoint, equally long, and the same for all the epochs of a period, so that
+    only one rank records a sample between two exchanges."""
+    if rank is None:
+        rank = dist.get_rank() if _running() else 0
+    world = world_size()
+    return subset[rank : share_length(len(subset)) * world : world]
+
+
+def exchange(memory: dict[str, Tensor], subset: Tensor) -> None:
+    """Writes what every rank recorded of its share into every rank's memory, in place: one collective a tensor."""
+    world = world_size()
+    if world == 1:
+        return
+    for tensor in memory.values():
+        mine = tensor[share(subset).long().to(tensor.device)]
+        gathered = [torch.empty_like(mine) for _ in range(world)]
+        dist.all_gather(gathered, mine)
+        for rank, values in enumerate(gathered):
+            tensor[share(subset, rank).long().to(tensor.device)] = values

@@ -1,0 +1,127 @@
+"""The store of run records: a folder of small json files, written whole or not at all."""
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import torch
+
+from dynprune_lib.runs import RunRecord, RunSpec
+
+
+class StoreError(Exception):
+    """A file of the store that cannot be read or written."""
+
+
+class RunIsTaken(StoreError):
+    """Another process is making this run."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Records in `folder`: NAME.json, beside it NAME.npz with how often each sample was selected. Checkpoints and
+    locks of runs under way are in the hidden folder `.running`, which is not worth keeping."""
+
+    folder: Path
+
+    def load(self, spec: RunSpec) -> RunRecord | None:
+        """The record of this run, None if it has not been made.
+
+        Raises:
+            StoreError: the record is damaged, or was made when a default had another value.
+        """
+        path = self._path(spec, ".json")
+        if not path.exists():
+            return None
+        record = _read_record(path)
+        if record.spec != spec:
+            raise StoreError(f"{path} is of {record.spec}, not of {spec}: remove it and the run is made again")
+        return record
+
+    def records(self) -> list[RunRecord]:
+        """All the records, in the order of their names."""
+        return [_read_record(path) for path in sorted(self.folder.glob("*.json"))]
+
+    def selections(self, spec: RunSpec) -> np.ndarray:
+        """In how many epochs of the run each training sample was selected, (N,) unsigned integers."""
+        with np.load(self._path(spec, ".npz")) as file:
+            return file["selections"]
+
+    def save(self, record: RunRecord, selections: np.ndarray) -> None:
+        """Keeps a finished run and forgets its checkpoint. The record comes last: where it is, all of it is."""
+        packed = io.BytesIO()
+        np.savez_compressed(packed, selections=selections)
+        write_whole(self._path(record.spec, ".npz"), packed.getvalue())
+        write_whole(self._path(record.spec, ".json"), record.to_json().encode())
+        self._running(record.spec, ".pt").unlink(missing_ok=True)
+
+    def save_checkpoint(self, spec: RunSpec, state: dict[str, Any]) -> None:
+        """Keeps the state of a run under way in place of an earlier one."""
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_whole(self._running(spec, ".pt"), buffer.getvalue())
+
+    def load_checkpoint(self, spec: RunSpec) -> dict[str, Any] | None:
+        """The last state of an interrupted run, on the CPU; None if there is none."""
+        path = self._running(spec, ".pt")
+        return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+
+    @contextlib.contextmanager
+    def claim(self, spec: RunSpec) -> Iterator[None]:
+        """Holds the run for this process; the system lets go of it however the process ends.
+
+        Raises:
+            RunIsTaken: another process holds it.
+        """
+        path = self._running(spec, ".lock")
+        _make_folder(path.parent)
+        try:
+            with filelock.FileLock(path, timeout=0):
+                yield
+        except filelock.Timeout:
+            raise RunIsTaken(f"{spec.name} is being trained by another process") from None
+
+    def _path(self, spec: RunSpec, suffix: str) -> Path:
+        return self.folder / (spec.name + suffix)
+
+    def _running(self, spec: RunSpec, suffix: str) -> Path:
+        return self.folder / ".running" / (spec.name + suffix)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file so that at every moment, whatever happens, it is the old one or the new one.
+
+    Raises:
+        StoreError: it cannot be written; the message says why.
+    """
+    _make_folder(path.parent)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StoreError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+
+def _read_record(path: Path) -> RunRecord:
+    try:
+        return RunRecord.from_json(path.read_text())
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} is no whole run record ({error}): remove it and the run is made again") from error

@@ -1,0 +1,185 @@
+"""Making the runs that are missing, in one process or several.
+
+The store is all the coordination there is: every process walks the same list, claims the next run that nobody has made
+or holds, and trains it. So several sweeps over one store share the work, and whatever stops one of them, a later one
+goes on from the last checkpoints.
+"""
+
+import contextlib
+import functools
+import multiprocessing
+import queue
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from dynprune_lib.data import ImageData, load_dataset
+from dynprune_lib.paths import results_dir
+from dynprune_lib.profile import load_profile
+from dynprune_lib.progress import Progress
+from dynprune_lib.runs import EpochRecord, RunRecord, RunSpec
+from dynprune_lib.store import RunIsTaken, Store, StoreError
+from dynprune_lib.train import TrainingDiverged, train
+
+# what one run may fail with while the others go on; torch reports a device out of memory as a RuntimeError
+RUN_ERRORS = (ValueError, TrainingDiverged, StoreError, RuntimeError)
+
+
+class OutOfTime(Exception):
+    """The next epoch would end after the deadline."""
+
+
+class SweepError(Exception):
+    """Runs that were asked for and are not there; the message says why."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep is to do: `threads` CPU threads a process (None: torch's choice) and a deadline in seconds of
+    `time.time` (None: no limit)."""
+
+    store: Store
+    data_dir: str | Path | None = None
+    jobs: int = 1
+    threads: int | None = None
+    deadline: float | None = None
+
+
+def ensure_runs(
+    profile: str,
+    figure: str,
+    *,
+    train_missing: bool = True,
+    data_dir: str | Path | None = None,
+    results: str | Path | None = None,
+    seeds: Iterable[int] | None = None,
+) -> list[RunRecord]:
+    """The records of a figure's runs, read from the store; those that are missing are trained first.
+
+    Args:
+        profile: one of PROFILES.
+        figure: a figure of that profile.
+        train_missing: if False, nothing is trained, and the records that are there are returned.
+        data_dir: folder of the data sets, see `load_dataset`.
+        results: folder of the records, by default `results` in the checkout.
+        seeds: other seeds than the profile's.
+
+    Raises:
+        SweepError: records are missing that could not be made, or none is there at all.
+    """
+    found = load_profile(profile)
+    specs = found.runs(figure, seeds)
+    store = Store(results_dir(results) / profile)
+    if train_missing:
+        sweep(specs, Plan(store, data_dir, threads=found.threads))
+    records = [record for spec in specs if (record := store.load(spec))]
+    if train_missing and len(records) < len(specs):
+        raise SweepError(f"{len(specs) - len(records)} runs are being trained by another process: try again later")
+    if not records:
+        raise SweepError(f"no run of {figure} is in {store.folder}: set train_missing, or `dynprune sweep {profile}`")
+    return records
+
+
+def sweep(specs: list[RunSpec], plan: Plan) -> None:
+    """Makes the runs of a list that are not in the store.
+
+    Raises:
+        DataError: a data set is missing or damaged; raised before any training.
+        SweepError: runs failed; the others have been made all the same.
+    """
+    missing = [spec for spec in specs if plan.store.load(spec) is None]
+    if not missing:
+        return
+    for name in sorted({spec.dataset for spec in missing}):
+        _load_data(name, plan.data_dir)
+    with Progress(missing) as progress:
+        if plan.jobs == 1:
+            with _num_threads(plan.threads):
+                _walk(missing, plan, progress.handle)
+        else:
+            _walk_together(missing, plan, progress)
+    if progress.failures:
+        raise SweepError("\n".join(progress.failures))
+
+
+def _walk(specs: list[RunSpec], plan: Plan, report: Callable[..., None]) -> None:
+    """Trains, one after the other, the runs that nobody has made or holds."""
+    for spec in specs:
+        try:
+            with plan.store.claim(spec):
+                if plan.store.load(spec) is None:
+                    _train_until(spec, plan, report)
+        except RunIsTaken:
+            continue
+        except OutOfTime:
+            return
+        except RUN_ERRORS as error:
+            report("failed", spec, f"{spec.name}: {error}")
+
+
+def _train_until(spec: RunSpec, plan: Plan, report: Callable[..., None]) -> None:
+    started = time.time()
+
+    def on_epoch(spec: RunSpec, epoch: EpochRecord) -> None:
+        nonlocal started
+        report("epoch", spec, epoch)
+        started, seconds = time.time(), time.time() - started
+        if plan.deadline and time.time() + seconds > plan.deadline:
+            raise OutOfTime
+
+    if plan.deadline and started > plan.deadline:
+        raise OutOfTime
+    record = train(spec, _load_data(spec.dataset, plan.data_dir), plan.store, on_epoch, plan.jobs)
+    report("finished", spec, record)
+
+
+def _walk_together(specs: list[RunSpec], plan: Plan, progress: Progress) -> None:
+    context = multiprocessing.get_context("spawn")  # CUDA allows no fork
+    events = context.Queue()
+    workers = [context.Process(target=_work, args=(specs, plan, events), daemon=True) for _ in range(plan.jobs)]
+    try:
+        for worker in workers:
+            worker.start()
+        while any(worker.is_alive() for worker in workers):
+            _show_events(events, progress)
+        _show_events(events, progress)
+    finally:
+        for worker in workers:
+            worker.terminate()
+    codes = [worker.exitcode for worker in workers if worker.exitcode]
+    progress.failures += [f"a training process ended with exit code {code}" for code in codes]
+
+
+def _show_events(events: multiprocessing.Queue, progress: Progress) -> None:
+    with contextlib.suppress(queue.Empty):
+        while True:
+            progress.handle(*events.get(timeout=0.2))
+
+
+def _work(specs: list[RunSpec], plan: Plan, events: multiprocessing.Queue) -> None:
+    def report(*event: object) -> None:
+        if not multiprocessing.parent_process().is_alive():
+            raise SystemExit  # nobody looks any more: go on where this stopped, when a sweep is started again
+        events.put(event)
+
+    torch.set_num_threads(plan.threads or max(1, torch.get_num_threads() // plan.jobs))
+    with contextlib.suppress(KeyboardInterrupt):  # the process that shows the progress tells of it
+        _walk(specs, plan, report)
+
+
+@contextlib.contextmanager
+def _num_threads(threads: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@functools.lru_cache(maxsize=1)
+def _load_data(name: str, data_dir: str | Path | None) -> ImageData:
+    return load_dataset(name, data_dir, "cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,207 @@
+"""One training run: the loop, its evaluation, what it costs, and going on where it was interrupted."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+
+from dynprune_lib.augment import augment, normalize
+from dynprune_lib.data import ImageData, Split
+from dynprune_lib.environment import describe_environment
+from dynprune_lib.models import build_model
+from dynprune_lib.runs import EpochRecord, RunRecord, RunSpec
+from dynprune_lib.samplers import PruningSampler
+from dynprune_lib.store import Store
+
+EVALUATION_BATCH = 1_000
+
+OnEpoch = Callable[[RunSpec, EpochRecord], None]
+
+
+class TrainingDiverged(ArithmeticError):
+    """A loss that is not a finite number."""
+
+
+@dataclass
+class Training:
+    """All that changes while a run is trained; a checkpoint is its state after an epoch."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: LRScheduler
+    sampler: PruningSampler
+    selections: Tensor  # (N,) int32 on the CPU: epochs in which each sample was selected
+    epochs: list[EpochRecord]
+
+    def state_dict(self) -> dict:
+        parts = {name: getattr(self, name).state_dict() for name in ("model", "optimizer", "schedule", "sampler")}
+        return parts | {"selections": self.selections, "epochs": [asdict(epoch) for epoch in self.epochs]}
+
+    def load_state_dict(self, state: dict) -> None:
+        for name in ("model", "optimizer", "schedule", "sampler"):
+            getattr(self, name).load_state_dict(state[name])
+        self.selections = state["selections"]
+        self.epochs = [EpochRecord(**epoch) for epoch in state["epochs"]]
+
+
+def train(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | None = None, jobs: int = 1) -> RunRecord:
+    """Trains a run from its last checkpoint, if there is one, to its end, and keeps its record in the store.
+
+    After every epoch the state is saved and `on_epoch` called; whatever interrupts the run, it goes on from there
+    and, with the same number of threads on the same device, ends with the same record.
+
+    Args:
+        data: the data set of the spec, on the device to train on.
+        jobs: how many runs share the device, for the record.
+
+    Raises:
+        ValueError: the spec does not fit the data; raised before any training.
+        TrainingDiverged: a loss is not finite; the message says at which step.
+    """
+    environment = describe_environment(data, jobs)
+    training = prepare(spec, data)
+    if state := store.load_checkpoint(spec):
+        training.load_state_dict(state)
+    for epoch in range(len(training.epochs), spec.epochs):
+        training.epochs.append(train_epoch(training, spec, data, epoch))
+        store.save_checkpoint(spec, training.state_dict())
+        if on_epoch:
+            on_epoch(spec, training.epochs[-1])
+    record = RunRecord(spec=spec, epochs=training.epochs, environment=environment)
+    store.save(record, _packed(training.selections))
+    return record
+
+
+def prepare(spec: RunSpec, data: ImageData) -> Training:
+    """Everything a run needs, at its beginning."""
+    device = data.train.labels.device
+    sampler = spec.make_sampler(len(data.train))
+    steps = len(sampler) // spec.batch_size
+    if steps == 0:
+        raise ValueError(
+            f"prune_rate {spec.prune_rate} keeps {len(sampler)} of {len(data.train)} samples, fewer than one batch of"
+            f" {spec.batch_size}: lower the rate or the batch size"
+        )
+    model = build_model(spec.model, data.train.images.shape[-1], len(data.classes), spec.seed)
+    model = model.to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=spec.learning_rate,
+        momentum=spec.momentum,
+        weight_decay=spec.weight_decay,
+        nesterov=spec.momentum > 0,
+        fused=True,
+    )
+    schedule = _make_schedule(spec, optimizer, steps * spec.epochs)
+    return Training(model, optimizer, schedule, sampler, torch.zeros(len(data.train), dtype=torch.int32), [])
+
+
+def train_epoch(training: Training, spec: RunSpec, data: ImageData, epoch: int) -> EpochRecord:
+    """One epoch over the sampler's selection, and the evaluation after it."""
+    device = data.train.labels.device
+    start = _now(device)
+    training.sampler.set_epoch(epoch)
+    order = training.sampler.indices()
+    training.selections[training.sampler.subset()] += 1
+    batches = order.to(device).split(spec.batch_size)[: len(order) // spec.batch_size]  # whole ones: one fixed shape
+    selected = _now(device)
+    losses = _train_steps(training, spec, data, batches, epoch)
+    trained = _now(device)
+    _check_finite(losses, epoch)
+    test_loss, test_accuracy = evaluate(training.model, data.test, data, spec.precision)
+    evaluated = _now(device)
+    passes = len(batches) * spec.batch_size
+    return EpochRecord(
+        train_loss=round(losses.mean().item(), 6),
+        test_loss=round(test_loss, 6),
+        test_accuracy=test_accuracy,
+        samples_kept=len(order),
+        steps=len(batches),
+        forward_passes=passes,
+        backward_passes=passes,
+        selection_seconds=round(selected - start, 6),
+        training_seconds=round(trained - selected, 6),
+        scoring_seconds=0.0,
+        evaluation_seconds=round(evaluated - trained, 6),
+    )
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, split: Split, data: ImageData, precision: str) -> tuple[float, float]:
+    """(mean loss, accuracy in [0, 1]) of the model on a split, without augmentation of any kind."""
+    model.eval()
+    correct = loss = torch.zeros((), device=split.labels.device)
+    for images, labels in zip(split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True):
+        with _autocast(images.device, precision):
+            logits = model(normalize(images, data)).float()
+        correct = correct + (logits.argmax(1) == labels).sum()
+        loss = loss + F.cross_entropy(logits, labels, reduction="sum")
+    return loss.item() / len(split), correct.item() / len(split)
+
+
+def _train_steps(training: Training, spec: RunSpec, data: ImageData, batches: tuple[Tensor, ...], epoch: int) -> Tensor:
+    """The steps of an epoch; their losses (steps,) stay on the device, which is not waited for."""
+    device = data.train.labels.device
+    # seeded by the epoch, so that a resumed run needs no random state of an interrupted one
+    generator = torch.Generator(device).manual_seed(spec.seed * 100_003 + epoch)
+    training.model.train()
+    step_losses = []
+    for index in batches:
+        images = augment(data.train.images[index], data.pad, data.flip, generator)
+        labels = data.train.labels[index]
+        with _autocast(device, spec.precision):
+            logits = training.model(normalize(images, data))
+        losses = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=spec.label_smoothing)
+        loss = training.sampler.update(index, losses)
+        training.optimizer.zero_grad()
+        loss.backward()
+        training.optimizer.step()
+        training.schedule.step()
+        step_losses.append(loss.detach())
+    return torch.stack(step_losses)
+
+
+def _make_schedule(spec: RunSpec, optimizer: torch.optim.Optimizer, steps: int) -> LRScheduler:
+    if spec.schedule == "cosine":
+        return CosineAnnealingLR(optimizer, steps)
+    return OneCycleLR(
+        optimizer,
+        spec.learning_rate,
+        total_steps=steps + 1,  # torch counts the state after the last step as one more
+        pct_start=0.25,
+        anneal_strategy="linear",
+        cycle_momentum=False,
+        div_factor=10,
+        final_div_factor=1_000,
+    )
+
+
+def _autocast(device: torch.device, precision: str) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def _check_finite(losses: Tensor, epoch: int) -> None:
+    bad = (~torch.isfinite(losses)).nonzero()
+    if len(bad):
+        step = int(bad[0])
+        raise TrainingDiverged(
+            f"the loss is {losses[step].item()} at step {step} of epoch {epoch} (both count from 0):"
+            " a lower learning_rate may help"
+        )
+
+
+def _packed(selections: Tensor) -> np.ndarray:
+    """In the smallest unsigned type that holds them."""
+    return selections.numpy().astype(np.min_scalar_type(int(selections.max())))
+
+
+def _now(device: torch.device) -> float:
+    """Seconds of a clock, read when the device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

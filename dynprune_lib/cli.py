@@ -10,14 +10,15 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from dynprune_lib.data import DataError, download, load_dataset
+from dynprune_lib.data import download, load_dataset
+from dynprune_lib.errors import DynpruneError, SweepError
 from dynprune_lib.paths import data_dir as resolved_data_dir
 from dynprune_lib.paths import results_dir
 from dynprune_lib.profile import PROFILES, load_profile
 from dynprune_lib.runs import RunSpec
 from dynprune_lib.samplers import SAMPLERS
-from dynprune_lib.store import Store, StoreError
-from dynprune_lib.sweep import Plan, SweepError, sweep
+from dynprune_lib.store import Store
+from dynprune_lib.sweep import Plan, sweep
 
 app = typer.Typer(
     help="Dynamic data pruning: train a run, make a profile's runs, reproduce the notebooks, look at a data set.",
@@ -158,5 +159,5 @@ def _told_plainly() -> Iterator[None]:
     """What a user did or can mend is told in a line, without a traceback."""
     try:
         yield
-    except (ValueError, ArithmeticError, DataError, StoreError, SweepError) as error:
+    except (ValueError, DynpruneError) as error:
         sys.exit(f"dynprune: {error}")

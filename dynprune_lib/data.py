@@ -13,16 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynprune_lib.errors import DataError
 from dynprune_lib.paths import data_dir as default_data_dir
 from dynprune_lib.vision import torchvision_datasets
 
 DATASETS = ("digits", "cifar10", "cifar100", "fashion_mnist", "folder:PATH")
 FOLDER_SIZE = 32  # height and width that the images of a folder are resized to
 SUFFIXES = {".png", ".jpg", ".jpeg"}
-
-
-class DataError(Exception):
-    """A data set that is missing, incomplete or damaged."""
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,8 @@ import filelock
 import numpy as np
 import torch
 
+from dynprune_lib.errors import RunIsTaken, StoreError
 from dynprune_lib.runs import RunRecord, RunSpec
-
-
-class StoreError(Exception):
-    """A file of the store that cannot be read or written."""
-
-
-class RunIsTaken(StoreError):
-    """Another process is making this run."""
 
 
 @dataclass(frozen=True)

@@ -17,23 +17,20 @@ from pathlib import Path
 import torch
 
 from dynprune_lib.data import ImageData, load_dataset
+from dynprune_lib.errors import DynpruneError, RunIsTaken, SweepError
 from dynprune_lib.paths import results_dir
 from dynprune_lib.profile import load_profile
 from dynprune_lib.progress import Progress
 from dynprune_lib.runs import EpochRecord, RunRecord, RunSpec
-from dynprune_lib.store import RunIsTaken, Store, StoreError
-from dynprune_lib.train import TrainingDiverged, train
+from dynprune_lib.store import Store
+from dynprune_lib.train import train
 
 # what one run may fail with while the others go on; torch reports a device out of memory as a RuntimeError
-RUN_ERRORS = (ValueError, TrainingDiverged, StoreError, RuntimeError)
+RUN_ERRORS = (ValueError, DynpruneError, RuntimeError)
 
 
 class OutOfTime(Exception):
     """The next epoch would end after the deadline."""
-
-
-class SweepError(Exception):
-    """Runs that were asked for and are not there; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,6 @@ def ensure_runs(
     profile: str,
     figure: str,
     *,
-    train_missing: bool = True,
     data_dir: str | Path | None = None,
     results: str | Path | None = None,
     seeds: Iterable[int] | None = None,
@@ -62,24 +58,20 @@ def ensure_runs(
     Args:
         profile: one of PROFILES.
         figure: a figure of that profile.
-        train_missing: if False, nothing is trained, and the records that are there are returned.
         data_dir: folder of the data sets, see `load_dataset`.
         results: folder of the records, by default `results` in the checkout.
         seeds: other seeds than the profile's.
 
     Raises:
-        SweepError: records are missing that could not be made, or none is there at all.
+        SweepError: records are missing that could not be made.
     """
     found = load_profile(profile)
     specs = found.runs(figure, seeds)
     store = Store(results_dir(results) / profile)
-    if train_missing:
-        sweep(specs, Plan(store, data_dir, threads=found.threads))
+    sweep(specs, Plan(store, data_dir, threads=found.threads))
     records = [record for spec in specs if (record := store.load(spec))]
-    if train_missing and len(records) < len(specs):
+    if len(records) < len(specs):
         raise SweepError(f"{len(specs) - len(records)} runs are being trained by another process: try again later")
-    if not records:
-        raise SweepError(f"no run of {figure} is in {store.folder}: set train_missing, or `dynprune sweep {profile}`")
     return records
 
 

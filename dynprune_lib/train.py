@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from dynprune_lib.augment import augment, normalize
 from dynprune_lib.data import ImageData, Split
 from dynprune_lib.environment import describe_environment
+from dynprune_lib.errors import TrainingDiverged
 from dynprune_lib.models import build_model
 from dynprune_lib.runs import EpochRecord, RunRecord, RunSpec
 from dynprune_lib.samplers import PruningSampler
@@ -21,10 +22,6 @@ from dynprune_lib.store import Store
 EVALUATION_BATCH = 1_000
 
 OnEpoch = Callable[[RunSpec, EpochRecord], None]
-
-
-class TrainingDiverged(ArithmeticError):
-    """A loss that is not a finite number."""
 
 
 @dataclass

@@ -1,0 +1,29 @@
+"""What goes wrong outside the code: told to the user in a line, without a traceback."""
+
+
+class DynpruneError(Exception):
+    """Something that a user can mend; the message says what and how."""
+
+
+class DataError(DynpruneError):
+    """A data set that is missing, incomplete or damaged."""
+
+
+class StoreError(DynpruneError):
+    """A file of the store that cannot be read or written."""
+
+
+class RunIsTaken(StoreError):
+    """Another process is making this run."""
+
+
+class TrainingDiverged(DynpruneError):
+    """A loss that is not a finite number."""
+
+
+class SweepError(DynpruneError):
+    """Runs that were asked for and are not there."""
+
+
+class NotebookError(DynpruneError):
+    """A notebook that failed, or was given a parameter that it does not have."""

@@ -1,5 +1,6 @@
 """Running the notebooks: on a profile by papermill, and in place as they are committed."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 from dynprune_lib.errors import NotebookError
 from dynprune_lib.paths import root
 
+# sockets of the machine where there are such: the kernel warns of open network ports otherwise
+KERNEL = Config({} if os.name == "nt" else {"KernelManager": {"transport": "ipc"}})
 KEPT_METADATA = ("kernelspec", "language_info")
 
 
@@ -56,7 +60,8 @@ def render_notebooks() -> None:
     machine: the form in which they are committed."""
     for path in notebook_paths():
         notebook = nbformat.read(path, as_version=4)
-        NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": path.parent}}).execute()
+        folder = {"metadata": {"path": path.parent}}
+        NotebookClient(notebook, kernel_name="python3", resources=folder, config=KERNEL).execute()
         clean(notebook)
         nbformat.write(notebook, path)
         print(path.name, flush=True)
@@ -82,7 +87,9 @@ def clean(notebook: NotebookNode) -> None:
 
 def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
     try:
-        notebook = papermill.execute_notebook(source, target, parameters, kernel_name="python3", progress_bar=False)
+        notebook = papermill.execute_notebook(
+            source, target, parameters, kernel_name="python3", progress_bar=False, config=KERNEL
+        )
     except PapermillExecutionError as error:
         raise NotebookError(f"{source.name}, cell {error.exec_count}: {error.ename}: {error.evalue}") from error
     html, _ = HTMLExporter().from_notebook_node(notebook)

@@ -1,0 +1,34 @@
+# make reproduce | test | lab | clean: each works in a fresh clone.
+PYTHON ?= python3
+VENV ?= .venv
+PROFILE ?= smoke
+
+BIN = $(VENV)/bin
+
+.PHONY: reproduce test lab render install clean
+
+reproduce: install  ## every notebook on PROFILE, training what is missing
+	$(BIN)/python -m dynprune_lib reproduce --profile $(PROFILE)
+
+test: install  ## style, unit tests, notebooks as committed, notebooks on the smoke profile
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest --nbval-lax tests notebooks
+
+lab: install  ## the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+render: install  ## the notebooks in place, as they are committed
+	$(BIN)/python -m dynprune_lib render
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("dynprune needs Python 3.11 or later, this is %s: make PYTHON=..." % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@echo "installing into $(VENV): some minutes on a first time"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean:  ## what can be made again; results, figures and data stay
+	rm -rf $(VENV) reproduced build *.egg-info .pytest_cache .ruff_cache .hypothesis results/smoke figures/smoke

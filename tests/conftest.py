@@ -1,0 +1,47 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from dynprune_lib.data import DataError, load_dataset
+from dynprune_lib.runs import RunSpec
+from dynprune_lib.store import Store
+
+torch.set_num_threads(1)  # small tensors, and maybe other processes beside: more threads only wait for each other
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return load_dataset("digits")
+
+
+@pytest.fixture(scope="session")
+def cifar10():
+    return _real("cifar10")
+
+
+@pytest.fixture(scope="session")
+def cifar100():
+    return _real("cifar100")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def spec():
+    """A run that takes a fraction of a second."""
+    return RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, epochs=4, batch_size=32)
+
+
+def _real(name):
+    try:
+        return load_dataset(name, os.environ.get("DYNPRUNE_DATA"))
+    except DataError as error:
+        pytest.skip(f"{name} is not here: {error}")
+
+
+ROOT = Path(__file__).resolve().parent.parent

@@ -1,0 +1,33 @@
+import pytest
+import torch
+
+from dynprune_lib import SAMPLERS
+
+
+@pytest.fixture(params=sorted(SAMPLERS))
+def make(request):
+    """Makes a sampler of each class in the library: a new one is held to the contract by being listed there."""
+    name = request.param
+
+    def make_sampler(num_samples=40, prune_rate=0.5, **settings):
+        return SAMPLERS[name](num_samples, 0.0 if name == "full" else prune_rate, **settings)
+
+    return make_sampler
+
+
+@pytest.fixture
+def run_epoch():
+    """Trains an epoch in name: losses that depend on the sample and the epoch alone."""
+
+    def run(sampler, epoch, batch_size=7):
+        sampler.set_epoch(epoch)
+        order = list(sampler)
+        for index in torch.tensor(order).split(batch_size):
+            sampler.update(index, losses_of(index, epoch))
+        return order
+
+    return run
+
+
+def losses_of(index, epoch):
+    return ((index * 37 + epoch * 11) % 101).float() / 50

@@ -1,0 +1,152 @@
+"""The bandits against plain NumPy reference code, over random sequences of observations with many ties."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dynprune_lib import UCB, EpsilonGreedy
+
+observations = st.lists(
+    st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 4.0, float("nan")]), min_size=5, max_size=30),
+    min_size=1,
+    max_size=5,
+)
+
+
+class Reference:
+    """The equations of Raju et al. as they stand, one sample at a time, in double precision."""
+
+    def __init__(self, num_samples, alpha):
+        self.alpha = alpha
+        self.mean = np.full(num_samples, np.inf)
+        self.var = np.zeros(num_samples)
+
+    def observe(self, index, score):
+        if not np.isfinite(score):
+            return
+        if np.isinf(self.mean[index]):
+            self.mean[index] = score
+            return
+        before = self.mean[index]
+        self.mean[index] = (1 - self.alpha) * before + self.alpha * score
+        self.var[index] = (1 - self.alpha) * self.var[index] + self.alpha * (score - before) ** 2
+
+
+def assert_highest(chosen, scores, k):
+    """`chosen` are k indices with the highest scores, whichever way ties are broken."""
+    assert len(chosen) == len(set(chosen)) == k
+    left_out = sorted(set(range(len(scores))) - set(chosen))
+    if k and left_out:
+        assert min(scores[list(chosen)]) >= max(scores[left_out])
+
+
+@settings(max_examples=60, deadline=None)
+@given(observations, st.sampled_from([0.25, 0.5, 1.0]), st.sampled_from([0.0, 1.0, 3.0]), st.integers(0, 99))
+@pytest.mark.filterwarnings("ignore:.*not finite")
+def test_ucb_against_the_reference(epochs, alpha, c, seed):
+    num_samples = 30
+    sampler = UCB(num_samples, 0.6, alpha=alpha, c=c, seed=seed)
+    reference = Reference(num_samples, alpha)
+    for epoch, scores in enumerate(epochs):
+        sampler.set_epoch(epoch)
+        assert_highest(sampler.subset().tolist(), reference.mean + c * reference.var, 12)
+        observe(sampler, reference, sampler.indices()[: len(scores)], scores)
+    np.testing.assert_allclose(sampler.mean.numpy(), reference.mean, rtol=1e-6)
+    np.testing.assert_allclose(sampler.var.numpy(), reference.var, rtol=1e-5, atol=1e-7)
+
+
+@settings(max_examples=60, deadline=None)
+@given(observations, st.sampled_from([0.25, 0.5, 1.0]), st.sampled_from([0.0, 0.1, 0.5, 1.0]), st.integers(0, 99))
+@pytest.mark.filterwarnings("ignore:.*not finite")
+def test_epsilon_greedy_against_the_reference(epochs, alpha, epsilon, seed):
+    num_samples, kept = 30, 12
+    sampler = EpsilonGreedy(num_samples, 0.6, alpha=alpha, epsilon=epsilon, seed=seed)
+    reference = Reference(num_samples, alpha)
+    greedy = kept - round(epsilon * kept)
+    for epoch, scores in enumerate(epochs):
+        sampler.set_epoch(epoch)
+        chosen = sampler.subset().tolist()
+        assert len(set(chosen)) == kept
+        best = sorted(chosen, key=lambda sample: -reference.mean[sample])[:greedy]
+        assert_highest(best, reference.mean, greedy)
+        observe(sampler, reference, sampler.indices()[: len(scores)], scores)
+    np.testing.assert_allclose(sampler.mean.numpy(), reference.mean, rtol=1e-6)
+
+
+def observe(sampler, reference, index, scores):
+    scores = scores[: len(index)]
+    sampler.update(index, torch.tensor(scores))
+    for sample, score in zip(index.tolist(), scores, strict=True):
+        reference.observe(sample, score)
+
+
+def test_the_averages_of_a_hand_worked_example():
+    sampler = UCB(2, 0.5, alpha=0.5)
+    for score in (2.0, 4.0, 1.0):
+        sampler.update(torch.tensor([1]), torch.tensor([score]))
+    # mean: 2, then (2 + 4) / 2 = 3, then (3 + 1) / 2 = 2; var: 0, then (0 + 2^2) / 2 = 2, then (2 + 2^2) / 2 = 3
+    assert sampler.mean.tolist() == [float("inf"), 2.0]
+    assert sampler.var.tolist() == [0.0, 3.0]
+
+
+def test_every_sample_is_tried_before_one_is_left_out_for_good():
+    for make in (UCB, lambda n, rate: EpsilonGreedy(n, rate, epsilon=0.0)):
+        sampler = make(100, 0.7)
+        seen = set()
+        for epoch in range(4):  # 30 a time
+            sampler.set_epoch(epoch)
+            index = sampler.indices()
+            seen |= set(index.tolist())
+            sampler.update(index, torch.rand(len(index), generator=torch.Generator().manual_seed(epoch)))
+        assert seen == set(range(100))
+
+
+def test_ties_are_broken_evenly():
+    counts = torch.zeros(20)
+    for seed in range(400):
+        sampler = UCB(20, 0.5, seed=seed)
+        sampler.update(torch.arange(20), torch.tensor([1.0] * 5 + [0.5] * 15))
+        sampler.set_epoch(1)
+        counts[sampler.subset()] += 1
+    assert counts[:5].tolist() == [400] * 5
+    # 5 of the 15 tied ones each time: 133 expected, standard deviation 9.4
+    assert counts[5:].min() > 133 - 5 * 9.4
+    assert counts[5:].max() < 133 + 5 * 9.4
+
+
+def test_epsilon_greedy_explores_the_rest_evenly():
+    counts = torch.zeros(40)
+    for seed in range(400):
+        sampler = EpsilonGreedy(40, 0.5, epsilon=0.5, seed=seed)
+        sampler.update(torch.arange(40), torch.arange(40).float())
+        sampler.set_epoch(1)
+        counts[sampler.subset()] += 1
+    assert counts[30:].tolist() == [400] * 10
+    # 10 of the 30 others each time: 133 expected, standard deviation 9.4
+    assert counts[:30].min() > 133 - 5 * 9.4
+    assert counts[:30].max() < 133 + 5 * 9.4
+
+
+def test_epsilon_greedy_takes_no_more_at_random_than_are_left():
+    sampler = EpsilonGreedy(10, 0.1, epsilon=1.0)
+    sampler.update(torch.arange(10), torch.arange(10).float())
+    sampler.set_epoch(1)
+    assert set(range(2, 10)) <= set(sampler.subset().tolist())  # 8 highest, 1 of the other 2
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: UCB(9, c=-1.0), "c is -1.0"),
+        (lambda: UCB(9, c=float("nan")), "c is nan"),
+        (lambda: UCB(9, alpha=0.0), "alpha is 0.0"),
+        (lambda: EpsilonGreedy(9, alpha=1.1), "alpha is 1.1"),
+        (lambda: EpsilonGreedy(9, epsilon=-0.1), "epsilon is -0.1"),
+        (lambda: EpsilonGreedy(9, epsilon=2), "epsilon is 2"),
+    ],
+)
+def test_refuses_settings_out_of_range(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,334 @@
+"""Every line of the contract, for every sampler of the library."""
+
+import copy
+import pickle
+import random
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader, Subset, TensorDataset
+
+from dynprune_lib import indexed
+
+EPOCHS = 6
+
+
+@pytest.fixture
+def is_full(make):
+    return make().prune_rate == 0.0
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, float("nan")])
+def test_refuses_a_rate_outside_its_range(make, is_full, rate):
+    if is_full:
+        pytest.skip("its rate is always 0")
+    with pytest.raises(ValueError, match=r"prune_rate is .*fraction left out"):
+        make(prune_rate=rate)
+
+
+def test_full_data_takes_no_rate():
+    from dynprune_lib import Full
+
+    with pytest.raises(ValueError, match="full data leaves nothing out"):
+        Full(40, 0.5)
+
+
+def test_refuses_a_rate_that_keeps_nothing(make, is_full):
+    if is_full:
+        pytest.skip("its rate is always 0")
+    with pytest.raises(ValueError, match="keeps none of 3 samples"):
+        make(3, prune_rate=0.9)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"num_samples": 0}, "num_samples is 0"),
+        ({"num_samples": 3.0}, "num_samples is 3.0"),
+        ({"period": 0}, "period is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": "a"}, "seed is 'a'"),
+    ],
+)
+def test_refuses_other_settings_out_of_range(make, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        make(**wrong)
+
+
+def test_epoch_must_be_a_natural_number(make):
+    for epoch in (-1, 1.5, None):
+        with pytest.raises(ValueError, match="epoch is"):
+            make().set_epoch(epoch)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@given(
+    num_samples=st.integers(1, 200),
+    rate=st.floats(0, 0.99),
+    seed=st.integers(0, 2**40),
+    period=st.integers(1, 3),
+)
+def test_keeps_the_share_it_promises(make, is_full, run_epoch, num_samples, rate, seed, period):
+    kept = num_samples if is_full else round((1 - rate) * num_samples)
+    if kept == 0:
+        return
+    sampler = make(num_samples, rate, seed=seed, period=period)
+    for epoch in range(4):
+        assert len(sampler) == kept  # before the epoch starts
+        order = run_epoch(sampler, epoch)
+        assert len(order) == len(set(order)) == kept
+        assert set(order) <= set(range(num_samples))
+        assert sorted(order) == sampler.subset().tolist()
+
+
+def test_iterating_is_fresh_and_repeatable(make):
+    sampler = make()
+    sampler.set_epoch(3)
+    first = iter(sampler)
+    head = [next(first) for _ in range(5)]
+    second = list(sampler)
+    assert second[:5] == head
+    assert list(first) == second[5:]
+    assert second == sampler.indices().tolist()
+    assert len({tuple(sampler) for _ in range(3)}) == 1
+
+
+def test_order_changes_every_epoch(make):
+    sampler = make(200)
+    orders = []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+    assert len({tuple(order) for order in orders}) == 3
+
+
+def test_subset_is_kept_for_a_period(make, run_epoch):
+    sampler = make(100, period=3)
+    subsets = []
+    for epoch in range(6):
+        run_epoch(sampler, epoch)
+        subsets.append(set(sampler.subset().tolist()))
+    assert subsets[0] == subsets[1] == subsets[2]
+    assert subsets[3] == subsets[4] == subsets[5]
+
+
+def test_seed_and_history_decide_everything(make, run_epoch):
+    def orders(seed):
+        sampler = make(100, seed=seed)
+        return [run_epoch(sampler, epoch) for epoch in range(EPOCHS)]
+
+    assert orders(0) == orders(0)
+    assert orders(0) != orders(1)
+
+
+def test_global_random_states_are_left_alone(make, run_epoch):
+    def states():
+        return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
+
+    before = states()
+    sampler = make()
+    run_epoch(sampler, 0)
+    run_epoch(sampler, 1)
+    assert states() == before
+
+
+def test_global_random_states_are_not_read(make, run_epoch):
+    orders = []
+    for seed in (1, 2):
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        torch.manual_seed(seed)
+        sampler = make()
+        orders.append([run_epoch(sampler, epoch) for epoch in range(EPOCHS)])
+    assert orders[0] == orders[1]
+
+
+def test_forgetting_set_epoch_is_noticed_once(make):
+    sampler = make()
+    loader = DataLoader(indexed(TensorDataset(torch.zeros(40))), batch_size=8, sampler=sampler)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            for index, _x in loader:
+                sampler.update(index, torch.ones(len(index)))
+    assert ["set_epoch() was not called" in str(warning.message) for warning in caught] == [True]
+
+
+def test_setting_the_epoch_warns_of_nothing(make, run_epoch):
+    sampler = make()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for epoch in range(3):
+            run_epoch(sampler, epoch)
+            list(sampler.indices())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_update_returns_the_mean_with_its_graph(make, dtype):
+    sampler = make()
+    weights = torch.ones(4, dtype=dtype, requires_grad=True)
+    losses = weights * torch.tensor([1, 2, 3, 6], dtype=dtype)
+    loss = sampler.update(torch.tensor([0, 1, 2, 39]), losses)
+    loss.backward()
+    assert loss.item() == 3
+    assert loss.dtype == dtype
+    assert weights.grad.tolist() == [0.25, 0.5, 0.75, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("index", "losses", "error", "message"),
+    [
+        (torch.tensor([1, 2]), torch.tensor(0.5), ValueError, "reduction='none'"),
+        (torch.tensor([1, 2]), torch.ones(3), ValueError, r"index has shape \(2,\) and losses \(3,\)"),
+        (torch.tensor([1, 2]), torch.ones(2, 1), ValueError, r"losses \(2, 1\)"),
+        (torch.tensor([1, 40]), torch.ones(2), IndexError, r"index 40 is not in \[0, 40\)"),
+        (torch.tensor([-1, 2]), torch.ones(2), IndexError, "index -1 is not"),
+    ],
+)
+def test_update_refuses_what_is_not_one_loss_a_sample(make, index, losses, error, message):
+    with pytest.raises(error, match=message):
+        make().update(index, losses)
+
+
+def test_an_empty_batch_changes_nothing(make):
+    sampler = make()
+    before = copy.deepcopy(sampler.state_dict())
+    sampler.update(torch.empty(0, dtype=torch.int64), torch.empty(0))
+    assert_same(sampler.state_dict(), before)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_a_loss_that_is_not_finite_is_reported_and_never_a_score(make, run_epoch, bad):
+    sampler = make()
+    run_epoch(sampler, 0)
+    index = sampler.subset()[:3]
+    before = {name: tensor[index].clone() for name, tensor in sampler.memory().items()}
+    sampler.update(index, torch.full((3,), bad))
+    for name, tensor in sampler.memory().items():
+        assert torch.equal(tensor[index], before[name])
+    with pytest.warns(UserWarning, match="3 losses of epoch 0 were not finite"):
+        sampler.set_epoch(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sampler.set_epoch(2)
+
+
+@pytest.mark.parametrize("copied", ["state", "pickle", "deepcopy"])
+@pytest.mark.parametrize("period", [1, 2])
+def test_goes_on_bit_for_bit(make, run_epoch, copied, period):
+    original = make(100, seed=3, period=period)
+    for epoch in range(3):
+        run_epoch(original, epoch)
+    if copied == "state":
+        resumed = make(100, seed=3, period=period)
+        resumed.load_state_dict(pickle.loads(pickle.dumps(original.state_dict())))
+    else:
+        resumed = copy.deepcopy(original) if copied == "deepcopy" else pickle.loads(pickle.dumps(original))
+    assert resumed.subset().tolist() == original.subset().tolist()
+    for epoch in range(3, 3 + EPOCHS):
+        assert run_epoch(resumed, epoch) == run_epoch(original, epoch)
+    assert_same(resumed.state_dict(), original.state_dict())
+
+
+def test_a_state_is_not_changed_by_going_on(make, run_epoch):
+    sampler = make()
+    run_epoch(sampler, 0)
+    state = sampler.state_dict()
+    before = copy.deepcopy(state)
+    run_epoch(sampler, 1)
+    assert_same(state, before)
+    resumed = make()
+    resumed.load_state_dict(state)
+    run_epoch(resumed, 1)
+    assert_same(state, before)
+
+
+@pytest.mark.parametrize("other", [{"num_samples": 41}, {"seed": 1}, {"period": 2}, {"prune_rate": 0.25}])
+def test_a_state_of_other_settings_is_refused(make, is_full, other):
+    if is_full and "prune_rate" in other:
+        pytest.skip("its rate is always 0")
+    (name,) = other
+    with pytest.raises(ValueError, match=f"this state has {name} = "):
+        make().load_state_dict(make(**other).state_dict())
+
+
+def test_a_state_of_another_sampler_is_refused(make):
+    class Other(type(make())):
+        pass
+
+    with pytest.raises(ValueError, match="this state has sampler = 'Other'"):
+        make().load_state_dict(Other(40, make().prune_rate).state_dict())
+
+
+def test_what_is_no_state_is_refused(make):
+    with pytest.raises(ValueError, match="no state of a sampler: it lacks epoch"):
+        make().load_state_dict({"settings": {}, "memory": {}, "subset": torch.arange(3)})
+
+
+@pytest.mark.parametrize(
+    ("workers", "method", "drop_last"),
+    [(0, None, False), (0, None, True), (2, "fork", False), (2, "fork", True), (1, "spawn", True)],
+)
+def test_a_loader_gives_the_subset_and_its_indices(make, workers, method, drop_last):
+    values = torch.arange(100, 140)
+    sampler = make(30, 0.5, seed=1)
+    loader = DataLoader(
+        indexed(Subset(TensorDataset(values), range(5, 35))),
+        batch_size=4,
+        sampler=sampler,
+        drop_last=drop_last,
+        num_workers=workers,
+        multiprocessing_context=method,
+        persistent_workers=workers > 0,
+    )
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        seen = []
+        for index, (value,) in loader:
+            assert torch.equal(value, index + 105)
+            sampler.update(index, value / 100)
+            seen += index.tolist()
+        whole = len(sampler) // 4 * 4 if drop_last else len(sampler)
+        assert len(loader) == (whole + 3) // 4
+        assert seen == list(sampler.indices()[:whole])
+
+
+def test_state_is_at_most_12_bytes_a_sample(make, run_epoch):
+    sampler = make(1000)
+    run_epoch(sampler, 0)
+    tensors = [value for value in vars(sampler).values() if isinstance(value, torch.Tensor)]
+    assert sum(tensor.nbytes for tensor in tensors if tensor.ndim) <= 12 * 1000
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_scores_live_where_the_losses_live(make, run_epoch):
+    on_cpu, on_gpu = make(100), make(100)
+    for epoch in range(3):
+        order = run_epoch(on_cpu, epoch)
+        on_gpu.set_epoch(epoch)
+        assert list(on_gpu) == order
+        for index in torch.tensor(order).split(7):
+            losses = ((index * 37 + epoch * 11) % 101).float() / 50
+            with torch.cuda.device(0), warnings.catch_warnings():
+                torch.cuda.set_sync_debug_mode("error")
+                on_gpu.update(index.cuda(), losses.cuda())
+                torch.cuda.set_sync_debug_mode("default")
+    assert all(tensor.device.type == "cuda" for tensor in on_gpu.memory().values())
+    resumed = make(100)
+    resumed.load_state_dict(on_gpu.state_dict())
+    assert resumed.subset().tolist() == on_cpu.subset().tolist()
+
+
+def assert_same(state, other):
+    assert state.keys() == other.keys()
+    for name, value in state.items():
+        if isinstance(value, dict):
+            assert_same(value, other[name])
+        elif isinstance(value, torch.Tensor):
+            assert torch.equal(value, other[name]), name
+        else:
+            assert value == other[name], name

@@ -1,0 +1,83 @@
+"""Two real processes, gloo on the CPU: one subset, a share for each, scores exchanged once a period."""
+
+import socket
+from unittest import mock
+
+import pytest
+import torch
+from torch import distributed as dist
+from torch import multiprocessing
+
+from dynprune_lib import SAMPLERS
+
+WORLD, NUM_SAMPLES, EPOCHS = 2, 41, 5
+CASES = [(name, 1) for name in sorted(SAMPLERS)] + [("ucb", 2)]
+
+
+def work(rank, port, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORLD)
+    torch.save([train(name, period) for name, period in CASES], f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def train(name, period):
+    sampler = SAMPLERS[name](NUM_SAMPLES, 0.0 if name == "full" else 0.5, period=period)
+    epochs = []
+    with mock.patch.object(dist, "all_gather", wraps=dist.all_gather) as all_gather:
+        for epoch in range(EPOCHS):
+            sampler.set_epoch(epoch)
+            order = list(sampler)
+            assert len(order) == len(sampler)
+            epochs.append((sampler.subset().tolist(), order))
+            for index in torch.tensor(order).split(4):
+                sampler.update(index, ((index * 7 + epoch * 3) % 13).float())
+        collectives = all_gather.call_count
+    return {"epochs": epochs, "state": sampler.state_dict(), "collectives": collectives}
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """For every rank, what became of every case."""
+    folder = tmp_path_factory.mktemp("ranks")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    multiprocessing.spawn(work, args=(port, str(folder)), nprocs=WORLD)
+    return [dict(zip(CASES, torch.load(folder / f"{rank}.pt"), strict=True)) for rank in range(WORLD)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_ranks_have_one_subset_and_disjoint_shares_of_one_length(ranks, case):
+    first, second = (rank[case]["epochs"] for rank in ranks)
+    for (subset, order), (other_subset, other_order) in zip(first, second, strict=True):
+        assert subset == other_subset
+        assert len(order) == len(other_order) == len(subset) // WORLD
+        assert not set(order) & set(other_order)
+        assert set(order) | set(other_order) <= set(subset)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_scores_are_exchanged_once_a_period(ranks, case):
+    first, second = (rank[case] for rank in ranks)
+    memory, other = first["state"]["memory"], second["state"]["memory"]
+    assert memory.keys() == other.keys()
+    assert all(torch.equal(tensor, other[name]) for name, tensor in memory.items())
+    periods_after_the_first = (EPOCHS - 1) // case[1]
+    assert first["collectives"] == periods_after_the_first * len(memory)
+
+
+def test_full_data_misses_no_sample_for_good(ranks):
+    seen = {index for rank in ranks for _, order in rank["full", 1]["epochs"] for index in order}
+    assert seen == set(range(NUM_SAMPLES))  # 41 samples on 2 ranks leave one out of every epoch
+
+
+def test_a_run_of_two_ranks_goes_on_in_one_process(ranks):
+    saved = ranks[0]["ucb", 1]
+    resumed = SAMPLERS["ucb"](NUM_SAMPLES, 0.5)
+    resumed.load_state_dict(saved["state"])
+    assert resumed.subset().tolist() == saved["epochs"][-1][0]
+    resumed.set_epoch(EPOCHS)
+    scores = resumed.mean + resumed.var
+    left_out = sorted(set(range(NUM_SAMPLES)) - set(resumed.subset().tolist()))
+    assert scores[resumed.subset()].min() >= scores[left_out].max()

@@ -32,13 +32,21 @@ Results = Annotated[Path | None, typer.Option(help="Folder of the run records. D
 Jobs = Annotated[int, typer.Option(min=1, help="Runs at a time, each in a process of its own.")]
 
 
-def main() -> None:
-    """The command `dynprune`."""
-    with _told_plainly():
-        app()
+@contextlib.contextmanager
+def _told_plainly() -> Iterator[None]:
+    """What a user did or can mend is told in a line, without a traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("dynprune: interrupted; the same command goes on after the last whole epoch", err=True)
+        sys.exit(130)
+    except (ValueError, DynpruneError) as error:
+        typer.echo(f"dynprune: {error}", err=True)
+        sys.exit(1)
 
 
 @app.command()
+@_told_plainly()
 def train(
     dataset: Annotated[str, typer.Option(help="digits, cifar10, cifar100, fashion_mnist or folder:PATH.")] = "cifar10",
     model: Annotated[str, typer.Option(help="small, resnet18 or tiny (for digits).")] = "small",
@@ -78,6 +86,7 @@ def train(
 
 
 @app.command(name="sweep")
+@_told_plainly()
 def sweep_profile(
     profile: Annotated[str, typer.Argument(help=", ".join(PROFILES) + ".")],
     figure: Annotated[str | None, typer.Option(help="Only the runs of this figure.")] = None,
@@ -102,6 +111,7 @@ def sweep_profile(
 
 
 @app.command()
+@_told_plainly()
 def reproduce(
     profile: Annotated[str, typer.Option(help=", ".join(PROFILES) + ".")] = "smoke",
     parameter: Annotated[
@@ -121,6 +131,7 @@ def reproduce(
 
 
 @app.command()
+@_told_plainly()
 def render() -> None:
     """Run every notebook in place on its own parameters, as it is to be committed."""
     from dynprune_lib.reproduce import render_notebooks
@@ -129,6 +140,7 @@ def render() -> None:
 
 
 @app.command()
+@_told_plainly()
 def data(
     name: Annotated[str, typer.Argument(help="digits, cifar10, cifar100, fashion_mnist or folder:PATH.")],
     fetch: Annotated[bool, typer.Option("--download", help="Download it first where it is not whole.")] = False,
@@ -152,12 +164,3 @@ def _parse_settings(pairs: list[str]) -> dict[str, Any]:
         if "=" not in pair:
             raise ValueError(f"{pair!r} is no setting: write name=value")
     return {name: yaml.safe_load(value) for name, value in (pair.split("=", 1) for pair in pairs)}
-
-
-@contextlib.contextmanager
-def _told_plainly() -> Iterator[None]:
-    """What a user did or can mend is told in a line, without a traceback."""
-    try:
-        yield
-    except (ValueError, DynpruneError) as error:
-        sys.exit(f"dynprune: {error}")

@@ -1,0 +1,107 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from dynprune_lib.cli import app
+from dynprune_lib.store import Store
+from tests.conftest import ROOT
+from tests.test_train import results
+
+TRAIN = ["train", "--dataset", "digits", "--model", "tiny", "--batch-size", "32", "--sampler", "ucb"]
+
+
+def call(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_train_prints_and_keeps_the_result(tmp_path):
+    command = [*TRAIN, "--prune-rate", "0.5", "--epochs", "2", "--set", "c=2", "--results", tmp_path]
+    done = call(*command)
+    assert done.exit_code == 0, done.output
+    (record,) = Store(tmp_path / "train").records()
+    assert f"test accuracy {record.test_accuracy:.2%} after the last of 2 epochs" in done.stdout
+    assert "1,408 sample passes" in done.stdout
+    assert record.spec.settings["c"] == 2
+    assert call(*command).stdout == done.stdout  # read, not made again
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "--sampler", "best"], "unknown sampler 'best': there are full, static-random"),
+        ([*TRAIN, "--set", "k=1"], "unknown setting of ucb 'k': there are c, alpha, period"),
+        ([*TRAIN, "--set", "c"], "'c' is no setting: write name=value"),
+        ([*TRAIN, "--set", "c=-1"], "c is -1"),
+        ([*TRAIN, "--prune-rate", "1.5"], "prune_rate is 1.5: it is the fraction left out"),
+        (["train", "--dataset", "imagenet"], "unknown data set 'imagenet'"),
+        (["train", "--data-dir", "/nowhere"], "/nowhere/cifar-10-batches-py/data_batch_1 is missing"),
+        (["sweep", "big"], "unknown profile 'big': there are smoke, laptop, short, paper"),
+        (["sweep", "smoke", "--figure", "x"], "unknown figure of profile smoke 'x'"),
+        (["reproduce", "--profile", "big"], "unknown profile 'big'"),
+        (["reproduce", "-p", "profil=smoke"], "no notebook has the parameter profil: there are"),
+        (["data", "cifar10", "--data-dir", "/nowhere"], "dynprune data cifar10 --download"),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_line(tmp_path, words, message):
+    done = call(*words, *([] if words[0] == "data" else ["--results", tmp_path]))
+    assert done.exit_code == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.output
+    assert len(done.stderr.strip().splitlines()[-1]) < 300
+
+
+def test_data_says_what_is_there():
+    done = call("data", "digits")
+    assert "digits is there and whole" in done.stdout
+    assert "1,437 training and 360 test images, 10 classes" in done.stdout
+
+
+def test_a_dry_run_lists_and_trains_nothing(tmp_path):
+    done = call("sweep", "smoke", "--figure", "quickstart", "--dry-run", "--results", tmp_path)
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == ["missing"] * 6
+    assert "0 of 6 runs of smoke" in lines[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_from_a_plain_checkout_is_interrupted_and_goes_on(tmp_path):
+    def start(results):
+        command = [sys.executable, "-m", "dynprune_lib", *TRAIN, "--epochs", "40", "--results", str(results)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+
+    interrupted = start(tmp_path / "a")
+    checkpoints = tmp_path / "a" / "train" / ".running"
+    while interrupted.poll() is None and not list(checkpoints.glob("*.pt")):
+        time.sleep(0.01)
+    interrupted.send_signal(signal.SIGINT)
+    _, errors = interrupted.communicate(timeout=20)
+    assert interrupted.returncode == 130
+    assert "interrupted; the same command goes on" in errors
+    assert "Traceback" not in errors
+    for again in (start(tmp_path / "a"), start(tmp_path / "b")):
+        _, errors = again.communicate(timeout=60)
+        assert again.returncode == 0, errors
+    (resumed,), (whole,) = (Store(tmp_path / name / "train").records() for name in "ab")
+    assert results(resumed) == results(whole)
+
+
+def test_the_command_is_installed():
+    done = subprocess.run([sys.executable, "-m", "dynprune_lib", "--help"], capture_output=True, text=True, check=True)
+    for command in ("train", "sweep", "reproduce", "data"):
+        assert command in done.stdout
+
+
+def test_a_record_reads_well(tmp_path):
+    call(*TRAIN, "--epochs", "2", "--results", tmp_path)
+    (path,) = (tmp_path / "train").glob("*.json")
+    content = json.loads(path.read_text())
+    assert content["spec"]["dataset"] == "digits"
+    assert len(content["epochs"]["test_accuracy"]) == 2
+    assert path.read_text().count("\n") < 50

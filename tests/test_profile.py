@@ -1,0 +1,55 @@
+import itertools
+
+import pytest
+
+from dynprune_lib.paths import root
+from dynprune_lib.profile import PROFILES, load_profile
+from dynprune_lib.store import Store
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_profile_loads_and_has_the_same_figures(name):
+    profile = load_profile(name)
+    assert profile.figures.keys() == load_profile("smoke").figures.keys()
+    assert len({spec.name for spec in profile.runs()}) == len(profile.runs())
+
+
+def test_every_prefix_of_a_sweep_is_useful():
+    runs = load_profile("laptop").runs("accuracy_vs_pruning_rate")
+    seeds = [spec.seed for spec in runs]
+    assert seeds == sorted(seeds)
+    first = [(spec.sampler, spec.prune_rate) for spec in runs if spec.seed == 0]
+    assert first[0] == ("full", 0.0)
+    assert [rate for rate, _ in itertools.groupby(rate for _, rate in first)] == [0.0, 0.5, 0.7, 0.3]
+
+
+def test_the_runs_that_the_project_is_about():
+    runs = {(spec.sampler, spec.prune_rate, spec.seed) for spec in load_profile("laptop").runs()}
+    for case in itertools.product(
+        ("dynamic-random", "epsilon-greedy", "ucb", "static-random"), (0.3, 0.5, 0.7), (0, 1, 2)
+    ):
+        assert case in runs
+    assert {spec.dataset for spec in load_profile("laptop").runs()} == {"cifar10"}
+
+
+def test_other_seeds():
+    runs = load_profile("smoke").runs("quickstart", seeds=[7])
+    assert [(spec.sampler, spec.seed) for spec in runs] == [("full", 7), ("ucb", 7)]
+
+
+def test_unknown_names_list_the_known():
+    with pytest.raises(ValueError, match="unknown profile 'lapto': there are smoke, laptop, short, paper"):
+        load_profile("lapto")
+    with pytest.raises(ValueError, match="unknown figure of profile smoke 'x': there are quickstart"):
+        load_profile("smoke").runs("x")
+
+
+def test_the_committed_records_are_whole_and_of_their_profile():
+    for folder in (root() / "results" / name for name in PROFILES if name != "smoke"):  # whose are not committed
+        names = {spec.name for spec in load_profile(folder.name).runs()}
+        for record in Store(folder).records():
+            assert record.spec.name in names
+            assert len(record.epochs) == record.spec.epochs
+            kept = Store(folder).selections(record.spec)
+            assert kept.sum() == record.total("samples_kept")
+            assert "+" not in record.environment["commit"], "made from changed files"

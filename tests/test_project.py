@@ -1,0 +1,78 @@
+"""The files around the code: what they promise is held against each other."""
+
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PINNED = dict(
+    line.split("==") for line in (ROOT / "constraints.txt").read_text().lower().splitlines() if line[0] != "#"
+)
+REQUIRED = [
+    requirement
+    for group in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values())
+    for requirement in group
+    if not requirement.startswith("dynprune[")
+]
+
+
+@pytest.mark.parametrize("requirement", REQUIRED)
+def test_every_requirement_has_a_pinned_version_that_it_allows(requirement):
+    from packaging.requirements import Requirement
+
+    wanted = Requirement(requirement)
+    assert PINNED[wanted.name.lower()] in wanted.specifier
+
+
+def test_conda_installs_what_make_installs():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *from_conda, by_pip = environment["dependencies"]
+    assert from_conda == [f"python{PROJECT['requires-python']}", "pip"]
+    make = (ROOT / "Makefile").read_text()
+    arguments = re.search(r"pip install --quiet (.*)", make).group(1).replace("'", "")
+    assert " ".join(by_pip["pip"]) == arguments == "-c constraints.txt -e .[dev]"
+
+
+def test_the_samplers_import_without_the_packages_of_the_notebooks_and_the_experiment():
+    script = (
+        "import sys, dynprune_lib\n"
+        "print(*(name for name in ('torchvision', 'pandas', 'sklearn', 'typer', 'tqdm') if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_training_needs_none_of_the_packages_of_the_notebooks():
+    hidden = ["pandas", "seaborn", "matplotlib", "papermill", "nbformat", "nbconvert", "IPython"]
+    script = (
+        f"import sys; sys.modules.update(dict.fromkeys({hidden}))\n"
+        "from dynprune_lib.cli import app\n"
+        "app(['sweep', 'smoke', '--dry-run'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "runs of smoke" in done.stdout
+
+
+def test_what_the_readme_names_is_there():
+    readme = (ROOT / "README.md").read_text()
+    for target in re.findall(r"\]\((?!http|#)([^)]+)\)", readme):
+        assert (ROOT / target).exists(), target
+    make = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"\bmake ([a-z]+)", readme):
+        assert re.search(rf"^{target}:", make, re.MULTILINE), target
+
+
+def test_tracked_files_stay_small():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("no git checkout")
+    sizes = {
+        name: (ROOT / name).stat().st_size for name in listed.stdout.split("\0") if name and (ROOT / name).exists()
+    }
+    assert sum(sizes.values()) < 12 * 2**20

@@ -1,0 +1,92 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynprune_lib.runs import EpochRecord, RunRecord, RunSpec
+
+BASE = {"dataset": "digits", "model": "tiny"}
+
+
+def make_record(spec, epochs=2):
+    columns = {field.name: 1.5 for field in dataclasses.fields(EpochRecord)}
+    made = [EpochRecord(**columns | {"test_accuracy": 0.5 + epoch / 10}) for epoch in range(epochs)]
+    return RunRecord(spec=spec, epochs=made, environment={"torch": "1"})
+
+
+def test_a_name_tells_what_it_is_and_is_the_same_forever():
+    # a changed name would orphan the committed records
+    assert RunSpec(**BASE).name == "full-0-seed0-cc0255cf03d0"
+    spec = RunSpec(**BASE, sampler="ucb", prune_rate=0.7, settings={"c": 2.0}, seed=3)
+    assert spec.name == "ucb-70-seed3-5b786f560fed"
+
+
+def test_every_field_makes_another_run():
+    spec = RunSpec(**BASE, sampler="ucb", prune_rate=0.5)
+    others = [
+        {"dataset": "cifar10"},
+        {"model": "small"},
+        {"sampler": "epsilon-greedy", "settings": {}},
+        {"prune_rate": 0.501},
+        {"settings": {"c": 0.5}},
+        {"epochs": 17},
+        {"batch_size": 64},
+        {"learning_rate": 0.2},
+        {"momentum": 0.8},
+        {"weight_decay": 0.0},
+        {"schedule": "cosine"},
+        {"label_smoothing": 0.1},
+        {"precision": "bfloat16"},
+        {"seed": 1},
+    ]
+    assert {name for other in others for name in other} >= {field.name for field in dataclasses.fields(RunSpec)}
+    names = {dataclasses.replace(spec, **other).name for other in others}
+    assert len(names | {spec.name}) == len(others) + 1
+
+
+def test_a_samplers_defaults_are_written_out_and_make_no_other_run():
+    spec = RunSpec(**BASE, sampler="ucb", prune_rate=0.5)
+    assert spec.settings == {"alpha": 0.5, "c": 1.0, "period": 1}
+    assert RunSpec(**BASE, sampler="ucb", prune_rate=0.5, settings={"c": 1.0}).name == spec.name
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"sampler": "ucbb"}, "unknown sampler 'ucbb': there are full, static-random, dynamic-random"),
+        ({"model": "vgg"}, "unknown model 'vgg': there are resnet18, small, tiny"),
+        ({"schedule": "step"}, "unknown schedule 'step': there are one-cycle, cosine"),
+        ({"precision": "float16"}, "unknown precision 'float16': there are float32, bfloat16"),
+        (
+            {"sampler": "ucb", "settings": {"epsilon": 1}},
+            "unknown setting of ucb 'epsilon': there are c, alpha",
+        ),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"batch_size": 2.5}, "batch_size is 2.5"),
+        ({"learning_rate": 0}, "learning_rate is 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
+        ({"momentum": -0.1}, "momentum is -0.1"),
+        ({"lr": 0.1}, "unknown field of a run 'lr': there are dataset, model"),
+    ],
+)
+def test_what_is_not_allowed_is_refused_with_what_is(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        RunSpec.from_dict(BASE | wrong)
+
+
+@given(st.floats(0, 0.99), st.integers(0, 10**6), st.floats(1e-6, 10))
+def test_a_record_survives_json(rate, seed, learning_rate):
+    spec = RunSpec(**BASE, sampler="dynamic-random", prune_rate=rate, seed=seed, learning_rate=learning_rate)
+    record = make_record(spec)
+    assert RunRecord.from_json(record.to_json()) == record
+    assert RunRecord.from_json(record.to_json()).spec.name == spec.name
+
+
+def test_accuracy_is_of_the_last_epoch_and_time_without_evaluation():
+    record = make_record(RunSpec(**BASE), epochs=3)
+    record.epochs.append(dataclasses.replace(record.epochs[0], test_accuracy=0.1))
+    assert record.test_accuracy == 0.1
+    assert record.seconds == 4 * 3 * 1.5
+    assert record.total("evaluation_seconds") == 6

@@ -1,0 +1,144 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from dynprune_lib.data import ImageData, Split
+from dynprune_lib.errors import TrainingDiverged
+from dynprune_lib.runs import RunSpec
+from dynprune_lib.samplers import SAMPLERS
+from dynprune_lib.store import Store
+from dynprune_lib.train import evaluate, prepare, train, train_epoch
+
+
+class Stop(Exception):
+    pass
+
+
+def results(record):
+    """All of a record but its times."""
+    epochs = [dataclasses.asdict(epoch) for epoch in record.epochs]
+    return [{name: epoch[name] for name in epoch if not name.endswith("_seconds")} for epoch in epochs]
+
+
+def stop_after(epochs):
+    left = epochs
+
+    def on_epoch(*_):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise Stop
+
+    return on_epoch
+
+
+def test_digits_are_learned(digits, store, spec):
+    record = train(dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, epochs=8), digits, store)
+    assert record.test_accuracy > 0.9
+    assert record.epochs[-1].train_loss < record.epochs[0].train_loss
+    assert store.load(record.spec) == record
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_an_interrupted_run_ends_with_the_same_record(digits, tmp_path, spec, sampler, precision):
+    rate = 0.0 if sampler == "full" else 0.5
+    spec = dataclasses.replace(spec, sampler=sampler, settings={}, prune_rate=rate, precision=precision)
+    whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
+    expected = train(spec, digits, whole)
+    for epochs in (1, 2):
+        with pytest.raises(Stop):
+            train(spec, digits, parts, stop_after(epochs))
+    record = train(spec, digits, parts)
+    assert results(record) == results(expected)
+    assert np.array_equal(parts.selections(spec), whole.selections(spec))
+
+
+def test_what_a_run_costs_is_counted(digits, store, spec):
+    record = train(spec, digits, store)
+    kept = round(0.5 * len(digits.train))
+    for epoch in record.epochs:
+        assert epoch.samples_kept == kept
+        assert epoch.steps == kept // 32
+        assert epoch.forward_passes == epoch.backward_passes == kept // 32 * 32
+        assert epoch.scoring_seconds == 0
+        assert min(epoch.training_seconds, epoch.selection_seconds, epoch.evaluation_seconds) > 0
+    assert store.selections(spec).sum() == 4 * kept
+    assert store.selections(spec).max() <= 4
+    assert record.environment["threads"] == torch.get_num_threads()
+    assert record.environment["data_md5"] == digits.md5
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+def test_the_schedule_ends_with_the_last_step_that_a_pruned_run_makes(digits, spec, schedule):
+    spec = dataclasses.replace(spec, schedule=schedule, prune_rate=0.7)
+    training = prepare(spec, digits)
+    rates = []
+    training.optimizer.register_step_pre_hook(lambda *_: rates.append(training.optimizer.param_groups[0]["lr"]))
+    for epoch in range(spec.epochs):
+        train_epoch(training, spec, digits, epoch)
+    assert len(rates) == 4 * (round(0.3 * 1437) // 32)
+    assert max(rates) == pytest.approx(spec.learning_rate, rel=0.05)
+    assert rates[-1] < 0.06 * spec.learning_rate
+    peak = rates.index(max(rates))
+    assert peak == (0 if schedule == "cosine" else round(0.25 * len(rates)) - 1)
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+
+
+def test_every_step_has_the_same_shape(digits, spec):
+    training = prepare(spec, digits)
+    shapes = set()
+    training.model.register_forward_pre_hook(
+        lambda model, inputs: shapes.add(tuple(inputs[0].shape)) if model.training else None
+    )
+    for epoch in range(2):
+        train_epoch(training, spec, digits, epoch)
+    assert shapes == {(32, 1, 8, 8)}
+
+
+def test_too_few_samples_for_a_batch_are_refused_before_training(digits, store, spec):
+    with pytest.raises(ValueError, match=r"prune_rate 0.99 keeps 14 of 1437 samples, fewer than one batch of 32"):
+        train(dataclasses.replace(spec, prune_rate=0.99), digits, store, lambda *_: pytest.fail("trained"))
+
+
+@pytest.mark.filterwarnings("ignore:.*not finite")
+def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(digits, store, spec, monkeypatch):
+    def explode(*args, **kwargs):
+        explode.calls += 1
+        losses = original(*args, **kwargs)
+        return losses * float("nan") if explode.calls == 22 + 1 + 5 else losses  # 22 steps, an evaluation, 5 steps
+
+    explode.calls = 0
+    original = torch.nn.functional.cross_entropy
+    monkeypatch.setattr("torch.nn.functional.cross_entropy", explode)
+    with pytest.raises(TrainingDiverged, match="the loss is nan at step 4 of epoch 1"):
+        train(spec, digits, store)
+    assert store.load(spec) is None
+    assert len(store.load_checkpoint(spec)["epochs"]) == 1
+
+
+def test_evaluation_against_one_batch_in_float32(digits, spec):
+    model = prepare(spec, digits).model
+    loss, accuracy = evaluate(model, digits.test, digits, "float32")
+    x = ((digits.test.images.float() - digits.mean) / digits.std).permute(0, 3, 1, 2)
+    logits = model(x)
+    assert loss == pytest.approx(torch.nn.functional.cross_entropy(logits, digits.test.labels).item(), rel=1e-5)
+    assert accuracy == (logits.argmax(1) == digits.test.labels).double().mean().item()
+
+
+def test_the_random_state_of_the_user_is_left_alone(digits, store, spec):
+    before = torch.get_rng_state()
+    train(spec, digits, store)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_laptop_net_learns_from_real_images(cifar10, store):
+    part = torch.randperm(50_000, generator=torch.Generator().manual_seed(0))[:5_000]
+    train_split = Split(cifar10.train.images[part], cifar10.train.labels[part])
+    test_split = Split(cifar10.test.images[:2_000], cifar10.test.labels[:2_000])
+    data = dataclasses.replace(cifar10, train=train_split, test=test_split)
+    assert isinstance(data, ImageData)
+    spec = RunSpec(dataset="cifar10", model="small", sampler="ucb", prune_rate=0.5, epochs=5, precision="bfloat16")
+    assert train(spec, data, store).test_accuracy > 0.3  # chance is 0.1

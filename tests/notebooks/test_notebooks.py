@@ -80,9 +80,7 @@ def test_all_notebooks_run_on_the_smoke_profile(tmp_path, capsys, monkeypatch):
 
 
 def test_a_mistyped_parameter_is_an_error():
-    with pytest.raises(
-        NotebookError, match="no notebook has the parameter sedes: there are data_dir, profile, results"
-    ):
+    with pytest.raises(NotebookError, match="no notebook has the parameter sedes: there are data_dir, profile"):
         reproduce_notebooks("smoke", {"sedes": [0]})
 
 
@@ -92,7 +90,8 @@ def test_a_notebook_that_fails_fails_with_its_own_error(tmp_path, monkeypatch):
         nbformat.v4.new_code_cell('raise RuntimeError("my own words")'),
     ]
     (tmp_path / "notebooks").mkdir()
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks" / "00_broken.ipynb")
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3"}})
+    nbformat.write(notebook, tmp_path / "notebooks" / "00_broken.ipynb")
     monkeypatch.setattr("dynprune_lib.reproduce.root", lambda: tmp_path)
-    with pytest.raises(NotebookError, match="00_broken.ipynb, cell 3: RuntimeError: my own words"):
+    with pytest.raises(NotebookError, match=r"00_broken.ipynb, cell 3: RuntimeError: my own words"):
         reproduce_notebooks("smoke")

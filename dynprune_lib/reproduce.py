@@ -15,6 +15,7 @@ from traitlets.config import Config
 
 from dynprune_lib.errors import NotebookError
 from dynprune_lib.paths import root
+from dynprune_lib.readme import update_readme
 
 # sockets of the machine where there are such: the kernel warns of open network ports otherwise
 KERNEL = Config({} if os.name == "nt" else {"KernelManager": {"transport": "ipc"}})
@@ -57,7 +58,7 @@ def reproduce_notebooks(
 
 def render_notebooks() -> None:
     """Runs every notebook on its own parameters and keeps the outputs in place, without times and paths of the
-    machine: the form in which they are committed."""
+    machine: the form in which they are committed. The numbers of the README are written anew as well."""
     for path in notebook_paths():
         notebook = nbformat.read(path, as_version=4)
         folder = {"metadata": {"path": path.parent}}
@@ -65,6 +66,7 @@ def render_notebooks() -> None:
         clean(notebook)
         nbformat.write(notebook, path)
         print(path.name, flush=True)
+    update_readme()
 
 
 def notebook_paths() -> list[Path]:

@@ -107,7 +107,7 @@ def train_epoch(training: Training, spec: RunSpec, data: ImageData, epoch: int) 
     training.selections[training.sampler.subset()] += 1
     batches = order.to(device).split(spec.batch_size)[: len(order) // spec.batch_size]  # whole ones: one fixed shape
     selected = _now(device)
-    losses = _train_steps(training, spec, data, batches, epoch)
+    losses = train_steps(training, spec, data, batches, epoch)
     trained = _now(device)
     _check_finite(losses, epoch)
     test_loss, test_accuracy = evaluate(training.model, data.test, data, spec.precision)
@@ -141,7 +141,7 @@ def evaluate(model: nn.Module, split: Split, data: ImageData, precision: str) ->
     return loss.item() / len(split), correct.item() / len(split)
 
 
-def _train_steps(training: Training, spec: RunSpec, data: ImageData, batches: tuple[Tensor, ...], epoch: int) -> Tensor:
+def train_steps(training: Training, spec: RunSpec, data: ImageData, batches: tuple[Tensor, ...], epoch: int) -> Tensor:
     """The steps of an epoch; their losses (steps,) stay on the device, which is not waited for."""
     device = data.train.labels.device
     # seeded by the epoch, so that a resumed run needs no random state of an interrupted one

@@ -74,3 +74,11 @@ def test_tracked_files_stay_small():
         pytest.skip("no git checkout")
     paths = [ROOT / name for name in listed.stdout.split("\0") if name]
     assert sum(path.stat().st_size for path in paths if path.exists()) < 12 * 2**20
+
+
+def test_the_numbers_of_the_readme_are_those_of_the_records():
+    from dynprune_lib.readme import results_block
+
+    block = results_block()
+    assert "UCB" in block
+    assert block in (ROOT / "README.md").read_text()

@@ -1,0 +1,46 @@
+"""The numbers of the README, written from the records: no number in its prose is typed."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from dynprune_lib import figures
+from dynprune_lib.paths import results_dir, root
+from dynprune_lib.profile import load_profile
+from dynprune_lib.store import Store, write_whole
+
+PROFILE = "laptop"
+BLOCK = re.compile(r"(?<=<!-- results: written by `make render` -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
+
+
+def results_block() -> str:
+    """The table of accuracies and the verdicts of the claims, in Markdown, from the committed records."""
+    specs = load_profile(PROFILE).runs("accuracy_vs_pruning_rate")
+    store = Store(results_dir() / PROFILE)
+    runs = figures.tabulate(record for spec in specs if (record := store.load(spec)))
+    verdicts = [
+        f"- {claim}: {figures.judge(found)} ({figures.describe_differences(found)} points)."
+        for claim, found in (
+            (
+                "C3, dynamic random over static random",
+                figures.paired_differences(runs, "dynamic-random", "static-random"),
+            ),
+            ("C5, ε-greedy over dynamic random", figures.paired_differences(runs, "epsilon-greedy", "dynamic-random")),
+            ("C5, UCB over dynamic random", figures.paired_differences(runs, "ucb", "dynamic-random")),
+        )
+    ]
+    title = f"Test accuracy in % after the last epoch, mean and 95 % interval ({figures.caption(PROFILE, runs)}):"
+    return "\n".join(["", title, "", *_markdown(figures.accuracy_table(runs)), "", *verdicts, "", ""])
+
+
+def update_readme(path: Path | None = None) -> None:
+    """Writes the block of results into the README."""
+    path = path or root() / "README.md"
+    write_whole(path, BLOCK.sub(lambda _: results_block(), path.read_text()).encode())
+
+
+def _markdown(table: pd.DataFrame) -> list[str]:
+    head = ["left out of every epoch", *table.columns]
+    rows = [head, ["---"] * len(head), *([name, *row] for name, row in zip(table.index, table.values, strict=True))]
+    return [f"| {' | '.join(row)} |" for row in rows]

@@ -12,6 +12,11 @@ from dynprune_lib.store import Store, write_whole
 
 PROFILE = "laptop"
 BLOCK = re.compile(r"(?<=<!-- results: written by `make render` -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
+CLAIMS = (
+    ("C3, dynamic random beats static random", "dynamic-random", "static-random"),
+    ("C5, ε-greedy beats dynamic random", "epsilon-greedy", "dynamic-random"),
+    ("C5, UCB beats dynamic random", "ucb", "dynamic-random"),
+)
 
 
 def results_block() -> str:
@@ -19,19 +24,16 @@ def results_block() -> str:
     specs = load_profile(PROFILE).runs("accuracy_vs_pruning_rate")
     store = Store(results_dir() / PROFILE)
     runs = figures.tabulate(record for spec in specs if (record := store.load(spec)))
-    verdicts = [
-        f"- {claim}: {figures.judge(found)} ({figures.describe_differences(found)} points)."
-        for claim, found in (
-            (
-                "C3, dynamic random over static random",
-                figures.paired_differences(runs, "dynamic-random", "static-random"),
-            ),
-            ("C5, ε-greedy over dynamic random", figures.paired_differences(runs, "epsilon-greedy", "dynamic-random")),
-            ("C5, UCB over dynamic random", figures.paired_differences(runs, "ucb", "dynamic-random")),
-        )
-    ]
     title = f"Test accuracy in % after the last epoch, mean and 95 % interval ({figures.caption(PROFILE, runs)}):"
-    return "\n".join(["", title, "", *_markdown(figures.accuracy_table(runs)), "", *verdicts, "", ""])
+    lines = ["", title, "", *_markdown(figures.accuracy_table(runs)), ""]
+    for claim, *methods in CLAIMS:
+        differences = figures.paired_differences(runs, *methods)
+        lines.append(f"- {claim}: **{figures.judge(differences)}** ({figures.describe_differences(differences)}).")
+    for method in ("ucb", "epsilon-greedy", "dynamic-random"):
+        differences = figures.paired_differences(runs, method, "fewer-epochs")
+        label = figures.LOOKS[method].label
+        lines.append(f"- {label} against full data in fewer epochs: {figures.describe_differences(differences)}.")
+    return "\n".join([*lines, "", ""])
 
 
 def update_readme(path: Path | None = None) -> None:
@@ -41,6 +43,6 @@ def update_readme(path: Path | None = None) -> None:
 
 
 def _markdown(table: pd.DataFrame) -> list[str]:
-    head = ["left out of every epoch", *table.columns]
+    head = ["sample passes saved", *table.columns]
     rows = [head, ["---"] * len(head), *([name, *row] for name, row in zip(table.index, table.values, strict=True))]
     return [f"| {' | '.join(row)} |" for row in rows]

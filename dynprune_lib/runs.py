@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from dynprune_lib.models import MODELS
 from dynprune_lib.samplers import SAMPLERS, PruningSampler
 
 PRECISIONS = ("float32", "bfloat16")
@@ -53,8 +54,6 @@ class RunSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        from dynprune_lib.models import MODELS
-
         for name, allowed in (
             ("model", MODELS),
             ("sampler", SAMPLERS),

@@ -25,8 +25,8 @@ from dynprune_lib.runs import EpochRecord, RunRecord, RunSpec
 from dynprune_lib.store import Store
 from dynprune_lib.train import train
 
-# what one run may fail with while the others go on; torch reports a device out of memory as a RuntimeError
-RUN_ERRORS = (ValueError, DynpruneError, RuntimeError)
+# what one run may fail with while the others go on
+RUN_ERRORS = (ValueError, DynpruneError, torch.OutOfMemoryError)
 
 
 class OutOfTime(Exception):

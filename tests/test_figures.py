@@ -17,7 +17,7 @@ mpl.use("Agg")
 def table(values):
     """Runs from {(method, rate): accuracies by seed}."""
     rows = [
-        {"method": method, "prune_rate": rate, "seed": seed, "test_accuracy": accuracy}
+        {"method": method, "rate": rate, "seed": seed, "test_accuracy": accuracy, "passes": 1e6 * (1 - rate)}
         for (method, rate), accuracies in values.items()
         for seed, accuracy in enumerate(accuracies)
     ]
@@ -46,9 +46,16 @@ def test_records_to_rows():
     record.epochs[-1] = dataclasses.replace(record.epochs[-1], test_accuracy=0.625)
     (row,) = figures.tabulate([record]).to_dict("records")
     assert row["method"] == "ucb"
-    assert (row["prune_rate"], row["seed"], row["test_accuracy"]) == (0.5, 4, 62.5)
-    assert row["backward_passes"] == 4.5
+    assert (row["rate"], row["seed"], row["test_accuracy"]) == (0.5, 4, 62.5)
+    assert row["passes"] == 4.5
     assert row["seconds"] == 3 * 3 * 1.5
+
+
+def test_full_data_in_fewer_epochs_is_a_method_of_its_own():
+    specs = [RunSpec(dataset="digits", model="tiny", epochs=epochs) for epochs in (16, 11, 8, 5)]
+    runs = figures.tabulate(make_record(spec) for spec in specs)
+    assert runs["method"].tolist() == ["full", "fewer-epochs", "fewer-epochs", "fewer-epochs"]
+    assert runs["rate"].tolist() == [0.0, 0.3, 0.5, 0.7]
 
 
 @pytest.mark.parametrize("values", [[1.0, 2.0, 4.0], [3.0, 3.0], list(range(9))])
@@ -80,7 +87,12 @@ def test_differences_are_paired_by_seed():
     assert differences["mean"].tolist() == pytest.approx([1.5, 1 / 6])
     assert differences.loc[0.5, "half"] == pytest.approx(figures.half_interval([1.0, 1.5, 2.0]))
     assert differences["n"].tolist() == [3, 3]
-    assert figures.describe_differences(differences).startswith("+1.5 ± 1.2 at 50 %, +0.2 ±")
+    assert figures.describe_differences(differences).startswith("+1.5 ± 1.2 points at 50%, +0.2 ±")
+
+
+def test_a_single_seed_has_a_difference_but_no_interval():
+    differences = figures.paired_differences(RUNS[RUNS["seed"] == 1], "ucb", "dynamic-random")
+    assert figures.describe_differences(differences) == "+1.5 points at 50%, -0.5 points at 70%"
 
 
 def test_a_seed_that_one_method_lacks_is_left_out():
@@ -94,7 +106,8 @@ def test_a_seed_that_one_method_lacks_is_left_out():
         ([1.0, 2.0], [0.5, 1.0], "reproduced"),
         ([1.0, 2.0], [1.5, 1.0], "partly reproduced"),
         ([0.3, -2.0], [0.5, 0.1], "not reproduced"),
-        ([1.0], [float("nan")], "not reproduced"),
+        ([1.0, 2.0], [0.5, float("nan")], "undecided"),
+        ([], [], "undecided"),
     ],
 )
 def test_verdicts(mean, half, verdict):

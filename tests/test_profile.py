@@ -18,9 +18,9 @@ def test_every_prefix_of_a_sweep_is_useful():
     runs = load_profile("laptop").runs("accuracy_vs_pruning_rate")
     seeds = [spec.seed for spec in runs]
     assert seeds == sorted(seeds)
-    first = [(spec.sampler, spec.prune_rate) for spec in runs if spec.seed == 0]
-    assert first[0] == ("full", 0.0)
-    assert [rate for rate, _ in itertools.groupby(rate for _, rate in first)] == [0.0, 0.5, 0.7, 0.3]
+    first = [spec.prune_rate for spec in runs if spec.seed == 0]
+    assert [rate for rate, _ in itertools.groupby(first)] == [0.0, 0.5, 0.7, 0.3, 0.0]
+    assert (runs[0].sampler, runs[0].epochs) == ("full", max(spec.epochs for spec in runs))
 
 
 def test_the_runs_that_the_project_is_about():
@@ -30,6 +30,14 @@ def test_the_runs_that_the_project_is_about():
     ):
         assert case in runs
     assert {spec.dataset for spec in load_profile("laptop").runs()} == {"cifar10"}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_full_data_is_also_trained_with_the_passes_of_every_rate(name):
+    runs = load_profile(name).runs("accuracy_vs_pruning_rate", seeds=[0])
+    rates = {spec.prune_rate for spec in runs if spec.sampler == "ucb"}
+    epochs = sorted(spec.epochs for spec in runs if spec.sampler == "full")
+    assert epochs == sorted(round((1 - rate) * runs[0].epochs) for rate in rates | {0.0})
 
 
 def test_other_seeds():

@@ -17,6 +17,7 @@ from dynprune_lib.paths import results_dir
 from dynprune_lib.profile import PROFILES, load_profile
 from dynprune_lib.runs import RunSpec
 from dynprune_lib.samplers import SAMPLERS
+from dynprune_lib.scores import SCORES
 from dynprune_lib.store import Store
 from dynprune_lib.sweep import Plan, sweep
 
@@ -52,6 +53,7 @@ def train(
     model: Annotated[str, typer.Option(help="small, resnet18 or tiny (for digits).")] = "small",
     sampler: Annotated[str, typer.Option(help=", ".join(SAMPLERS) + ".")] = "full",
     prune_rate: Annotated[float, typer.Option(help="Fraction of the samples left out of every epoch.")] = 0.0,
+    score: Annotated[str, typer.Option(help="What it is told of a sample: " + ", ".join(SCORES) + ".")] = RunSpec.score,
     setting: Annotated[list[str] | None, typer.Option("--set", help="A sampler's setting: --set epsilon=0.2.")] = None,
     epochs: Annotated[int, typer.Option()] = RunSpec.epochs,
     batch_size: Annotated[int, typer.Option()] = RunSpec.batch_size,
@@ -68,6 +70,7 @@ def train(
         model=model,
         sampler=sampler,
         prune_rate=prune_rate,
+        score=score,
         settings=_parse_settings(setting or []),
         epochs=epochs,
         batch_size=batch_size,

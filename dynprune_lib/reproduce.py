@@ -94,5 +94,6 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
         )
     except PapermillExecutionError as error:
         raise NotebookError(f"{source.name}, cell {error.exec_count}: {error.ename}: {error.evalue}") from error
+    clean(notebook)  # the page shows results, the executed copy beside it all that was printed
     html, _ = HTMLExporter().from_notebook_node(notebook)
     target.with_suffix(".html").write_text(html)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from dynprune_lib.models import MODELS
 from dynprune_lib.samplers import SAMPLERS, PruningSampler
+from dynprune_lib.scores import SCORES
 
 PRECISIONS = ("float32", "bfloat16")
 SCHEDULES = ("one-cycle", "cosine")
@@ -23,6 +24,7 @@ class RunSpec:
         model: a name in MODELS.
         sampler: a name in SAMPLERS.
         prune_rate: fraction of the training samples left out of every epoch.
+        score: what a sampler is told of a sample, in SCORES.
         settings: what else the sampler takes, by name: `{"epsilon": 0.1}`; the sampler's defaults are filled in.
         epochs: epochs of the run, whatever the samples in each.
         batch_size: samples a step; the last, smaller batch of an epoch is left out.
@@ -42,6 +44,7 @@ class RunSpec:
     model: str
     sampler: str = "full"
     prune_rate: float = 0.0
+    score: str = "loss"
     settings: dict[str, Any] = field(default_factory=dict)
     epochs: int = 16
     batch_size: int = 128
@@ -57,6 +60,7 @@ class RunSpec:
         for name, allowed in (
             ("model", MODELS),
             ("sampler", SAMPLERS),
+            ("score", SCORES),
             ("schedule", SCHEDULES),
             ("precision", PRECISIONS),
         ):

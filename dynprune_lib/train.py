@@ -17,6 +17,7 @@ from dynprune_lib.errors import TrainingDiverged
 from dynprune_lib.models import build_model
 from dynprune_lib.runs import EpochRecord, RunRecord, RunSpec
 from dynprune_lib.samplers import PruningSampler
+from dynprune_lib.scores import SCORES
 from dynprune_lib.store import Store
 
 EVALUATION_BATCH = 1_000
@@ -146,6 +147,8 @@ def train_steps(training: Training, spec: RunSpec, data: ImageData, batches: tup
     device = data.train.labels.device
     # seeded by the epoch, so that a resumed run needs no random state of an interrupted one
     generator = torch.Generator(device).manual_seed(spec.seed * 100_003 + epoch)
+    # the losses are there anyway, unless they are smoothed
+    score = None if spec.score == "loss" and not spec.label_smoothing else SCORES[spec.score]
     training.model.train()
     step_losses = []
     for index in batches:
@@ -154,7 +157,7 @@ def train_steps(training: Training, spec: RunSpec, data: ImageData, batches: tup
         with _autocast(device, spec.precision):
             logits = training.model(normalize(images, data))
         losses = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=spec.label_smoothing)
-        loss = training.sampler.update(index, losses)
+        loss = training.sampler.update(index, losses, score(logits.detach(), labels) if score else None)
         training.optimizer.zero_grad()
         loss.backward()
         training.optimizer.step()

@@ -30,6 +30,7 @@ def test_every_field_makes_another_run():
         {"sampler": "epsilon-greedy", "settings": {}},
         {"prune_rate": 0.501},
         {"settings": {"c": 0.5}},
+        {"score": "entropy"},
         {"epochs": 17},
         {"batch_size": 64},
         {"learning_rate": 0.2},
@@ -56,6 +57,7 @@ def test_a_samplers_defaults_are_written_out_and_make_no_other_run():
     [
         ({"sampler": "ucbb"}, "unknown sampler 'ucbb': there are full, static-random, dynamic-random"),
         ({"model": "vgg"}, "unknown model 'vgg': there are resnet18, small, tiny"),
+        ({"score": "grand"}, "unknown score 'grand': there are loss, least-confidence, entropy, margin, el2n"),
         ({"schedule": "step"}, "unknown schedule 'step': there are one-cycle, cosine"),
         ({"precision": "float16"}, "unknown precision 'float16': there are float32, bfloat16"),
         (

@@ -8,6 +8,7 @@ from dynprune_lib.data import ImageData, Split
 from dynprune_lib.errors import TrainingDiverged
 from dynprune_lib.runs import RunSpec
 from dynprune_lib.samplers import SAMPLERS
+from dynprune_lib.scores import SCORES
 from dynprune_lib.store import Store
 from dynprune_lib.train import evaluate, prepare, train, train_epoch
 
@@ -85,6 +86,20 @@ def test_the_schedule_ends_with_the_last_step_that_a_pruned_run_makes(digits, sp
     peak = rates.index(max(rates))
     assert peak == (0 if schedule == "cosine" else round(0.25 * len(rates)) - 1)
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
+
+
+@pytest.mark.parametrize("name", sorted(SCORES))
+def test_the_sampler_is_told_the_score_of_the_spec(digits, spec, name):
+    spec = dataclasses.replace(spec, score=name, sampler="full", prune_rate=0.0, settings={}, label_smoothing=0.1)
+    training = prepare(spec, digits)
+    seen = []
+    training.model.register_forward_hook(lambda _module, _inputs, logits: seen.append(logits.detach()))
+    recorded = []
+    training.sampler.record = lambda index, scores: recorded.append((index, scores))
+    train_epoch(training, spec, digits, 0)
+    for logits, (index, scores) in zip(seen, recorded, strict=False):  # the evaluation's come after them
+        torch.testing.assert_close(scores, SCORES[name](logits, digits.train.labels[index]))
+    assert len(recorded) == 1437 // 32
 
 
 def test_every_step_has_the_same_shape(digits, spec):

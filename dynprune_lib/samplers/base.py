@@ -50,7 +50,7 @@ class PruningSampler(Sampler[int]):
         self._updated = False  # has `update` been called since `set_epoch`?
         self._warned = False
         self._exchanged = True  # does every rank know all the scores?
-        self._not_finite: Tensor | None = None  # losses that were not finite in this epoch, counted where they live
+        self._not_finite: Tensor | None = None  # scores that were not finite in this epoch, counted where they live
         self._selected: Tensor | None = None
 
     # What an algorithm defines -------------------------------------------------------------------------------------
@@ -84,8 +84,9 @@ class PruningSampler(Sampler[int]):
         self.epoch = epoch
         self._updated = False
 
-    def update(self, index: Tensor, losses: Tensor) -> Tensor:
-        """Records the losses of a batch and returns the scalar to back-propagate, their mean.
+    def update(self, index: Tensor, losses: Tensor, scores: Tensor | None = None) -> Tensor:
+        """Records the scores of a batch, by default its losses, and returns the scalar to back-propagate: the mean of
+        the losses.
 
         Nothing is copied to the host, and a device is not waited for. An index out of range raises IndexError here if
         `index` is on the CPU, and is a device-side assertion of torch otherwise.
@@ -93,9 +94,10 @@ class PruningSampler(Sampler[int]):
         Args:
             index: (B,) integers, the positions of the samples in the data set.
             losses: (B,) floats of any precision, with their graph: `reduction="none"`.
+            scores: (B,) floats, the higher the more a sample is worth; `dynprune_lib.scores` has some.
 
         Raises:
-            ValueError: `losses` is a scalar, or the two do not have one length.
+            ValueError: `losses` is a scalar, or not all have one length.
             IndexError: an index is not in [0, num_samples).
         """
         if losses.ndim == 0:
@@ -106,7 +108,11 @@ class PruningSampler(Sampler[int]):
             )
         if index.device.type == "cpu":
             self._check_range(index)
-        scores = losses.detach().float()
+        if scores is not None and scores.shape != losses.shape:
+            raise ValueError(
+                f"scores has shape {tuple(scores.shape)} and losses {tuple(losses.shape)}: both must agree"
+            )
+        scores = (losses if scores is None else scores).detach().float()
         self._remember_on(scores.device)
         bad = (~torch.isfinite(scores)).sum()
         self._not_finite = bad if self._not_finite is None else self._not_finite + bad

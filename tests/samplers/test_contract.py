@@ -194,6 +194,16 @@ def test_update_refuses_what_is_not_one_loss_a_sample(make, index, losses, error
         make().update(index, losses)
 
 
+def test_scores_are_recorded_in_place_of_the_losses(make):
+    with_scores, with_losses = make(), make()
+    index, losses, scores = torch.tensor([3, 5]), torch.tensor([1.0, 2.0]), torch.tensor([7.0, 9.0])
+    assert with_scores.update(index, losses, scores) == 1.5
+    with_losses.update(index, scores)
+    assert_same(with_scores.state_dict(), with_losses.state_dict())
+    with pytest.raises(ValueError, match=r"scores has shape \(3,\) and losses \(2,\)"):
+        make().update(index, losses, torch.ones(3))
+
+
 def test_an_empty_batch_changes_nothing(make):
     sampler = make()
     before = copy.deepcopy(sampler.state_dict())

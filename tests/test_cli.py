@@ -72,7 +72,7 @@ def test_a_dry_run_lists_and_trains_nothing(tmp_path):
 
 def test_a_run_from_a_plain_checkout_is_interrupted_and_goes_on(tmp_path):
     def start(results):
-        command = [sys.executable, "-m", "dynprune_lib", *TRAIN, "--epochs", "40", "--results", str(results)]
+        command = [sys.executable, "-m", "dynprune_lib", *TRAIN, "--epochs", "25", "--results", str(results)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -81,12 +81,12 @@ def test_a_run_from_a_plain_checkout_is_interrupted_and_goes_on(tmp_path):
     while interrupted.poll() is None and not list(checkpoints.glob("*.pt")):
         time.sleep(0.01)
     interrupted.send_signal(signal.SIGINT)
-    _, errors = interrupted.communicate(timeout=20)
+    _, errors = interrupted.communicate(timeout=100)
     assert interrupted.returncode == 130
     assert "interrupted; the same command goes on" in errors
     assert "Traceback" not in errors
     for again in (start(tmp_path / "a"), start(tmp_path / "b")):
-        _, errors = again.communicate(timeout=60)
+        _, errors = again.communicate(timeout=300)
         assert again.returncode == 0, errors
     (resumed,), (whole,) = (Store(tmp_path / name / "train").records() for name in "ab")
     assert results(resumed) == results(whole)

@@ -1,7 +1,7 @@
 """How much a model still has to learn from a sample: one number from its logits and its label, the higher the more.
 
 Every function takes logits (B, classes) of any float type and labels (B,) int64, and returns scores (B,) float32 on the
-same device, without a graph. A bandit takes them as its reward: `sampler.update(index, losses, margin(logits, labels))`.
+same device, without a graph. A bandit takes them as reward: `sampler.update(index, losses, margin(logits, labels))`.
 Raju et al. 2021 (arXiv:2111.12621) call the score a measure of the model's uncertainty; later re-runs of their methods
 use the loss, and so does this library where nothing else is said.
 """

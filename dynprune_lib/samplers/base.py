@@ -220,7 +220,7 @@ class PruningSampler(Sampler[int]):
         count = 0 if self._not_finite is None else int(self._not_finite)
         self._not_finite = None
         if count:
-            warnings.warn(f"{count} losses of epoch {self.epoch} were not finite: not recorded as scores", stacklevel=3)
+            warnings.warn(f"{count} losses or scores of epoch {self.epoch} were not finite: not recorded", stacklevel=3)
 
     @staticmethod
     def _iterate(order: Tensor) -> Iterator[int]:

@@ -220,7 +220,7 @@ def test_a_loss_that_is_not_finite_is_reported_and_never_a_score(make, run_epoch
     sampler.update(index, torch.full((3,), bad))
     for name, tensor in sampler.memory().items():
         assert torch.equal(tensor[index], before[name])
-    with pytest.warns(UserWarning, match="3 losses of epoch 0 were not finite"):
+    with pytest.warns(UserWarning, match="3 losses or scores of epoch 0 were not finite"):
         sampler.set_epoch(1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -3,6 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Iterator
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -34,16 +35,13 @@ class PruningSampler(Sampler[int]):
     """
 
     def __init__(self, num_samples: int, prune_rate: float = 0.5, *, period: int = 1, seed: int = 0) -> None:
-        _check_integer("num_samples", num_samples, at_least=1)
-        _check_integer("period", period, at_least=1)
-        _check_integer("seed", seed, at_least=0)
-        if not 0.0 <= prune_rate < 1.0:
-            raise ValueError(f"prune_rate is {prune_rate}: it is the fraction left out, at least 0 and below 1")
-        self.num_samples = num_samples
-        self.prune_rate = prune_rate
-        self.period = period
-        self.seed = seed
-        self.num_kept = round((1.0 - prune_rate) * num_samples)
+        if not (isinstance(prune_rate, Real) and 0 <= prune_rate < 1):
+            raise ValueError(f"prune_rate is {prune_rate!r}: it is the fraction left out, at least 0 and below 1")
+        self.num_samples = _integer("num_samples", num_samples, at_least=1)
+        self.prune_rate = float(prune_rate)
+        self.period = _integer("period", period, at_least=1)
+        self.seed = _integer("seed", seed, at_least=0)
+        self.num_kept = round((1 - self.prune_rate) * self.num_samples)
         if self.num_kept == 0:
             raise ValueError(f"prune_rate {prune_rate} keeps none of {num_samples} samples: lower it")
         self.epoch = 0
@@ -51,7 +49,7 @@ class PruningSampler(Sampler[int]):
         self._warned = False
         self._exchanged = True  # does every rank know all the scores?
         self._not_finite: Tensor | None = None  # scores that were not finite in this epoch, counted where they live
-        self._selected: Tensor | None = None
+        self._selected: Tensor | None = None  # this period's subset; the first one is selected when it is asked for
 
     # What an algorithm defines -------------------------------------------------------------------------------------
 
@@ -76,12 +74,14 @@ class PruningSampler(Sampler[int]):
     def set_epoch(self, epoch: int) -> None:
         """Starts an epoch, selecting a new subset if it opens a new period. Call it before iterating, as for
         `torch.utils.data.DistributedSampler`."""
-        _check_integer("epoch", epoch, at_least=0)
+        epoch = _integer("epoch", epoch, at_least=0)
         self._report_not_finite()
-        if epoch // self.period != self.epoch // self.period:
+        new_period = epoch // self.period != self.epoch // self.period
+        if new_period:
             self._exchange()
-            self._selected = None
         self.epoch = epoch
+        if new_period:
+            self._selected = self._select()
         self._updated = False
 
     def update(self, index: Tensor, losses: Tensor, scores: Tensor | None = None) -> Tensor:
@@ -187,14 +187,18 @@ class PruningSampler(Sampler[int]):
 
     @property
     def _subset(self) -> Tensor:
-        """This period's selection, made when it is first asked for: (num_kept,) int32 on the CPU, 4 bytes a sample."""
         if self._selected is None:
-            selected = self.select().to("cpu", torch.int32)
-            if distributed.world_size() > 1:  # the shares, and the few samples that fit in none, must not follow labels
-                period = self.epoch // self.period
-                selected = selected[torch.randperm(len(selected), generator=self.generator("shares", period))]
-            self._selected = selected
+            self._selected = self._select()
         return self._selected
+
+    def _select(self) -> Tensor:
+        """The selection of the period of `self.epoch`: (num_kept,) int32 on the CPU, 4 bytes a sample."""
+        selected = self.select().to("cpu", torch.int32)
+        if distributed.world_size() == 1:
+            return selected
+        # the shares, and the few samples that fit in none, must not follow the order of the data set
+        period = self.epoch // self.period
+        return selected[torch.randperm(len(selected), generator=self.generator("shares", period))]
 
     def _remember_on(self, device: torch.device) -> None:
         for name, tensor in self.memory().items():
@@ -228,6 +232,7 @@ class PruningSampler(Sampler[int]):
             yield from chunk.tolist()
 
 
-def _check_integer(name: str, value: int, at_least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+def _integer(name: str, value: int, at_least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < at_least:
         raise ValueError(f"{name} is {value!r}: it must be an integer of at least {at_least}")
+    return int(value)

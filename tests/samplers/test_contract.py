@@ -22,7 +22,7 @@ def is_full(make):
     return make().prune_rate == 0.0
 
 
-@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, float("nan")])
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, float("nan"), "0.5", None])
 def test_refuses_a_rate_outside_its_range(make, is_full, rate):
     if is_full:
         pytest.skip("its rate is always 0")

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,7 @@ def spec():
 
 def _real(name):
     try:
-        return load_dataset(name, os.environ.get("DYNPRUNE_DATA"))
+        return load_dataset(name)
     except DataError as error:
         pytest.skip(f"{name} is not here: {error}")
 

@@ -1,11 +1,11 @@
-# make reproduce | test | lab | clean: each works in a fresh clone.
+# make reproduce | test | lab | render | bench | clean: each works in a fresh clone.
 PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= smoke
 
 BIN = $(VENV)/bin
 
-.PHONY: reproduce test lab render install clean
+.PHONY: reproduce test lab render bench install clean
 
 reproduce: install  ## every notebook on PROFILE, training what is missing
 	$(BIN)/python -m dynprune_lib reproduce --profile $(PROFILE)
@@ -20,6 +20,10 @@ lab: install  ## the notebooks in JupyterLab
 
 render: install  ## the notebooks in place, as they are committed
 	$(BIN)/python -m dynprune_lib render
+
+bench: install  ## what the samplers and the training loop cost on this machine, alone on it; needs CIFAR-10
+	$(BIN)/python benchmarks/samplers.py > benchmarks/samplers.md
+	$(BIN)/python benchmarks/training.py > benchmarks/training.md
 
 install: $(VENV)/installed
 

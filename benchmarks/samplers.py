@@ -20,6 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=10_000_000)
     samples = parser.parse_args().samples
+    print("# What selecting and recording cost\n\nPrinted by `python benchmarks/samplers.py`.\n")
     print(f"N = {samples:,}, half of it kept, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
     print("| sampler | `set_epoch` s | `update` of 256, µs | state, bytes a sample | peak of selecting, MiB |")
     print("| --- | --- | --- | --- | --- |")

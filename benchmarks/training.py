@@ -34,6 +34,7 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     data = load_dataset(spec.dataset, options.data_dir, device)
     name = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    print("# What training costs\n\nPrinted by `python benchmarks/training.py`; ratios are within this one run.\n")
     print(f"{spec.model}, batch {spec.batch_size}, {spec.dataset}, {name}, torch {torch.__version__}")
     compare_precisions(spec, data, options.rounds)
     compare_loops(spec, data, options.data_dir, options.rounds)

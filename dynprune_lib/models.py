@@ -75,11 +75,25 @@ def tiny(channels: int, classes: int) -> nn.Sequential:
 MODELS: dict[str, Callable[[int, int], nn.Module]] = {"resnet18": resnet18, "small": small, "tiny": tiny}
 
 
-def build_model(name: str, channels: int, classes: int, seed: int) -> nn.Module:
-    """A model of MODELS, initialised from `seed` alone; torch's global random state stays as it is."""
+def build_model(name: str, image_shape: tuple[int, int, int], classes: int, seed: int) -> nn.Module:
+    """A model of MODELS, initialised from `seed` alone; torch's global random state stays as it is.
+
+    Args:
+        image_shape: (height, width, channels) of the images.
+
+    Raises:
+        ValueError: the images are too small for the model.
+    """
+    height, width, channels = image_shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return MODELS[name](channels, classes)
+        model = MODELS[name](channels, classes)
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, channels, height, width))
+    except (RuntimeError, IndexError) as error:
+        raise ValueError(f"model {name} does not take images of {height} x {width}: choose another model") from error
+    return model
 
 
 def _convolution(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:

@@ -85,7 +85,7 @@ def prepare(spec: RunSpec, data: ImageData) -> Training:
             f"prune_rate {spec.prune_rate} keeps {len(sampler)} of {len(data.train)} samples, fewer than one batch of"
             f" {spec.batch_size}: lower the rate or the batch size"
         )
-    model = build_model(spec.model, data.train.images.shape[-1], len(data.classes), spec.seed)
+    model = build_model(spec.model, tuple(data.train.images.shape[1:]), len(data.classes), spec.seed)
     model = model.to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
         model.parameters(),

@@ -42,21 +42,20 @@ class Progress:
         self._done += 1
         self._show()
         self._advance(spec, self._epochs_left[spec.name])  # those that an earlier sweep had made
-        self._write(f"{_title(spec)}: {record.test_accuracy:.2%} after {record.seconds:.1f} s of training")
+        line = f"{_title(spec)}: {record.test_accuracy:.2%} after {record.seconds:.1f} s of training"
+        self._bar.write(line, file=sys.stderr)
 
     def _failed(self, _: RunSpec, message: str) -> None:
-        self.failures.append(message)
-        self._write(message)
+        self.failures.append(message)  # told when the sweep ends, with what else there is to tell
+        self._show()
 
     def _advance(self, spec: RunSpec, epochs: int) -> None:
         self._epochs_left[spec.name] -= epochs
         self._bar.update(epochs * (1 - spec.prune_rate))
 
     def _show(self) -> None:
-        self._bar.set_description_str(f"{self._done} of {self._count} runs", refresh=False)
-
-    def _write(self, line: str) -> None:
-        self._bar.write(line, file=sys.stderr)
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        self._bar.set_description_str(f"{self._done} of {self._count} runs{failed}", refresh=False)
 
 
 def _title(spec: RunSpec) -> str:

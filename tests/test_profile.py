@@ -19,7 +19,7 @@ def test_every_prefix_of_a_sweep_is_useful():
     seeds = [spec.seed for spec in runs]
     assert seeds == sorted(seeds)
     first = [spec.prune_rate for spec in runs if spec.seed == 0]
-    assert [rate for rate, _ in itertools.groupby(first)] == [0.0, 0.5, 0.7, 0.3, 0.0]
+    assert [rate for rate, _ in itertools.groupby(first)] == [0.0, 0.5, 0.7, 0.3, 0.9, 0.0]
     assert (runs[0].sampler, runs[0].epochs) == ("full", max(spec.epochs for spec in runs))
 
 

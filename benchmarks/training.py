@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader
 from dynprune_lib.data import ImageData, load_dataset
 from dynprune_lib.paths import data_dir as folder_of_data
 from dynprune_lib.profile import load_profile
-from dynprune_lib.runs import RunSpec
-from dynprune_lib.train import prepare, train_epoch, train_steps
+from dynprune_lib.runs import EpochRecord, RunSpec
+from dynprune_lib.train import Training, prepare, train_epoch, train_steps
 from dynprune_lib.vision import torchvision_datasets
 
 
@@ -64,32 +64,40 @@ def compare_loops(spec: RunSpec, data: ImageData, data_dir: str | None, rounds: 
 
 
 def compare_epochs(spec: RunSpec, data: ImageData) -> None:
+    """Selecting and recording: `set_epoch`, the order, and `update` less the mean of the losses, which every loop
+    takes, measured at the same place."""
     print("\n| pruned | sampler | epoch, s | against full data | over its share of samples | selecting + recording |")
     print("| --- | --- | --- | --- | --- | --- |")
     rows = [("full", 0.0), *(("ucb", rate) for rate in (0.3, 0.5, 0.7, 0.9))]
-    trainings = {}
-    for sampler, rate in rows:
-        row = replace(spec, sampler=sampler, settings={}, prune_rate=rate)
-        trainings[row.name] = (row, prepare(row, data))
-    seconds, overheads = {name: [] for name in trainings}, {name: [] for name in trainings}
+    specs = [replace(spec, sampler=sampler, settings={}, prune_rate=rate) for sampler, rate in rows]
+    trainings = [prepare(row, data) for row in specs]
+    epochs = [[] for _ in rows]
     for epoch in range(4):  # taken in turn, so that what else the machine does meets all of them; the first warms up
-        for name, (row, training) in trainings.items():
-            recording = Stopwatch(training.sampler.update)
-            training.sampler.update = recording
-            record = train_epoch(training, row, data, epoch)
-            training.sampler.update = recording.function
-            if epoch:
-                seconds[name].append(record.selection_seconds + record.training_seconds)
-                overheads[name].append((record.selection_seconds + recording.seconds) / seconds[name][-1])
-    full = statistics.median(next(iter(seconds.values())))
-    for (name, (row, _)), (_, rate) in zip(trainings.items(), rows, strict=True):
-        ratio = statistics.median(seconds[name]) / full
-        cells = (f"{ratio * full:.2f}", f"{ratio:.3f}", f"{ratio / (1 - rate):.3f}")
-        print(f"| {rate:.0%} | {row.sampler} | {' | '.join(cells)} | {statistics.median(overheads[name]):.2%} |")
+        _, mean = time_epoch(trainings[0], specs[0], data, epoch, lambda _index, losses, _scores: losses.mean())
+        for row, training, measured in zip(specs, trainings, epochs, strict=True):
+            record, updating = time_epoch(training, row, data, epoch, training.sampler.update)
+            seconds = record.selection_seconds + record.training_seconds
+            overhead = record.selection_seconds + record.steps * (updating - mean)
+            measured.append((seconds, overhead / seconds))
+    full = statistics.median(seconds for seconds, _ in epochs[0][1:])
+    for row, measured in zip(specs, epochs, strict=True):
+        seconds, overhead = (statistics.median(values) for values in zip(*measured[1:], strict=True))
+        cells = (f"{seconds:.2f}", f"{seconds / full:.3f}", f"{seconds / full / (1 - row.prune_rate):.3f}")
+        print(f"| {row.prune_rate:.0%} | {row.sampler} | {' | '.join(cells)} | {overhead:.2%} |")
+
+
+def time_epoch(
+    training: Training, spec: RunSpec, data: ImageData, epoch: int, update: Callable
+) -> tuple[EpochRecord, float]:
+    """The record of an epoch, and the seconds of one call of `update` in it (on a GPU: of issuing it)."""
+    original, training.sampler.update = training.sampler.update, Stopwatch(update)
+    record = train_epoch(training, spec, data, epoch)
+    stopwatch, training.sampler.update = training.sampler.update, original
+    return record, stopwatch.seconds / record.steps
 
 
 class Stopwatch:
-    """A function that adds up the time of its calls (on a GPU: of issuing them)."""
+    """A function that adds up the time of its calls."""
 
     def __init__(self, function: Callable) -> None:
         self.function, self.seconds = function, 0.0

@@ -95,7 +95,7 @@ def test_the_sampler_is_told_the_score_of_the_spec(digits, spec, name):
     seen = []
     training.model.register_forward_hook(lambda _module, _inputs, logits: seen.append(logits.detach()))
     recorded = []
-    training.sampler.record = lambda index, scores: recorded.append((index, scores))
+    training.sampler.record = lambda index, scores, _: recorded.append((index, scores))
     train_epoch(training, spec, digits, 0)
     for logits, (index, scores) in zip(seen, recorded, strict=False):  # the evaluation's come after them
         torch.testing.assert_close(scores, SCORES[name](logits, digits.train.labels[index]))

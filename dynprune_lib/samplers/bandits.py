@@ -41,14 +41,13 @@ class Bandit(PruningSampler):
     def settings(self) -> dict[str, Any]:
         return super().settings() | {"alpha": self.alpha}
 
-    def record(self, index: Tensor, scores: Tensor) -> None:
-        mean, var = self.mean[index], self.var[index]
-        step = scores - mean
-        first, usable = torch.isinf(mean), torch.isfinite(scores)
-        new_mean = torch.where(first, scores, mean + self.alpha * step)
-        new_var = torch.where(first, 0.0, var + self.alpha * (step * step - var))
-        self.mean[index] = torch.where(usable, new_mean, mean)
-        self.var[index] = torch.where(usable, new_var, var)
+    def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:
+        mean, var = self.mean.index_select(0, index), self.var.index_select(0, index)
+        step = scores - torch.where(mean == torch.inf, scores, mean)  # 0 where it is the first score
+        new_mean = torch.add(scores, step, alpha=self.alpha - 1)
+        new_var = var.lerp(step * step, self.alpha)
+        self.mean.index_copy_(0, index, torch.where(usable, new_mean, mean))
+        self.var.index_copy_(0, index, torch.where(usable, new_var, var))
 
     def highest(self, scores: Tensor, k: int) -> Tensor:
         """The k indices with the highest scores (N,), ties broken at random: O(N); (k,) int64 on the CPU."""

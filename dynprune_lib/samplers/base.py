@@ -57,8 +57,9 @@ class PruningSampler(Sampler[int]):
         """The `num_kept` distinct indices to keep for the period of `self.epoch`, in any order and on any device."""
         raise NotImplementedError
 
-    def record(self, index: Tensor, scores: Tensor) -> None:
-        """Remembers the scores (B,) of the samples `index` (B,), both on one device; a score not finite is skipped."""
+    def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:
+        """Remembers the scores (B,) of the samples `index` (B,), all on one device, where `usable` (B,), which says
+        whether they are finite."""
 
     def memory(self) -> dict[str, Tensor]:
         """What the algorithm remembers of each sample: name -> tensor (N,), the attributes of the same names."""
@@ -114,9 +115,10 @@ class PruningSampler(Sampler[int]):
             )
         scores = (losses if scores is None else scores).detach().float()
         self._remember_on(scores.device)
-        bad = (~torch.isfinite(scores)).sum()
-        self._not_finite = bad if self._not_finite is None else self._not_finite + bad
-        self.record(index.to(scores.device, non_blocking=True), scores)
+        usable = torch.isfinite(scores)
+        bad = (~usable).sum()
+        self._not_finite = bad if self._not_finite is None else self._not_finite.to(bad.device).add_(bad)
+        self.record(index.to(scores.device, non_blocking=True), scores, usable)
         self._updated = True
         self._exchanged = False
         return losses.mean()

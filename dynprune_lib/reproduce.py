@@ -1,7 +1,10 @@
 """Running the notebooks: on a profile by papermill, and in place as they are committed."""
 
+import contextlib
 import os
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,6 @@ from dynprune_lib.errors import NotebookError
 from dynprune_lib.paths import root
 from dynprune_lib.readme import update_readme
 
-# sockets of the machine where there are such: the kernel warns of open network ports otherwise
-KERNEL = Config({} if os.name == "nt" else {"KernelManager": {"transport": "ipc"}})
 KEPT_METADATA = ("kernelspec", "language_info")
 
 
@@ -62,7 +63,8 @@ def render_notebooks() -> None:
     for path in notebook_paths():
         notebook = nbformat.read(path, as_version=4)
         folder = {"metadata": {"path": path.parent}}
-        NotebookClient(notebook, kernel_name="python3", resources=folder, config=KERNEL).execute()
+        with _kernel_settings() as config:
+            NotebookClient(notebook, kernel_name="python3", resources=folder, config=config).execute()
         clean(notebook)
         nbformat.write(notebook, path)
         print(path.name, flush=True)
@@ -87,11 +89,20 @@ def clean(notebook: NotebookNode) -> None:
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
 
 
+@contextlib.contextmanager
+def _kernel_settings() -> Iterator[Config]:
+    """Talks to the kernel by files where the system has such sockets: by network ports, it warns of being open."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = {"transport": "ipc", "ip": str(Path(folder) / "kernel")}
+        yield Config({} if os.name == "nt" else {"KernelManager": files})
+
+
 def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
     try:
-        notebook = papermill.execute_notebook(
-            source, target, parameters, kernel_name="python3", progress_bar=False, config=KERNEL
-        )
+        with _kernel_settings() as config:
+            notebook = papermill.execute_notebook(
+                source, target, parameters, kernel_name="python3", progress_bar=False, config=config
+            )
     except PapermillExecutionError as error:
         raise NotebookError(f"{source.name}, cell {error.exec_count}: {error.ename}: {error.evalue}") from error
     clean(notebook)  # the page shows results, the executed copy beside it all that was printed

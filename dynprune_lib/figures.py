@@ -142,7 +142,8 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
             capsize=2,
             label=look.label,
         )
-    axes.set(xlabel="sample passes saved (%)", ylabel="test accuracy (%)", title=title)
+    axes.set(xlabel="sample passes saved (%)", ylabel="test accuracy (%)")
+    axes.set_title(title, fontsize="medium")
     axes.legend(frameon=False, fontsize="small")
     sns.despine(figure)
     return figure

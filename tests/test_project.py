@@ -64,7 +64,7 @@ def test_what_the_readme_names_is_there():
     for target in re.findall(r"\]\((?!http|#)([^)]+)\)", readme):
         assert (ROOT / target).exists(), target
     make = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"\bmake ([a-z]+)", readme):
+    for target in re.findall(r"(?:`|^    )make ([a-z]+)", readme, re.MULTILINE):
         assert re.search(rf"^{target}:", make, re.MULTILINE), target
 
 

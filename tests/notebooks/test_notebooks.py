@@ -90,9 +90,7 @@ def test_a_notebook_that_fails_fails_with_its_own_error(tmp_path, monkeypatch):
         nbformat.v4.new_code_cell('raise RuntimeError("my own words")'),
     ]
     (tmp_path / "notebooks").mkdir()
-    notebook = nbformat.v4.new_notebook(
-        cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    )
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=nbformat.read(NOTEBOOKS[0], as_version=4).metadata)
     nbformat.write(notebook, tmp_path / "notebooks" / "00_broken.ipynb")
     monkeypatch.setattr("dynprune_lib.reproduce.root", lambda: tmp_path)
     with pytest.raises(NotebookError, match=r"00_broken.ipynb, cell 3: RuntimeError: my own words"):

@@ -118,7 +118,7 @@ class PruningSampler(Sampler[int]):
         usable = torch.isfinite(scores)
         bad = (~usable).sum()
         self._not_finite = bad if self._not_finite is None else self._not_finite.to(bad.device).add_(bad)
-        self.record(index.to(scores.device, non_blocking=True), scores, usable)
+        self.record(index.to(scores.device, torch.int64, non_blocking=True), scores, usable)
         self._updated = True
         self._exchanged = False
         return losses.mean()

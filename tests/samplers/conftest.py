@@ -16,6 +16,11 @@ def make(request):
 
 
 @pytest.fixture
+def is_full(make):
+    return make().prune_rate == 0.0
+
+
+@pytest.fixture
 def run_epoch():
     """Trains an epoch in name: losses that depend on the sample and the epoch alone."""
 
@@ -31,3 +36,14 @@ def run_epoch():
 
 def losses_of(index, epoch):
     return ((index * 37 + epoch * 11) % 101).float() / 50
+
+
+def assert_same(state, other):
+    assert state.keys() == other.keys()
+    for name, value in state.items():
+        if isinstance(value, dict):
+            assert_same(value, other[name])
+        elif isinstance(value, torch.Tensor):
+            assert torch.equal(value, other[name]), name
+        else:
+            assert value == other[name], name

@@ -1,7 +1,6 @@
 """Every line of the contract, for every sampler of the library."""
 
 import copy
-import pickle
 import random
 import warnings
 
@@ -13,13 +12,9 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from dynprune_lib import indexed
+from tests.samplers.conftest import assert_same
 
 EPOCHS = 6
-
-
-@pytest.fixture
-def is_full(make):
-    return make().prune_rate == 0.0
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, float("nan"), "0.5", None])
@@ -204,6 +199,15 @@ def test_scores_are_recorded_in_place_of_the_losses(make):
         make().update(index, losses, torch.ones(3))
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_indices_of_any_integer_type(make, dtype):
+    sampler, other = make(), make()
+    losses = torch.tensor([1.0, 2.0])
+    sampler.update(torch.tensor([3, 5], dtype=dtype), losses)
+    other.update(torch.tensor([3, 5]), losses)
+    assert_same(sampler.state_dict(), other.state_dict())
+
+
 def test_an_empty_batch_changes_nothing(make):
     sampler = make()
     before = copy.deepcopy(sampler.state_dict())
@@ -225,58 +229,6 @@ def test_a_loss_that_is_not_finite_is_reported_and_never_a_score(make, run_epoch
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         sampler.set_epoch(2)
-
-
-@pytest.mark.parametrize("copied", ["state", "pickle", "deepcopy"])
-@pytest.mark.parametrize("period", [1, 2])
-def test_goes_on_bit_for_bit(make, run_epoch, copied, period):
-    original = make(100, seed=3, period=period)
-    for epoch in range(3):
-        run_epoch(original, epoch)
-    if copied == "state":
-        resumed = make(100, seed=3, period=period)
-        resumed.load_state_dict(pickle.loads(pickle.dumps(original.state_dict())))
-    else:
-        resumed = copy.deepcopy(original) if copied == "deepcopy" else pickle.loads(pickle.dumps(original))
-    assert resumed.subset().tolist() == original.subset().tolist()
-    for epoch in range(3, 3 + EPOCHS):
-        assert run_epoch(resumed, epoch) == run_epoch(original, epoch)
-    assert_same(resumed.state_dict(), original.state_dict())
-
-
-def test_a_state_is_not_changed_by_going_on(make, run_epoch):
-    sampler = make()
-    run_epoch(sampler, 0)
-    state = sampler.state_dict()
-    before = copy.deepcopy(state)
-    run_epoch(sampler, 1)
-    assert_same(state, before)
-    resumed = make()
-    resumed.load_state_dict(state)
-    run_epoch(resumed, 1)
-    assert_same(state, before)
-
-
-@pytest.mark.parametrize("other", [{"num_samples": 41}, {"seed": 1}, {"period": 2}, {"prune_rate": 0.25}])
-def test_a_state_of_other_settings_is_refused(make, is_full, other):
-    if is_full and "prune_rate" in other:
-        pytest.skip("its rate is always 0")
-    (name,) = other
-    with pytest.raises(ValueError, match=f"this state has {name} = "):
-        make().load_state_dict(make(**other).state_dict())
-
-
-def test_a_state_of_another_sampler_is_refused(make):
-    class Other(type(make())):
-        pass
-
-    with pytest.raises(ValueError, match="this state has sampler = 'Other'"):
-        make().load_state_dict(Other(40, make().prune_rate).state_dict())
-
-
-def test_what_is_no_state_is_refused(make):
-    with pytest.raises(ValueError, match="no state of a sampler: it lacks epoch"):
-        make().load_state_dict({"settings": {}, "memory": {}, "subset": torch.arange(3)})
 
 
 @pytest.mark.parametrize(
@@ -331,14 +283,3 @@ def test_scores_live_where_the_losses_live(make, run_epoch):
     resumed = make(100)
     resumed.load_state_dict(on_gpu.state_dict())
     assert resumed.subset().tolist() == on_cpu.subset().tolist()
-
-
-def assert_same(state, other):
-    assert state.keys() == other.keys()
-    for name, value in state.items():
-        if isinstance(value, dict):
-            assert_same(value, other[name])
-        elif isinstance(value, torch.Tensor):
-            assert torch.equal(value, other[name]), name
-        else:
-            assert value == other[name], name

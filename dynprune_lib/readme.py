@@ -1,7 +1,6 @@
 """The numbers of the README, written from the records: no number in its prose is typed."""
 
 import re
-from pathlib import Path
 
 import pandas as pd
 
@@ -36,9 +35,9 @@ def results_block() -> str:
     return "\n".join([*lines, "", ""])
 
 
-def update_readme(path: Path | None = None) -> None:
+def update_readme() -> None:
     """Writes the block of results into the README."""
-    path = path or root() / "README.md"
+    path = root() / "README.md"
     write_whole(path, BLOCK.sub(lambda _: results_block(), path.read_text()).encode())
 
 

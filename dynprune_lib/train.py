@@ -105,7 +105,7 @@ def train_epoch(training: Training, spec: RunSpec, data: ImageData, epoch: int) 
     start = _now(device)
     training.sampler.set_epoch(epoch)
     order = training.sampler.indices()
-    training.selections[training.sampler.subset()] += 1
+    training.selections[order] += 1
     batches = order.to(device).split(spec.batch_size)[: len(order) // spec.batch_size]  # whole ones: one fixed shape
     selected = _now(device)
     losses = train_steps(training, spec, data, batches, epoch)

@@ -57,7 +57,7 @@ class Bandit(PruningSampler):
         edge = _kth_highest(scores, k)
         above = (scores > edge).nonzero().squeeze(1)
         tied = (scores == edge).nonzero().squeeze(1)
-        generator = self.generator("ties", self.epoch // self.period)
+        generator = self.generator("ties", self.period_number)
         drawn = torch.randperm(len(tied), generator=generator)[: k - len(above)]
         return torch.cat([above, tied[drawn]])
 

@@ -77,11 +77,11 @@ class PruningSampler(Sampler[int]):
         `torch.utils.data.DistributedSampler`."""
         epoch = _integer("epoch", epoch, at_least=0)
         self._report_not_finite()
-        new_period = epoch // self.period != self.epoch // self.period
-        if new_period:
+        if epoch // self.period == self.period_number:
+            self.epoch = epoch
+        else:
             self._exchange()
-        self.epoch = epoch
-        if new_period:
+            self.epoch = epoch
             self._selected = self._select()
         self._updated = False
 
@@ -176,6 +176,11 @@ class PruningSampler(Sampler[int]):
 
     # What the algorithms share -------------------------------------------------------------------------------------
 
+    @property
+    def period_number(self) -> int:
+        """The period that `self.epoch` lies in, counted from 0."""
+        return self.epoch // self.period
+
     def generator(self, purpose: str, *time: int) -> torch.Generator:
         """A CPU generator for one purpose at one time (an epoch, a period), the same on every device and rank."""
         key = f"{self.seed}:{purpose}:{time}".encode()
@@ -199,8 +204,7 @@ class PruningSampler(Sampler[int]):
         if distributed.world_size() == 1:
             return selected
         # the shares, and the few samples that fit in none, must not follow the order of the data set
-        period = self.epoch // self.period
-        return selected[torch.randperm(len(selected), generator=self.generator("shares", period))]
+        return selected[torch.randperm(len(selected), generator=self.generator("shares", self.period_number))]
 
     def _remember_on(self, device: torch.device) -> None:
         for name, tensor in self.memory().items():

@@ -41,6 +41,6 @@ class EpsilonGreedy(Bandit):
         is_rest = torch.ones(self.num_samples, dtype=torch.bool)
         is_rest[greedy] = False
         rest = is_rest.nonzero().squeeze(1)
-        generator = self.generator("explore", self.epoch // self.period)
+        generator = self.generator("explore", self.period_number)
         drawn = torch.randperm(len(rest), generator=generator)[:explored]
         return torch.cat([greedy, rest[drawn]])

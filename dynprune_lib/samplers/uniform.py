@@ -29,4 +29,4 @@ class DynamicRandom(PruningSampler):
     """A new uniform subset every period (Raju et al. 2021, claim C3: it beats static scores at high rates)."""
 
     def select(self) -> Tensor:
-        return self.random_subset("dynamic random", self.epoch // self.period)
+        return self.random_subset("dynamic random", self.period_number)

@@ -85,7 +85,11 @@ def train(
     if record is None:
         raise SweepError(f"{spec.name} is being trained by another process")
     typer.echo(f"{spec.name}: test accuracy {record.test_accuracy:.2%} after the last of {epochs} epochs")
-    typer.echo(f"{record.total('backward_passes'):,} sample passes in {record.seconds:.1f} s; record in {store.folder}")
+    cost = record.training
+    typer.echo(f"{cost.backward_passes:,} sample passes in {cost.seconds:.1f} s; record in {store.folder}")
+    if spec.is_static_scored:
+        cost = record.scoring
+        typer.echo(f"scoring the samples before had cost {cost.backward_passes:,} passes and {cost.seconds:.1f} s")
 
 
 @app.command(name="sweep")

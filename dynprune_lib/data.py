@@ -51,6 +51,11 @@ class ImageData:
     flip: bool
     md5: str
 
+    @property
+    def device(self) -> torch.device:
+        """The device of all its tensors."""
+        return self.train.labels.device
+
 
 def load_dataset(name: str, data_dir: str | Path | None = None, device: torch.device | str = "cpu") -> ImageData:
     """Reads a data set, checks it and puts it on `device`.

@@ -20,7 +20,7 @@ def describe_environment(data: ImageData, jobs: int) -> dict[str, Any]:
         "commit": _commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "device": _device_name(data.train.labels.device),
+        "device": _device_name(data.device),
         "threads": torch.get_num_threads(),
         "jobs": jobs,
         "data_md5": data.md5,

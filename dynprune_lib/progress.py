@@ -36,13 +36,14 @@ class Progress:
     def _epoch(self, spec: RunSpec, epoch: EpochRecord) -> None:
         speed = epoch.backward_passes / epoch.training_seconds
         self._bar.set_postfix_str(f"{_title(spec)}: {epoch.test_accuracy:.1%}, {speed:,.0f} samples/s", refresh=False)
-        self._advance(spec, 1)
+        if spec.name in self._epochs_left:  # otherwise its samples are being scored, for other runs
+            self._advance(spec, 1)
 
     def _finished(self, spec: RunSpec, record: RunRecord) -> None:
         self._done += 1
         self._show()
         self._advance(spec, self._epochs_left[spec.name])  # those that an earlier sweep had made
-        line = f"{_title(spec)}: {record.test_accuracy:.2%} after {record.seconds:.1f} s of training"
+        line = f"{_title(spec)}: {record.test_accuracy:.2%} after {record.training.seconds:.1f} s of training"
         self._bar.write(line, file=sys.stderr)
 
     def _failed(self, _: RunSpec, message: str) -> None:

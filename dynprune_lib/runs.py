@@ -6,13 +6,15 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from torch import Tensor
+
 from dynprune_lib.models import MODELS
-from dynprune_lib.samplers import SAMPLERS, PruningSampler
+from dynprune_lib.samplers import SAMPLERS, Bandit, PruningSampler, StaticScored
 from dynprune_lib.scores import SCORES
 
 PRECISIONS = ("float32", "bfloat16")
 SCHEDULES = ("one-cycle", "cosine")
-GIVEN_BY_THE_RUN = {"num_samples", "prune_rate", "seed"}  # settings of a sampler that a RunSpec has fields for
+GIVEN_BY_THE_RUN = {"num_samples", "prune_rate", "seed", "scores"}  # what a sampler takes and no setting says
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,9 @@ class RunSpec:
         sampler: a name in SAMPLERS.
         prune_rate: fraction of the training samples left out of every epoch.
         score: what a sampler is told of a sample, in SCORES.
+        rescore: score all the samples by a forward pass before every selection, but those of an untrained model;
+            otherwise a sampler knows of a sample what it was last trained with.
+        trace: of so many samples, evenly spaced, the bandit's mean scores after every epoch are kept with the record.
         settings: what else the sampler takes, by name: `{"epsilon": 0.1}`; the sampler's defaults are filled in.
         epochs: epochs of the run, whatever the samples in each.
         batch_size: samples a step; the last, smaller batch of an epoch is left out.
@@ -33,7 +38,8 @@ class RunSpec:
         weight_decay: of SGD, on all parameters.
         schedule: of the learning rate over the steps that the run really makes, in SCHEDULES.
         label_smoothing: of the cross-entropy, in [0, 1).
-        precision: of the forward and backward pass, in PRECISIONS; parameters are always float32.
+        precision: of the forward and backward pass, in PRECISIONS; parameters are always float32. A device that does
+            not compute in bfloat16, which would take it many times as long, uses float32: the record says which.
         seed: decides initialisation, order, augmentation and the sampler's draws.
 
     Raises:
@@ -45,6 +51,8 @@ class RunSpec:
     sampler: str = "full"
     prune_rate: float = 0.0
     score: str = "loss"
+    rescore: bool = False
+    trace: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
     epochs: int = 16
     batch_size: int = 128
@@ -71,11 +79,32 @@ class RunSpec:
         for name in ("epochs", "batch_size"):
             if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
                 raise ValueError(f"{name} is {getattr(self, name)!r}: it must be an integer of at least 1")
+        if not 0 <= self.prune_rate < 1:
+            raise ValueError(f"prune_rate is {self.prune_rate}: it is the fraction left out, at least 0 and below 1")
+        looks_at_scores = issubclass(SAMPLERS[self.sampler], Bandit)
+        for name in ("rescore", "trace"):
+            if getattr(self, name) and not looks_at_scores:
+                raise ValueError(f"{name} is {getattr(self, name)}: {self.sampler} does not look at scores of training")
+        self._check_reached()
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}: it must be above 0")
         for name in ("momentum", "weight_decay", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1")
+
+    def _check_reached(self) -> None:
+        latest = {
+            "period": self.epochs,
+            "epoch": self.epochs,
+            "warm_up": self.epochs - 1,
+            "anneal_from": self.epochs - 1,
+        }
+        for name, last in latest.items():
+            if (self.settings.get(name) or 0) > last:
+                raise ValueError(
+                    f"{name} of {self.sampler} is {self.settings[name]}: in a run of {self.epochs} epochs it can be"
+                    f" at most {last}"
+                )
 
     @property
     def name(self) -> str:
@@ -88,9 +117,15 @@ class RunSpec:
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
         return f"{self.sampler}-{round(100 * self.prune_rate)}-seed{self.seed}-{digest}"
 
-    def make_sampler(self, num_samples: int) -> PruningSampler:
-        """The run's sampler for a training set of `num_samples`."""
-        return SAMPLERS[self.sampler](num_samples, self.prune_rate, seed=self.seed, **self.settings)
+    @property
+    def is_static_scored(self) -> bool:
+        """Does the run need scores that are computed before it?"""
+        return issubclass(SAMPLERS[self.sampler], StaticScored)
+
+    def make_sampler(self, num_samples: int, scores: Tensor | None = None) -> PruningSampler:
+        """The run's sampler for a training set of `num_samples`, with their scores (N,) if it is a static one."""
+        given = {"scores": scores} if self.is_static_scored else {}
+        return SAMPLERS[self.sampler](num_samples, self.prune_rate, seed=self.seed, **self.settings, **given)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -122,12 +157,26 @@ class EpochRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Wall-clock seconds, and passes counted in samples."""
+
+    seconds: float = 0.0
+    forward_passes: int = 0
+    backward_passes: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """A finished run: what it was, what each epoch gave and cost, and where it was made."""
+    """A finished run: what it was, what each epoch gave and cost, what scoring the samples before the training cost,
+    and where it was made."""
 
     spec: RunSpec
     epochs: list[EpochRecord]
     environment: dict[str, Any]
+    scoring: Cost = Cost()
 
     @property
     def test_accuracy(self) -> float:
@@ -139,9 +188,9 @@ class RunRecord:
         return sum(getattr(epoch, column) for epoch in self.epochs)
 
     @property
-    def seconds(self) -> float:
-        """Wall-clock time of all that training needs: selection, training and scoring, without evaluation."""
-        return sum(self.total(f"{part}_seconds") for part in ("selection", "training", "scoring"))
+    def training(self) -> Cost:
+        """Of all that the epochs need: selection, training and scoring within them, without evaluation."""
+        return cost_of(self.epochs)
 
     def to_json(self) -> str:
         """One line a column of the epochs, so that a record reads well and its changes do too."""
@@ -149,7 +198,9 @@ class RunRecord:
         lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(values)}" for name, values in columns.items())
         spec = json.dumps(asdict(self.spec), indent=2).replace("\n", "\n  ")
         environment = json.dumps(self.environment, indent=2).replace("\n", "\n  ")
-        return f'{{\n  "spec": {spec},\n  "epochs": {{\n{lines}\n  }},\n  "environment": {environment}\n}}\n'
+        scoring = json.dumps(asdict(self.scoring))
+        parts = f'  "epochs": {{\n{lines}\n  }},\n  "scoring": {scoring},\n  "environment": {environment}'
+        return f'{{\n  "spec": {spec},\n{parts}\n}}\n'
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -157,7 +208,27 @@ class RunRecord:
         values = json.loads(text)
         columns = [values["epochs"][name] for name in _columns()]
         epochs = [EpochRecord(**dict(zip(_columns(), row, strict=True))) for row in zip(*columns, strict=True)]
-        return cls(spec=RunSpec.from_dict(values["spec"]), epochs=epochs, environment=values["environment"])
+        spec, scoring = RunSpec.from_dict(values["spec"]), Cost(**values.get("scoring", {}))
+        return cls(spec=spec, epochs=epochs, environment=values["environment"], scoring=scoring)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StaticScores:
+    """Scores of all training samples, (N,) float32, computed before training: by what, at what cost, where."""
+
+    spec: RunSpec
+    values: Tensor
+    cost: Cost
+    environment: dict[str, Any]
+
+
+def cost_of(epochs: list[EpochRecord]) -> Cost:
+    """What epochs cost together, without their evaluation."""
+    return Cost(
+        seconds=sum(each.selection_seconds + each.training_seconds + each.scoring_seconds for each in epochs),
+        forward_passes=sum(each.forward_passes for each in epochs),
+        backward_passes=sum(each.backward_passes for each in epochs),
+    )
 
 
 def sampler_settings(sampler: str) -> dict[str, Any]:

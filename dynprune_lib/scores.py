@@ -46,10 +46,17 @@ def el2n(logits: Tensor, labels: Tensor) -> Tensor:
     return (error - F.one_hot(labels, logits.shape[1])).norm(dim=1)
 
 
+@torch.no_grad()
+def error(logits: Tensor, labels: Tensor) -> Tensor:
+    """1 where the prediction is wrong, 0 where it is right."""
+    return (logits.argmax(1) != labels).float()
+
+
 SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "loss": loss,
     "least-confidence": least_confidence,
     "entropy": entropy,
     "margin": margin,
     "el2n": el2n,
+    "error": error,
 }

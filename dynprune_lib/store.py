@@ -2,9 +2,10 @@
 
 import contextlib
 import io
+import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import numpy as np
 import torch
 
 from dynprune_lib.errors import RunIsTaken, StoreError
-from dynprune_lib.runs import RunRecord, RunSpec
+from dynprune_lib.runs import Cost, RunRecord, RunSpec, StaticScores
 
 
 @dataclass(frozen=True)
 class Store:
-    """Records in `folder`: NAME.json, beside it NAME.npz with how often each sample was selected. Checkpoints and
-    locks of runs under way are in the hidden folder `.running`, which is not worth keeping."""
+    """Records in `folder`: NAME.json, beside it NAME.npz with how often each sample was selected. Scores that were
+    computed before training are in `scores`, as such pairs too. Checkpoints and locks of runs under way are in the
+    hidden folder `.running`, which is not worth keeping."""
 
     folder: Path
 
@@ -43,16 +45,43 @@ class Store:
 
     def selections(self, spec: RunSpec) -> np.ndarray:
         """In how many epochs of the run each training sample was selected, (N,) unsigned integers."""
-        with np.load(self._path(spec, ".npz")) as file:
-            return file["selections"]
+        return self._array(self._path(spec, ".npz"), "selections")
 
-    def save(self, record: RunRecord, selections: np.ndarray) -> None:
+    def trace(self, spec: RunSpec) -> np.ndarray:
+        """Mean scores of the run's traced samples after every epoch, (epochs, samples) float16; inf: not scored yet."""
+        return self._array(self._path(spec, ".npz"), "trace")
+
+    def save(self, record: RunRecord, arrays: dict[str, np.ndarray]) -> None:
         """Keeps a finished run and forgets its checkpoint. The record comes last: where it is, all of it is."""
-        packed = io.BytesIO()
-        np.savez_compressed(packed, selections=selections)
-        write_whole(self._path(record.spec, ".npz"), packed.getvalue())
-        write_whole(self._path(record.spec, ".json"), record.to_json().encode())
+        self._save_pair(self._path(record.spec, ""), arrays, record.to_json())
         self._running(record.spec, ".pt").unlink(missing_ok=True)
+
+    def load_scores(self, spec: RunSpec) -> StaticScores | None:
+        """The scores of a scoring, None if it has not been made.
+
+        Raises:
+            StoreError: they are damaged.
+        """
+        path = self._scores(spec, ".json")
+        if not path.exists():
+            return None
+        try:
+            content = json.loads(path.read_text())
+            values = self._array(path.with_suffix(".npz"), "scores")
+            return StaticScores(
+                spec=RunSpec.from_dict(content["spec"]),
+                values=torch.from_numpy(values),
+                cost=Cost(**content["cost"]),
+                environment=content["environment"],
+            )
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise StoreError(f"{path} has no whole scores ({error}): remove it and they are made again") from error
+
+    def save_scores(self, scores: StaticScores) -> None:
+        """Keeps the scores of a finished scoring and forgets its checkpoint."""
+        content = {"spec": asdict(scores.spec), "cost": asdict(scores.cost), "environment": scores.environment}
+        self._save_pair(self._scores(scores.spec, ""), {"scores": scores.values.numpy()}, json.dumps(content, indent=2))
+        self._running(scores.spec, ".pt").unlink(missing_ok=True)
 
     def save_checkpoint(self, spec: RunSpec, state: dict[str, Any]) -> None:
         """Keeps the state of a run under way in place of an earlier one."""
@@ -79,6 +108,21 @@ class Store:
                 yield
         except filelock.Timeout:
             raise RunIsTaken(f"{spec.name} is being trained by another process") from None
+
+    @staticmethod
+    def _array(path: Path, name: str) -> np.ndarray:
+        with np.load(path) as file:
+            return file[name]
+
+    @staticmethod
+    def _save_pair(path: Path, arrays: dict[str, np.ndarray], text: str) -> None:
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **arrays)
+        write_whole(path.with_name(path.name + ".npz"), packed.getvalue())
+        write_whole(path.with_name(path.name + ".json"), text.encode())
+
+    def _scores(self, spec: RunSpec, suffix: str) -> Path:
+        return self.folder / "scores" / (spec.name + suffix)
 
     def _path(self, spec: RunSpec, suffix: str) -> Path:
         return self.folder / (spec.name + suffix)

@@ -22,6 +22,7 @@ from dynprune_lib.paths import results_dir
 from dynprune_lib.profile import load_profile
 from dynprune_lib.progress import Progress
 from dynprune_lib.runs import EpochRecord, RunRecord, RunSpec
+from dynprune_lib.static import score_samples
 from dynprune_lib.store import Store
 from dynprune_lib.train import train
 
@@ -98,18 +99,22 @@ def sweep(specs: list[RunSpec], plan: Plan) -> None:
 
 
 def _walk(specs: list[RunSpec], plan: Plan, report: Callable[..., None]) -> None:
-    """Trains, one after the other, the runs that nobody has made or holds."""
-    for spec in specs:
-        try:
-            with plan.store.claim(spec):
-                if plan.store.load(spec) is None:
-                    _train_until(spec, plan, report)
-        except RunIsTaken:
-            continue
-        except OutOfTime:
-            return
-        except RUN_ERRORS as error:
-            report("failed", spec, f"{spec.name}: {error}")
+    """Trains, one after the other, the runs that nobody has made or holds. Those that wait for scores which another
+    process is computing are tried again when the others are done."""
+    while specs:
+        taken = []
+        for spec in specs:
+            try:
+                with plan.store.claim(spec):
+                    if plan.store.load(spec) is None:
+                        _train_until(spec, plan, report)
+            except RunIsTaken:
+                taken.append(spec)
+            except OutOfTime:
+                return
+            except RUN_ERRORS as error:
+                report("failed", spec, f"{spec.name}: {error}")
+        specs = taken if len(taken) < len(specs) else []
 
 
 def _train_until(spec: RunSpec, plan: Plan, report: Callable[..., None]) -> None:
@@ -124,7 +129,9 @@ def _train_until(spec: RunSpec, plan: Plan, report: Callable[..., None]) -> None
 
     if plan.deadline and started > plan.deadline:
         raise OutOfTime
-    record = train(spec, _load_data(spec.dataset, plan.data_dir), plan.store, on_epoch, plan.jobs)
+    data = _load_data(spec.dataset, plan.data_dir)
+    scores = score_samples(spec, data, plan.store, on_epoch, plan.jobs) if spec.is_static_scored else None
+    record = train(spec, data, plan.store, on_epoch, plan.jobs, scores)
     report("finished", spec, record)
 
 

@@ -1,8 +1,9 @@
 """One training run: the loop, its evaluation, what it costs, and going on where it was interrupted."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from dynprune_lib.data import ImageData, Split
 from dynprune_lib.environment import describe_environment
 from dynprune_lib.errors import TrainingDiverged
 from dynprune_lib.models import build_model
-from dynprune_lib.runs import EpochRecord, RunRecord, RunSpec
+from dynprune_lib.runs import Cost, EpochRecord, RunRecord, RunSpec, StaticScores
 from dynprune_lib.samplers import PruningSampler
 from dynprune_lib.scores import SCORES
 from dynprune_lib.store import Store
@@ -35,19 +36,28 @@ class Training:
     sampler: PruningSampler
     selections: Tensor  # (N,) int32 on the CPU: epochs in which each sample was selected
     epochs: list[EpochRecord]
+    trace: list[Tensor]  # an epoch each: mean scores of the traced samples, float16 on the CPU
 
     def state_dict(self) -> dict:
         parts = {name: getattr(self, name).state_dict() for name in ("model", "optimizer", "schedule", "sampler")}
-        return parts | {"selections": self.selections, "epochs": [asdict(epoch) for epoch in self.epochs]}
+        epochs = [asdict(epoch) for epoch in self.epochs]
+        return parts | {"selections": self.selections, "epochs": epochs, "trace": self.trace}
 
     def load_state_dict(self, state: dict) -> None:
         for name in ("model", "optimizer", "schedule", "sampler"):
             getattr(self, name).load_state_dict(state[name])
-        self.selections = state["selections"]
+        self.selections, self.trace = state["selections"], state["trace"]
         self.epochs = [EpochRecord(**epoch) for epoch in state["epochs"]]
 
 
-def train(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | None = None, jobs: int = 1) -> RunRecord:
+def train(
+    spec: RunSpec,
+    data: ImageData,
+    store: Store,
+    on_epoch: OnEpoch | None = None,
+    jobs: int = 1,
+    scores: StaticScores | None = None,
+) -> RunRecord:
     """Trains a run from its last checkpoint, if there is one, to its end, and keeps its record in the store.
 
     After every epoch the state is saved and `on_epoch` called; whatever interrupts the run, it goes on from there
@@ -56,13 +66,14 @@ def train(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | None
     Args:
         data: the data set of the spec, on the device to train on.
         jobs: how many runs share the device, for the record.
+        scores: for a static sampler, of `dynprune_lib.static`; what they cost is charged to the run.
 
     Raises:
         ValueError: the spec does not fit the data; raised before any training.
         TrainingDiverged: a loss is not finite; the message says at which step.
     """
-    environment = describe_environment(data, jobs)
-    training = prepare(spec, data)
+    environment = describe_run(spec, data, jobs)
+    training = prepare(spec, data, scores and scores.values)
     if state := store.load_checkpoint(spec):
         training.load_state_dict(state)
     for epoch in range(len(training.epochs), spec.epochs):
@@ -70,23 +81,23 @@ def train(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | None
         store.save_checkpoint(spec, training.state_dict())
         if on_epoch:
             on_epoch(spec, training.epochs[-1])
-    record = RunRecord(spec=spec, epochs=training.epochs, environment=environment)
-    store.save(record, _packed(training.selections))
+    scoring = scores.cost if scores else Cost()
+    record = RunRecord(spec=spec, epochs=training.epochs, environment=environment, scoring=scoring)
+    arrays = {"selections": _packed(training.selections)}
+    if training.trace:
+        arrays["trace"] = torch.stack(training.trace).numpy()
+    store.save(record, arrays)
     return record
 
 
-def prepare(spec: RunSpec, data: ImageData) -> Training:
-    """Everything a run needs, at its beginning."""
-    device = data.train.labels.device
-    sampler = spec.make_sampler(len(data.train))
-    steps = len(sampler) // spec.batch_size
-    if steps == 0:
-        raise ValueError(
-            f"prune_rate {spec.prune_rate} keeps {len(sampler)} of {len(data.train)} samples, fewer than one batch of"
-            f" {spec.batch_size}: lower the rate or the batch size"
-        )
+def prepare(
+    spec: RunSpec, data: ImageData, scores: Tensor | None = None, sampler: PruningSampler | None = None
+) -> Training:
+    """Everything a run needs, at its beginning; `sampler` takes the place of the spec's own."""
+    check_size(spec, data)
+    sampler = sampler or spec.make_sampler(len(data.train), scores)
     model = build_model(spec.model, tuple(data.train.images.shape[1:]), len(data.classes), spec.seed)
-    model = model.to(device, memory_format=torch.channels_last)
+    model = model.to(data.device, memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
         model.parameters(),
         lr=spec.learning_rate,
@@ -95,22 +106,28 @@ def prepare(spec: RunSpec, data: ImageData) -> Training:
         nesterov=spec.momentum > 0,
         fused=True,
     )
-    schedule = _make_schedule(spec, optimizer, steps * spec.epochs)
-    return Training(model, optimizer, schedule, sampler, torch.zeros(len(data.train), dtype=torch.int32), [])
+    steps = sum(sampler.samples_in(epoch) // spec.batch_size for epoch in range(spec.epochs))
+    schedule = _make_schedule(spec, optimizer, steps)
+    return Training(model, optimizer, schedule, sampler, torch.zeros(len(data.train), dtype=torch.int32), [], [])
 
 
 def train_epoch(training: Training, spec: RunSpec, data: ImageData, epoch: int) -> EpochRecord:
     """One epoch over the sampler's selection, and the evaluation after it."""
-    device = data.train.labels.device
+    device, sampler = data.device, training.sampler
+    begun = _now(device)
+    rescored = rescore(training, spec, data) if spec.rescore and epoch and sampler.selects_at(epoch) else 0
     start = _now(device)
-    training.sampler.set_epoch(epoch)
-    order = training.sampler.indices()
+    sampler.set_epoch(epoch)
+    order = sampler.indices()
     training.selections[order] += 1
     batches = order.to(device).split(spec.batch_size)[: len(order) // spec.batch_size]  # whole ones: one fixed shape
     selected = _now(device)
     losses = train_steps(training, spec, data, batches, epoch)
     trained = _now(device)
     _check_finite(losses, epoch)
+    if spec.trace:
+        step = max(1, len(data.train) // spec.trace)
+        training.trace.append(sampler.memory()["mean"][::step][: spec.trace].half().cpu())
     test_loss, test_accuracy = evaluate(training.model, data.test, data, spec.precision)
     evaluated = _now(device)
     passes = len(batches) * spec.batch_size
@@ -120,31 +137,66 @@ def train_epoch(training: Training, spec: RunSpec, data: ImageData, epoch: int) 
         test_accuracy=test_accuracy,
         samples_kept=len(order),
         steps=len(batches),
-        forward_passes=passes,
+        forward_passes=passes + rescored,
         backward_passes=passes,
         selection_seconds=round(selected - start, 6),
         training_seconds=round(trained - selected, 6),
-        scoring_seconds=0.0,
+        scoring_seconds=round(start - begun, 6) if rescored else 0.0,
         evaluation_seconds=round(evaluated - trained, 6),
     )
+
+
+def rescore(training: Training, spec: RunSpec, data: ImageData) -> int:
+    """Tells the sampler the score of every training sample, without augmentation; the number of forward passes."""
+    index = torch.arange(len(data.train), device=data.device)
+    training.sampler.observe(index, score_all(training.model, data, spec.precision, SCORES[spec.score]))
+    return len(index)
+
+
+@torch.no_grad()
+def score_all(model: nn.Module, data: ImageData, precision: str, score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """The score of every training sample by the model as it is, without augmentation: (N,) float32."""
+    return torch.cat([score(logits, labels) for logits, labels in predict(model, data.train, data, precision)])
+
+
+def check_size(spec: RunSpec, data: ImageData) -> None:
+    """Raises ValueError if the run's rate leaves too few samples to train on."""
+    kept = round((1 - spec.prune_rate) * len(data.train))
+    for wanted, what in ((len(data.classes), "one sample a class, "), (spec.batch_size, "one batch of ")):
+        if kept < wanted:
+            raise ValueError(
+                f"prune_rate {spec.prune_rate} keeps {kept} of {len(data.train)} samples, fewer than {what}{wanted}:"
+                " lower the rate" + (" or the batch size" if "batch" in what else "")
+            )
+
+
+def describe_run(spec: RunSpec, data: ImageData, jobs: int) -> dict[str, Any]:
+    """Where a run is made, for its record, and in which precision; `jobs` runs share the device."""
+    return describe_environment(data, jobs) | {"precision": used_precision(spec.precision, data.device)}
 
 
 @torch.no_grad()
 def evaluate(model: nn.Module, split: Split, data: ImageData, precision: str) -> tuple[float, float]:
     """(mean loss, accuracy in [0, 1]) of the model on a split, without augmentation of any kind."""
-    model.eval()
-    correct = loss = torch.zeros((), device=split.labels.device)
-    for images, labels in zip(split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True):
-        with _autocast(images.device, precision):
-            logits = model(normalize(images, data)).float()
+    correct = loss = torch.zeros((), device=data.device)
+    for logits, labels in predict(model, split, data, precision):
         correct = correct + (logits.argmax(1) == labels).sum()
         loss = loss + F.cross_entropy(logits, labels, reduction="sum")
     return loss.item() / len(split), correct.item() / len(split)
 
 
+def predict(model: nn.Module, split: Split, data: ImageData, precision: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """(logits, labels) of the split, batch by batch in its order, by the model in its evaluation mode."""
+    model.eval()
+    for images, labels in zip(split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True):
+        with _autocast(data.device, precision):
+            logits = model(normalize(images, data)).float()
+        yield logits, labels
+
+
 def train_steps(training: Training, spec: RunSpec, data: ImageData, batches: tuple[Tensor, ...], epoch: int) -> Tensor:
     """The steps of an epoch; their losses (steps,) stay on the device, which is not waited for."""
-    device = data.train.labels.device
+    device = data.device
     # seeded by the epoch, so that a resumed run needs no random state of an interrupted one
     generator = torch.Generator(device).manual_seed(spec.seed * 100_003 + epoch)
     # the losses are there anyway, unless they are smoothed
@@ -157,7 +209,10 @@ def train_steps(training: Training, spec: RunSpec, data: ImageData, batches: tup
         with _autocast(device, spec.precision):
             logits = training.model(normalize(images, data))
         losses = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=spec.label_smoothing)
-        loss = training.sampler.update(index, losses, score(logits.detach(), labels) if score else None)
+        if spec.rescore:
+            loss = training.sampler.mean_loss(index, losses)
+        else:
+            loss = training.sampler.update(index, losses, score(logits.detach(), labels) if score else None)
         training.optimizer.zero_grad()
         loss.backward()
         training.optimizer.step()
@@ -181,8 +236,18 @@ def _make_schedule(spec: RunSpec, optimizer: torch.optim.Optimizer, steps: int) 
     )
 
 
+def used_precision(wanted: str, device: torch.device) -> str:
+    """bfloat16 only where the device computes in it: where a CPU does not, it takes about ten times as long."""
+    if device.type == "cuda":
+        has_it = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        has_it = any(value for name, value in capabilities.items() if name.endswith("bf16"))
+    return wanted if has_it else "float32"
+
+
 def _autocast(device: torch.device, precision: str) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    return torch.autocast(device.type, torch.bfloat16, enabled=used_precision(precision, device) == "bfloat16")
 
 
 def _check_finite(losses: Tensor, epoch: int) -> None:

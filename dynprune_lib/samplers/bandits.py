@@ -1,14 +1,15 @@
 """What epsilon-greedy and UCB share: a smoothed score for every sample, and the selection of the highest."""
 
-from typing import Any
+from dataclasses import KW_ONLY, dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.base import PruningSampler
+from dynprune_lib.samplers.selection import highest
 
 
+@dataclass(eq=False)
 class Bandit(PruningSampler):
     """The sample is an arm, its score the reward, observed when the sample is trained on (Raju et al. 2021).
 
@@ -25,21 +26,18 @@ class Bandit(PruningSampler):
         alpha: rate of the moving averages, in (0, 1]; 1 remembers the last score only.
     """
 
-    def __init__(
-        self, num_samples: int, prune_rate: float = 0.5, *, alpha: float = 0.5, period: int = 1, seed: int = 0
-    ) -> None:
-        if not 0.0 < alpha <= 1.0:
-            raise ValueError(f"alpha is {alpha}: the rate of the moving average must be above 0 and at most 1")
-        super().__init__(num_samples, prune_rate, period=period, seed=seed)
-        self.alpha = alpha
-        self.mean = torch.full((num_samples,), torch.inf)  # infinite: no score yet
-        self.var = torch.zeros(num_samples)
+    _: KW_ONLY
+    alpha: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.alpha <= 1.0:
+            raise ValueError(f"alpha is {self.alpha}: the rate of the moving average must be above 0 and at most 1")
+        super().__post_init__()
+        self.mean = torch.full((self.num_samples,), torch.inf)  # infinite: no score yet
+        self.var = torch.zeros(self.num_samples)
 
     def memory(self) -> dict[str, Tensor]:
         return {"mean": self.mean, "var": self.var}
-
-    def settings(self) -> dict[str, Any]:
-        return super().settings() | {"alpha": self.alpha}
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:
         mean, var = self.mean.index_select(0, index), self.var.index_select(0, index)
@@ -50,19 +48,5 @@ class Bandit(PruningSampler):
         self.var.index_copy_(0, index, torch.where(usable, new_var, var))
 
     def highest(self, scores: Tensor, k: int) -> Tensor:
-        """The k indices with the highest scores (N,), ties broken at random: O(N); (k,) int64 on the CPU."""
-        if k == 0:
-            return torch.empty(0, dtype=torch.int64)
-        scores = scores.cpu()
-        edge = _kth_highest(scores, k)
-        above = (scores > edge).nonzero().squeeze(1)
-        tied = (scores == edge).nonzero().squeeze(1)
-        generator = self.generator("ties", self.period_number)
-        drawn = torch.randperm(len(tied), generator=generator)[: k - len(above)]
-        return torch.cat([above, tied[drawn]])
-
-
-def _kth_highest(scores: Tensor, k: int) -> float:
-    # NumPy's introselect is several times faster than torch.kthvalue and torch.topk on the CPU
-    place = len(scores) - k
-    return float(np.partition(scores.numpy(), place)[place])
+        """The k indices with the highest scores (N,), ties broken at random: (k,) int64 on the CPU."""
+        return highest(scores, k, self.generator("ties", self.period_number))

@@ -3,6 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass, fields
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,47 +16,72 @@ from dynprune_lib.samplers import distributed
 ITERATION_CHUNK = 65_536  # indices turned into Python integers at a time
 
 
+@dataclass(eq=False)
 class PruningSampler(Sampler[int]):
     """Gives every epoch a shuffled subset of the data set: `round((1 - prune_rate) * num_samples)` samples.
 
-    A new subset is selected when `set_epoch` enters a new period (epochs 0 to period - 1 are the first); it depends on
-    the seed, the period and the recorded scores alone. No global random state is read or changed.
+    A new subset is selected when `set_epoch` enters a new period; it depends on the seed, the period and the recorded
+    scores alone. No global random state is read or changed.
 
     Under `torch.distributed` every rank selects the same subset and trains on its own share of it; the scores that
     the ranks recorded are exchanged in `set_epoch`, once a period. `state_dict` is then a collective call as well.
 
     Args:
         num_samples: size of the data set, N.
-        prune_rate: fraction of the samples left out of every epoch, in [0, 1).
-        period: epochs between two selections, T in the paper.
+        prune_rate: fraction of the samples left out of every pruned epoch, in [0, 1).
+        period: epochs between two selections, T in the paper; the first period begins after the warm-up.
+        warm_up: all the data in so many epochs before anything is left out.
+        anneal_from: all the data again from this epoch on (epochs count from 0); None: never.
+        rescale: weight every kept sample by one over the probability of keeping it, so that an epoch's sum of losses
+            is that of all the data in expectation; only for samplers that have such a probability.
         seed: decides every random draw of the sampler.
 
     Raises:
-        ValueError: a setting is out of its range; the message names it.
+        ValueError: a setting is out of its range, or this sampler cannot have it; the message names it.
     """
 
-    def __init__(self, num_samples: int, prune_rate: float = 0.5, *, period: int = 1, seed: int = 0) -> None:
-        if not (isinstance(prune_rate, Real) and 0 <= prune_rate < 1):
-            raise ValueError(f"prune_rate is {prune_rate!r}: it is the fraction left out, at least 0 and below 1")
-        self.num_samples = _integer("num_samples", num_samples, at_least=1)
-        self.prune_rate = float(prune_rate)
-        self.period = _integer("period", period, at_least=1)
-        self.seed = _integer("seed", seed, at_least=0)
+    num_samples: int
+    prune_rate: float = 0.5
+    _: KW_ONLY
+    period: int = 1
+    warm_up: int = 0
+    anneal_from: int | None = None
+    rescale: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.prune_rate, Real) and 0 <= self.prune_rate < 1):
+            raise ValueError(f"prune_rate is {self.prune_rate!r}: it is the fraction left out, at least 0 and below 1")
+        for name, lowest in (("num_samples", 1), ("period", 1), ("warm_up", 0), ("seed", 0)):
+            setattr(self, name, _integer(name, getattr(self, name), at_least=lowest))
+        if self.anneal_from is not None:
+            self.anneal_from = _integer("anneal_from", self.anneal_from, at_least=self.warm_up)
+        self.prune_rate = float(self.prune_rate)
         self.num_kept = round((1 - self.prune_rate) * self.num_samples)
         if self.num_kept == 0:
-            raise ValueError(f"prune_rate {prune_rate} keeps none of {num_samples} samples: lower it")
+            raise ValueError(f"prune_rate {self.prune_rate} keeps none of {self.num_samples} samples: lower it")
+        if self.rescale:
+            self.keep_probability()  # raises where there is none
         self.epoch = 0
-        self._updated = False  # has `update` been called since `set_epoch`?
+        self._updated = False  # has `observe` been called since `set_epoch`?
         self._warned = False
         self._exchanged = True  # does every rank know all the scores?
         self._not_finite: Tensor | None = None  # scores that were not finite in this epoch, counted where they live
         self._selected: Tensor | None = None  # this period's subset; the first one is selected when it is asked for
+        self._weights: Tensor | None = None  # of the samples in this period's subset, (N,), if they are rescaled
 
     # What an algorithm defines -------------------------------------------------------------------------------------
 
     def select(self) -> Tensor:
         """The `num_kept` distinct indices to keep for the period of `self.epoch`, in any order and on any device."""
         raise NotImplementedError
+
+    def keep_probability(self) -> Tensor:
+        """The probability with which each of the samples was kept, (num_kept,) in the order of `select`."""
+        raise ValueError(
+            f"rescale: {type(self).__name__} keeps its samples for certain, not each with some probability that its"
+            " loss could be divided by: leave rescale off"
+        )
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:
         """Remembers the scores (B,) of the samples `index` (B,), all on one device, where `usable` (B,), which says
@@ -67,8 +93,7 @@ class PruningSampler(Sampler[int]):
 
     def settings(self) -> dict[str, Any]:
         """What tells this sampler from another; a state is only loaded into a sampler with the same settings."""
-        names = ("num_samples", "prune_rate", "period", "seed")
-        return {"sampler": type(self).__name__} | {name: getattr(self, name) for name in names}
+        return {"sampler": type(self).__name__} | {each.name: getattr(self, each.name) for each in fields(self)}
 
     # What a training loop calls ------------------------------------------------------------------------------------
 
@@ -77,17 +102,16 @@ class PruningSampler(Sampler[int]):
         `torch.utils.data.DistributedSampler`."""
         epoch = _integer("epoch", epoch, at_least=0)
         self._report_not_finite()
-        if epoch // self.period == self.period_number:
-            self.epoch = epoch
-        else:
+        if self.selects_at(epoch):
             self._exchange()
             self.epoch = epoch
-            self._selected = self._select()
+            self._select()
+        self.epoch = epoch
         self._updated = False
 
     def update(self, index: Tensor, losses: Tensor, scores: Tensor | None = None) -> Tensor:
         """Records the scores of a batch, by default its losses, and returns the scalar to back-propagate: the mean of
-        the losses.
+        the losses, weighted if `rescale` is on. It is `observe` and `mean_loss` in one call.
 
         Nothing is copied to the host, and a device is not waited for. An index out of range raises IndexError here if
         `index` is on the CPU, and is a device-side assertion of torch otherwise.
@@ -101,19 +125,15 @@ class PruningSampler(Sampler[int]):
             ValueError: `losses` is a scalar, or not all have one length.
             IndexError: an index is not in [0, num_samples).
         """
-        if losses.ndim == 0:
-            raise ValueError("losses is a scalar: give one loss a sample, as reduction='none' returns them")
-        if losses.ndim != 1 or index.shape != losses.shape:
-            raise ValueError(
-                f"index has shape {tuple(index.shape)} and losses {tuple(losses.shape)}: both must be (batch size,)"
-            )
+        self.observe(index, losses if scores is None else scores)
+        return self.mean_loss(index, losses)
+
+    def observe(self, index: Tensor, scores: Tensor) -> None:
+        """Records scores without training on them, as when the whole set is scored anew: arguments as of `update`."""
+        _check_batch("scores", index, scores)
         if index.device.type == "cpu":
             self._check_range(index)
-        if scores is not None and scores.shape != losses.shape:
-            raise ValueError(
-                f"scores has shape {tuple(scores.shape)} and losses {tuple(losses.shape)}: both must agree"
-            )
-        scores = (losses if scores is None else scores).detach().float()
+        scores = scores.detach().float()
         self._remember_on(scores.device)
         usable = torch.isfinite(scores)
         bad = (~usable).sum()
@@ -121,7 +141,14 @@ class PruningSampler(Sampler[int]):
         self.record(index.to(scores.device, torch.int64, non_blocking=True), scores, usable)
         self._updated = True
         self._exchanged = False
-        return losses.mean()
+
+    def mean_loss(self, index: Tensor, losses: Tensor) -> Tensor:
+        """The scalar to back-propagate, without recording anything: arguments as of `update`."""
+        _check_batch("losses", index, losses)
+        if self._weights is None:
+            return losses.mean()
+        self._weights = self._weights.to(losses.device, non_blocking=True)
+        return (self._weights[index.to(losses.device, non_blocking=True).long()] * losses).mean()
 
     def indices(self) -> Tensor:
         """This epoch's samples in this epoch's order, (len(self),) int64 on the CPU: under torch.distributed, this
@@ -131,11 +158,20 @@ class PruningSampler(Sampler[int]):
         return share[order].long()
 
     def subset(self) -> Tensor:
-        """The samples kept in this period on all ranks together, (num_kept,) int64 on the CPU, ascending."""
+        """The samples of this epoch on all ranks together, (samples,) int64 on the CPU, ascending."""
         return self._subset.long().sort().values
 
+    def samples_in(self, epoch: int) -> int:
+        """How many samples an epoch has, past or to come: under torch.distributed, this rank's share of them. A
+        learning-rate schedule needs `sum(sampler.samples_in(epoch) // batch_size for epoch in range(epochs))` steps."""
+        return distributed.share_length(self.num_samples if self._has_all(epoch) else self.num_kept)
+
+    def selects_at(self, epoch: int) -> bool:
+        """Will `set_epoch(epoch)` select a new subset?"""
+        return self._phase(epoch) != self._phase(self.epoch)
+
     def __len__(self) -> int:
-        return distributed.share_length(self.num_kept)
+        return self.samples_in(self.epoch)
 
     def __iter__(self) -> Iterator[int]:
         if self._updated and not self._warned:
@@ -151,7 +187,15 @@ class PruningSampler(Sampler[int]):
         """All that is needed to go on: settings, epoch, subset and scores (tensors that no later step changes)."""
         self._exchange()
         memory = {name: tensor.clone() for name, tensor in self.memory().items()}
-        return {"settings": self.settings(), "epoch": self.epoch, "subset": self._subset.clone(), "memory": memory}
+        subset = self._subset.clone()
+        weights = None if self._weights is None else self._weights.clone()
+        return {
+            "settings": self.settings(),
+            "epoch": self.epoch,
+            "subset": subset,
+            "weights": weights,
+            "memory": memory,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on from a `state_dict`, bit for bit, whatever device it was made on.
@@ -159,7 +203,7 @@ class PruningSampler(Sampler[int]):
         Raises:
             ValueError: the state is of another sampler or of other settings; the message names the first of them.
         """
-        missing = {"settings", "epoch", "subset", "memory"} - set(state)
+        missing = {"settings", "epoch", "subset", "weights", "memory"} - set(state)
         if missing:
             raise ValueError(f"this is no state of a sampler: it lacks {', '.join(sorted(missing))}")
         for name, mine in self.settings().items():
@@ -168,6 +212,7 @@ class PruningSampler(Sampler[int]):
                 raise ValueError(f"this state has {name} = {theirs!r}, the sampler {mine!r}: they must be the same")
         self.epoch = state["epoch"]
         self._selected = state["subset"].cpu().clone()
+        self._weights = None if state["weights"] is None else state["weights"].clone()
         for name, tensor in self.memory().items():
             setattr(self, name, state["memory"][name].to(tensor.device, copy=True))
         self._updated = False
@@ -178,8 +223,8 @@ class PruningSampler(Sampler[int]):
 
     @property
     def period_number(self) -> int:
-        """The period that `self.epoch` lies in, counted from 0."""
-        return self.epoch // self.period
+        """The period that `self.epoch` lies in, counted from 0, which is the first after the warm-up."""
+        return (self.epoch - self.warm_up) // self.period
 
     def generator(self, purpose: str, *time: int) -> torch.Generator:
         """A CPU generator for one purpose at one time (an epoch, a period), the same on every device and rank."""
@@ -195,16 +240,32 @@ class PruningSampler(Sampler[int]):
     @property
     def _subset(self) -> Tensor:
         if self._selected is None:
-            self._selected = self._select()
+            self._select()
         return self._selected
 
-    def _select(self) -> Tensor:
-        """The selection of the period of `self.epoch`: (num_kept,) int32 on the CPU, 4 bytes a sample."""
-        selected = self.select().to("cpu", torch.int32)
-        if distributed.world_size() == 1:
-            return selected
-        # the shares, and the few samples that fit in none, must not follow the order of the data set
-        return selected[torch.randperm(len(selected), generator=self.generator("shares", self.period_number))]
+    def _select(self) -> None:
+        """Makes the subset of `self.epoch`, int32 on the CPU, 4 bytes a sample, and its weights."""
+        if self._has_all(self.epoch):
+            selected, self._weights = torch.arange(self.num_samples, dtype=torch.int32), None
+        else:
+            selected = self.select().to("cpu", torch.int32)
+            self._weights = self._inverse_probability(selected) if self.rescale else None
+        if distributed.world_size() > 1:
+            # the shares, and the few samples that fit in none, must not follow the order of the data set
+            order = torch.randperm(len(selected), generator=self.generator("shares", self.period_number))
+            selected = selected[order]
+        self._selected = selected
+
+    def _inverse_probability(self, selected: Tensor) -> Tensor:
+        return torch.zeros(self.num_samples).index_copy_(0, selected.long(), 1 / self.keep_probability())
+
+    def _has_all(self, epoch: int) -> bool:
+        """Is this an epoch of warm-up or annealing?"""
+        return epoch < self.warm_up or (self.anneal_from is not None and epoch >= self.anneal_from)
+
+    def _phase(self, epoch: int) -> int | None:
+        """Epochs of one phase have one subset: a period, or all the data."""
+        return None if self._has_all(epoch) else (epoch - self.warm_up) // self.period
 
     def _remember_on(self, device: torch.device) -> None:
         for name, tensor in self.memory().items():
@@ -236,6 +297,15 @@ class PruningSampler(Sampler[int]):
     def _iterate(order: Tensor) -> Iterator[int]:
         for chunk in order.split(ITERATION_CHUNK):
             yield from chunk.tolist()
+
+
+def _check_batch(what: str, index: Tensor, values: Tensor) -> None:
+    if values.ndim == 0:
+        raise ValueError(f"{what} is a scalar: give one value a sample; a loss has them with reduction='none'")
+    if values.ndim != 1 or index.shape != values.shape:
+        raise ValueError(
+            f"index has shape {tuple(index.shape)} and {what} {tuple(values.shape)}: both must be (batch size,)"
+        )
 
 
 def _integer(name: str, value: int, at_least: int) -> int:

@@ -1,6 +1,6 @@
 """epsilon-greedy: mostly the samples with the highest scores, and a few others to learn of them."""
 
-from typing import Any
+from dataclasses import KW_ONLY, dataclass
 
 import torch
 from torch import Tensor
@@ -8,6 +8,7 @@ from torch import Tensor
 from dynprune_lib.samplers.bandits import Bandit
 
 
+@dataclass(eq=False)
 class EpsilonGreedy(Bandit):
     """(1 - epsilon) k samples with the highest mean score, epsilon k uniformly from the rest (Raju et al. 2021).
 
@@ -17,30 +18,33 @@ class EpsilonGreedy(Bandit):
         epsilon: the share of the kept samples that is drawn at random, in [0, 1].
     """
 
-    def __init__(
-        self,
-        num_samples: int,
-        prune_rate: float = 0.5,
-        *,
-        epsilon: float = 0.1,
-        alpha: float = 0.5,
-        period: int = 1,
-        seed: int = 0,
-    ) -> None:
-        if not 0.0 <= epsilon <= 1.0:
-            raise ValueError(f"epsilon is {epsilon}: the share of random samples must be between 0 and 1")
-        super().__init__(num_samples, prune_rate, alpha=alpha, period=period, seed=seed)
-        self.epsilon = epsilon
+    _: KW_ONLY
+    epsilon: float = 0.1
 
-    def settings(self) -> dict[str, Any]:
-        return super().settings() | {"epsilon": self.epsilon}
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.epsilon <= 1.0:
+            raise ValueError(f"epsilon is {self.epsilon}: the share of random samples must be between 0 and 1")
+        super().__post_init__()
+
+    @property
+    def num_explored(self) -> int:
+        """How many of the kept samples are drawn at random."""
+        return min(round(self.epsilon * self.num_kept), self.num_samples - self.num_kept)
 
     def select(self) -> Tensor:
-        explored = min(round(self.epsilon * self.num_kept), self.num_samples - self.num_kept)
-        greedy = self.highest(self.mean, self.num_kept - explored)
+        greedy = self.highest(self.mean, self.num_kept - self.num_explored)
         is_rest = torch.ones(self.num_samples, dtype=torch.bool)
         is_rest[greedy] = False
         rest = is_rest.nonzero().squeeze(1)
         generator = self.generator("explore", self.period_number)
-        drawn = torch.randperm(len(rest), generator=generator)[:explored]
+        drawn = torch.randperm(len(rest), generator=generator)[: self.num_explored]
         return torch.cat([greedy, rest[drawn]])
+
+    def keep_probability(self) -> Tensor:
+        """1 for the samples with the highest scores, the share of the rest that is drawn for the others."""
+        num_greedy = self.num_kept - self.num_explored
+        if self.num_explored == 0 and self.num_kept < self.num_samples:
+            raise ValueError("rescale: with epsilon 0 the samples with lower scores are kept with probability 0")
+        probability = torch.ones(self.num_kept)
+        probability[num_greedy:] = self.num_explored / (self.num_samples - num_greedy)
+        return probability

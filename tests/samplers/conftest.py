@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dynprune_lib import SAMPLERS
+from dynprune_lib.samplers import SAMPLERS, StaticScored
 
 
 @pytest.fixture(params=sorted(SAMPLERS))
@@ -10,6 +10,11 @@ def make(request):
     name = request.param
 
     def make_sampler(num_samples=40, prune_rate=0.5, **settings):
+        if issubclass(SAMPLERS[name], StaticScored):
+            seed = settings.get("seed", 0)  # other seeds, other scores: every draw of these samplers is in them
+            count = num_samples if isinstance(num_samples, int) else 40
+            draws = torch.Generator().manual_seed(seed if isinstance(seed, int) and seed >= 0 else 0)
+            settings["scores"] = torch.rand(count, generator=draws)
         return SAMPLERS[name](num_samples, 0.0 if name == "full" else prune_rate, **settings)
 
     return make_sampler

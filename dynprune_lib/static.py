@@ -107,11 +107,11 @@ def _method(spec: RunSpec, num_samples: int) -> Method:
         return Method(observed, spec.epochs, _forget_scores, make_sampler=ForgettingEvents)
     if spec.sampler == "el2n":
         passes = Cost(forward_passes=num_samples)
-        return Method(full, settings["epoch"], _el2n, settings["models"], passes)
+        return Method(full, settings["at_epoch"], _el2n, settings["models"], passes)
     if spec.sampler == "grand":
         exact = settings["exact"]
         passes = Cost(forward_passes=num_samples, backward_passes=num_samples * exact)
-        return Method(full, settings["epoch"], partial(_grand, exact=exact), settings["models"], passes)
+        return Method(full, settings["at_epoch"], partial(_grand, exact=exact), settings["models"], passes)
     if spec.sampler == "final-subset":
         dynamic = replace(full, sampler=settings["of"], prune_rate=spec.prune_rate)
         return Method(dynamic, spec.epochs, _is_in_subset)

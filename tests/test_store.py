@@ -13,7 +13,7 @@ from tests.test_runs import make_record
 def test_what_is_saved_is_there(store, spec):
     assert store.load(spec) is None
     record = make_record(spec)
-    store.save(record, np.array([3, 0, 1], dtype=np.uint8))
+    store.save(record, {"selections": np.array([3, 0, 1], dtype=np.uint8)})
     assert store.load(spec) == record
     assert store.records() == [record]
     assert store.selections(spec).tolist() == [3, 0, 1]
@@ -24,13 +24,13 @@ def test_a_checkpoint_lives_until_the_run_is_saved(store, spec):
     assert store.load_checkpoint(spec) is None
     store.save_checkpoint(spec, {"epochs": [], "tensor": torch.arange(3)})
     assert store.load_checkpoint(spec)["tensor"].tolist() == [0, 1, 2]
-    store.save(make_record(spec), np.zeros(1))
+    store.save(make_record(spec), {"selections": np.zeros(1)})
     assert store.load_checkpoint(spec) is None
 
 
 @pytest.mark.parametrize("damage", [lambda text: text[: len(text) // 2], lambda _: "", lambda _: "{}", lambda _: "[]"])
 def test_a_damaged_record_is_named_with_the_remedy(store, spec, damage):
-    store.save(make_record(spec), np.zeros(1))
+    store.save(make_record(spec), {"selections": np.zeros(1)})
     path = store.folder / f"{spec.name}.json"
     path.write_text(damage(path.read_text()))
     with pytest.raises(StoreError, match=f"{spec.name}.json is no whole run record .*: remove it"):
@@ -38,7 +38,7 @@ def test_a_damaged_record_is_named_with_the_remedy(store, spec, damage):
 
 
 def test_a_record_of_another_run_under_this_name_is_refused(store, spec):
-    store.save(make_record(spec), np.zeros(1))
+    store.save(make_record(spec), {"selections": np.zeros(1)})
     other = dataclasses.replace(spec, seed=1)
     (store.folder / f"{spec.name}.json").rename(store.folder / f"{other.name}.json")
     with pytest.raises(StoreError, match="remove it and the run is made again"):
@@ -62,7 +62,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, spec):
     (tmp_path / "results").write_text("a file")
     with pytest.raises(StoreError, match=r"cannot make the folder .*results"):
-        Store(tmp_path / "results").save(make_record(spec), np.zeros(1))
+        Store(tmp_path / "results").save(make_record(spec), {"selections": np.zeros(1)})
 
 
 def hold(folder, spec, held, release):

@@ -125,8 +125,9 @@ class PruningSampler(Sampler[int]):
             ValueError: `losses` is a scalar, or not all have one length.
             IndexError: an index is not in [0, num_samples).
         """
+        loss = self.mean_loss(index, losses)
         self.observe(index, losses if scores is None else scores)
-        return self.mean_loss(index, losses)
+        return loss
 
     def observe(self, index: Tensor, scores: Tensor) -> None:
         """Records scores without training on them, as when the whole set is scored anew: arguments as of `update`."""

@@ -57,12 +57,12 @@ class EL2N(StaticScored):
 
     Args:
         models: how many models the scores are the mean of.
-        epoch: after how many epochs of a training on all the data they are taken.
+        at_epoch: after how many epochs of a training on all the data they are taken.
     """
 
     _: KW_ONLY
     models: int = 10
-    epoch: int = 2
+    at_epoch: int = 2
 
 
 @dataclass(eq=False)
@@ -73,13 +73,13 @@ class GraNd(StaticScored):
 
     Args:
         models: how many models the scores are the mean of.
-        epoch: after how many epochs of a training on all the data they are taken.
+        at_epoch: after how many epochs of a training on all the data they are taken.
         exact: the gradient of all parameters; otherwise that of the last layer alone, for the price of a forward pass.
     """
 
     _: KW_ONLY
     models: int = 10
-    epoch: int = 2
+    at_epoch: int = 2
     exact: bool = True
 
 

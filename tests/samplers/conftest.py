@@ -9,15 +9,13 @@ def make(request):
     """Makes a sampler of each class in the library: a new one is held to the contract by being listed there."""
     name = request.param
 
-    def make_sampler(num_samples=40, prune_rate=0.5, **settings):
-        if issubclass(SAMPLERS[name], StaticScored):
-            seed = settings.get("seed", 0)  # other seeds, other scores: every draw of these samplers is in them
-            count = num_samples if isinstance(num_samples, int) else 40
-            draws = torch.Generator().manual_seed(seed if isinstance(seed, int) and seed >= 0 else 0)
-            settings["scores"] = torch.rand(count, generator=draws)
-        return SAMPLERS[name](num_samples, 0.0 if name == "full" else prune_rate, **settings)
+    return lambda num_samples=40, prune_rate=0.5, **settings: make_sampler(name, num_samples, prune_rate, **settings)
 
-    return make_sampler
+
+def make_sampler(name, num_samples=40, prune_rate=0.5, **settings):
+    if issubclass(SAMPLERS[name], StaticScored):
+        settings["scores"] = losses_of(torch.arange(num_samples), 0) if isinstance(num_samples, int) else None
+    return SAMPLERS[name](num_samples, 0.0 if name == "full" else prune_rate, **settings)
 
 
 @pytest.fixture

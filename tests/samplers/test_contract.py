@@ -195,7 +195,7 @@ def test_scores_are_recorded_in_place_of_the_losses(make):
     assert with_scores.update(index, losses, scores) == 1.5
     with_losses.update(index, scores)
     assert_same(with_scores.state_dict(), with_losses.state_dict())
-    with pytest.raises(ValueError, match=r"scores has shape \(3,\) and losses \(2,\)"):
+    with pytest.raises(ValueError, match=r"index has shape \(2,\) and scores \(3,\)"):
         make().update(index, losses, torch.ones(3))
 
 

@@ -9,6 +9,7 @@ from torch import distributed as dist
 from torch import multiprocessing
 
 from dynprune_lib import SAMPLERS
+from tests.samplers.conftest import make_sampler
 
 WORLD, NUM_SAMPLES, EPOCHS = 2, 41, 5
 CASES = [(name, 1) for name in sorted(SAMPLERS)] + [("ucb", 2)]
@@ -22,7 +23,7 @@ def work(rank, port, folder):
 
 
 def train(name, period):
-    sampler = SAMPLERS[name](NUM_SAMPLES, 0.0 if name == "full" else 0.5, period=period)
+    sampler = make_sampler(name, NUM_SAMPLES, period=period)
     epochs = []
     with mock.patch.object(dist, "all_gather", wraps=dist.all_gather) as all_gather:
         for epoch in range(EPOCHS):

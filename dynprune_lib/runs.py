@@ -95,7 +95,7 @@ class RunSpec:
     def _check_reached(self) -> None:
         latest = {
             "period": self.epochs,
-            "epoch": self.epochs,
+            "at_epoch": self.epochs,
             "warm_up": self.epochs - 1,
             "anneal_from": self.epochs - 1,
         }

@@ -1,130 +1,30 @@
-"""From run records to tables and figures: records in, figure out, one style for all of them."""
+"""The figures: tables in, figure out, one style for all of them."""
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 
-from dynprune_lib.paths import root
-from dynprune_lib.profile import load_profile
+from dynprune_lib.looks import LOOKS
 from dynprune_lib.runs import RunRecord
-from dynprune_lib.store import write_whole
+from dynprune_lib.tables import half_interval, tabulate
 
-_COLOURS = sns.color_palette("colorblind")
-
-
-class Look(NamedTuple):
-    """How a method appears in every figure."""
-
-    label: str
-    colour: tuple[float, float, float]
-    marker: str
-
-
-LOOKS = {
-    "full": Look("full data", (0.25, 0.25, 0.25), "*"),
-    "ucb": Look("UCB", _COLOURS[0], "o"),
-    "epsilon-greedy": Look("ε-greedy", _COLOURS[1], "s"),
-    "dynamic-random": Look("dynamic random", _COLOURS[2], "^"),
-    "static-random": Look("static random", _COLOURS[3], "v"),
-    "fewer-epochs": Look("full data, fewer epochs", _COLOURS[4], "D"),
-}
-
-
-def use_style() -> None:
-    """Sizes that are readable at the width of one column (3.5 inches), thin axes, a light grid."""
-    sns.set_theme(
-        context="paper",
-        style="ticks",
-        rc={"figure.figsize": (4.2, 3.0), "figure.dpi": 150, "axes.grid": True, "grid.alpha": 0.3, "font.size": 9},
-    )
-
-
-def tabulate(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """One row a run, by method, rate and seed.
-
-    Columns: `method`; `rate`, the share of the sample passes that is saved, nominally; `seed`; `test_accuracy` in % (of
-    the last epoch); `passes`, samples that went forward and backward; `seconds`, all that training needs. Full data in
-    fewer epochs than the longest full run is a method of its own, `fewer-epochs`.
-    """
-    records = list(records)
-    epochs = max(record.spec.epochs for record in records)
-    rows = [
-        {
-            "method": "fewer-epochs" if record.spec.epochs < epochs else record.spec.sampler,
-            "rate": record.spec.prune_rate or round(1 - record.spec.epochs / epochs, 1),
-            "seed": record.spec.seed,
-            "test_accuracy": 100 * record.test_accuracy,
-            "passes": record.total("backward_passes"),
-            "seconds": record.seconds,
-        }
-        for record in records
-    ]
-    return pd.DataFrame(rows).sort_values(["rate", "method", "seed"], ignore_index=True)
-
-
-def half_interval(values: Iterable[float]) -> float:
-    """Half the width of the 95 % confidence interval of the mean (Student's t); NaN for a single value."""
-    values = np.asarray(list(values), dtype=float)
-    if len(values) < 2:
-        return float("nan")
-    return float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-
-
-def format_mean(values: Iterable[float], digits: int = 1) -> str:
-    """`mean ± half of the 95 % interval`, or the mean alone for a single value."""
-    values = list(values)
-    half = half_interval(values)
-    mean = f"{np.mean(values):.{digits}f}"
-    return mean if np.isnan(half) else f"{mean} ± {half:.{digits}f}"
-
-
-def accuracy_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Mean test accuracy in % with its 95 % interval: one row a method, one column a rate."""
-    cells = runs.groupby(["method", "rate"])["test_accuracy"].agg(format_mean).unstack(fill_value="")
-    cells = cells.reindex([method for method in LOOKS if method in cells.index])
-    cells.index = [LOOKS[method].label for method in cells.index]
-    return cells.rename(columns=lambda rate: f"{rate:.0%}" if rate else "none").rename_axis(columns="saved")
-
-
-def paired_differences(runs: pd.DataFrame, method: str, other: str) -> pd.DataFrame:
-    """By how many points of accuracy `method` is above `other` at each rate that both have, paired by seed:
-    columns mean, half (of the 95 % interval), n."""
-    one, two = (runs[runs["method"] == name].set_index(["rate", "seed"])["test_accuracy"] for name in (method, other))
-    return (one - two).dropna().groupby("rate").agg(mean="mean", half=half_interval, n="count")
-
-
-def judge(differences: pd.DataFrame) -> str:
-    """`reproduced` if the mean is above zero by more than its interval at every rate, `not reproduced` if at none,
-    else `partly reproduced`; `undecided` where a rate has a single seed, or there is none."""
-    if differences["half"].isna().any() or differences.empty:
-        return "undecided"
-    above = differences["mean"] > differences["half"]
-    return "reproduced" if above.all() else "partly reproduced" if above.any() else "not reproduced"
-
-
-def describe_differences(differences: pd.DataFrame) -> str:
-    """`+0.5 ± 0.3 points at 30 %, ...`, of accuracy; the interval is left out where there is a single seed."""
-    halves = ["" if np.isnan(half) else f" ± {half:.1f}" for half in differences["half"]]
-    rows = zip(differences.index, differences["mean"], halves, strict=True)
-    return ", ".join(f"{mean:+.1f}{half} points at {rate:.0%}" for rate, mean, half in rows) or "not measured"
+WIDTH = 4.2  # inches: readable at the width of one column (3.5 inches)
+DASHED = ("fewer-epochs", "full")  # the baselines
 
 
 def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
-    """One line a method over the measured share of sample passes that it saves, with 95 % intervals; the full data as
-    a level with its interval as a band."""
-    use_style()
-    figure, axes = plt.subplots(layout="constrained")
+    """One line a method over the measured share of sample passes that its training saves, with 95 % intervals; the full
+    data as a level with its interval as a band."""
+    figure, axes = _one_axes(title)
     full = runs[runs["method"] == "full"]
     level, half, look = full["test_accuracy"].mean(), half_interval(full["test_accuracy"]), LOOKS["full"]
     axes.axhline(level, color=look.colour, linestyle="--", linewidth=1, label=look.label)
-    axes.axhspan(level - half, level + half, color=look.colour, alpha=0.12)
+    axes.axhspan(level - half, level + half, color=look.colour, alpha=0.12, linewidth=0)
     methods = [method for method in LOOKS if method != "full" and method in set(runs["method"])]
     for place, method in enumerate(methods):
         rates = runs[runs["method"] == method].groupby("rate")
@@ -136,29 +36,167 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
             rates["test_accuracy"].agg(half_interval),
             color=look.colour,
             marker=look.marker,
-            linestyle=":" if method == "fewer-epochs" else "-",
+            linestyle=":" if method in DASHED else "-",
             markersize=5,
             linewidth=1.2,
             capsize=2,
             label=look.label,
         )
-    axes.set(xlabel="sample passes saved (%)", ylabel="test accuracy (%)")
-    axes.set_title(title, fontsize="medium")
-    axes.legend(frameon=False, fontsize="small")
-    sns.despine(figure)
+    axes.set(xlabel="sample passes of the training saved (%)", ylabel="test accuracy (%)")
+    return _finish(figure, axes)
+
+
+def learning_curves(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """One row an epoch of a run: the columns of `tabulate` that tell the runs apart, `epoch`, `test_accuracy` in %, and
+    `passes` and `seconds` up to its end, with all that scoring before the training cost."""
+    records = sorted(records, key=lambda record: record.spec.name)
+    runs = {record.spec.name: tabulate([*_longest_full(records), record]) for record in records}
+    rows = []
+    for record in records:
+        table = runs[record.spec.name]
+        method = "fewer-epochs" if "fewer-epochs" in set(table["method"]) else record.spec.sampler
+        passes, seconds = record.scoring.backward_passes, record.scoring.seconds
+        for number, epoch in enumerate(record.epochs, start=1):
+            passes += epoch.backward_passes
+            seconds += epoch.selection_seconds + epoch.training_seconds + epoch.scoring_seconds
+            rows.append((method, record.spec.seed, number, 100 * epoch.test_accuracy, passes, seconds))
+    return pd.DataFrame(rows, columns=["method", "seed", "epoch", "test_accuracy", "passes", "seconds"])
+
+
+def plot_learning_curves(curves: pd.DataFrame, x: str, label: str, title: str) -> Figure:
+    """Test accuracy after every epoch over `x`, `passes` or `seconds` so far: the mean over the seeds, with the 95 %
+    interval of it as a band."""
+    figure, axes = _one_axes(title)
+    for method in (method for method in LOOKS if method in set(curves["method"])):
+        epochs = curves[curves["method"] == method].groupby("epoch")
+        mean, half = epochs["test_accuracy"].mean(), epochs["test_accuracy"].agg(half_interval).fillna(0)
+        places, look = epochs[x].mean(), LOOKS[method]
+        style = "--" if method in DASHED else "-"
+        axes.plot(
+            places, mean, style, color=look.colour, marker=look.marker, markersize=3, linewidth=1, label=look.label
+        )
+        axes.fill_between(places, mean - half, mean + half, color=look.colour, alpha=0.15, linewidth=0)
+    axes.set(xlabel=label, ylabel="test accuracy (%)")
+    return _finish(figure, axes)
+
+
+def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
+    """Bars of scoring and training, in passes of a full-data run: `costs` has the columns method, rate, scoring and
+    training, and a row a bar."""
+    figure, axes = _one_axes(title, height=0.28 * len(costs) + 1.0)
+    names = [f"{LOOKS[row.method].label}, {row.rate:.0%}" for row in costs.itertuples()]
+    colours = [LOOKS[method].colour for method in costs["method"]]
+    axes.barh(names, costs["training"], color=colours, label="training")
+    axes.barh(
+        names,
+        costs["scoring"],
+        left=costs["training"],
+        color=colours,
+        alpha=0.45,
+        hatch="////",
+        edgecolor="white",
+        label="scoring before it",
+    )
+    axes.axvline(1, color=LOOKS["full"].colour, linestyle="--", linewidth=1, label="full data")
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set(xlabel="sample passes, as a share of the full-data run's")
+    return _finish(figure, axes)
+
+
+def plot_selection_counts(counts: dict[str, np.ndarray], epochs: int, title: str) -> Figure:
+    """How many samples (in %) were selected in how many of the epochs: one line for each name of `counts`, whose values
+    (runs, N) hold the counts of one or several runs."""
+    figure, axes = _one_axes(title)
+    styles = zip(sns.color_palette("colorblind"), "os^vDPX", strict=False)
+    for (name, runs), (colour, marker) in zip(counts.items(), styles, strict=False):
+        shares = np.stack([np.bincount(run, minlength=epochs + 1) / len(run) for run in np.atleast_2d(runs)])
+        places = np.arange(epochs + 1)
+        axes.plot(places, 100 * shares.mean(0), color=colour, marker=marker, markersize=3.5, linewidth=1, label=name)
+    axes.set(xlabel=f"epochs in which a sample was selected, of {epochs}", ylabel="samples (%)")
+    axes.set_ylim(bottom=0)
+    return _finish(figure, axes)
+
+
+def plot_differences(found: pd.DataFrame, zero: str, title: str) -> Figure:
+    """Means and 95 % intervals of differences, one row each (index: its name), about the line of `zero`, its name."""
+    figure, axes = _one_axes(title, height=0.24 * len(found) + 1.0)
+    places = np.arange(len(found))
+    colours = found["colour"] if "colour" in found else ["#0072b2"] * len(found)
+    for place, (_, row), colour in zip(places, found.iterrows(), colours, strict=True):
+        axes.errorbar(
+            row["mean"], place, xerr=row["half"], color=colour, marker="o", markersize=4, capsize=2, linewidth=1.2
+        )
+    axes.axvline(0, color=LOOKS["full"].colour, linestyle="--", linewidth=1)
+    axes.set_yticks(places, list(found.index))
+    axes.invert_yaxis()
+    axes.set(xlabel=f"points of test accuracy above {zero}")
+    return _finish(figure, axes, legend=False)
+
+
+def plot_images(images: dict[str, np.ndarray], title: str) -> Figure:
+    """A row of images for each name of `images`, whose values are (count, height, width, channels) uint8."""
+    count = max(len(row) for row in images.values())
+    use_style()
+    figure, grid = plt.subplots(
+        len(images), count, figsize=(WIDTH, 0.55 * len(images) + 0.35), squeeze=False, layout="constrained"
+    )
+    for axes in grid.flat:
+        axes.axis("off")
+    for row, (name, pictures) in zip(grid, images.items(), strict=True):
+        row[0].set_title(name, loc="left", fontsize="small", pad=2)
+        for axes, picture in zip(row, pictures, strict=False):
+            axes.imshow(picture.squeeze(), cmap="gray", interpolation="nearest")
+    figure.suptitle(title, fontsize="small")
+    plt.close(figure)
     return figure
 
 
-def caption(profile: str, runs: pd.DataFrame) -> str:
-    """What was trained, and how often."""
-    return f"{load_profile(profile).about}, n = {runs['seed'].nunique()} seeds"
+def plot_correlations(matrix: np.ndarray, labels: Sequence[str], title: str) -> Figure:
+    """A square of rank correlations with their numbers."""
+    figure, axes = _one_axes(title, height=0.85 * WIDTH)
+    sns.heatmap(
+        matrix,
+        vmin=0,
+        vmax=1,
+        annot=len(labels) <= 10,
+        fmt=".2f",
+        annot_kws={"fontsize": 6},
+        cmap="cividis",
+        square=True,
+        xticklabels=labels,
+        yticklabels=labels,
+        cbar_kws={"label": "rank correlation"},
+        ax=axes,
+    )
+    axes.grid(visible=False)
+    plt.close(figure)
+    return figure
 
 
-def save_figure(figure: Figure, data: pd.DataFrame, name: str, profile: str) -> Path:
-    """Writes NAME.png, NAME.pdf and NAME.csv, the numbers behind the figure, to figures/PROFILE/."""
-    target = root() / "figures" / profile / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(target.with_suffix(".png"), dpi=200, metadata={"Software": None})
-    figure.savefig(target.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
-    write_whole(target.with_suffix(".csv"), data.to_csv(index=False, float_format="%.6g").encode())
-    return target.with_suffix(".png")
+def use_style() -> None:
+    """Thin axes, a light grid, sizes that are readable at the width of one column."""
+    sns.set_theme(
+        context="paper",
+        style="ticks",
+        rc={"figure.dpi": 150, "axes.grid": True, "grid.alpha": 0.3, "font.size": 9, "hatch.linewidth": 0.5},
+    )
+
+
+def _one_axes(title: str, height: float = 3.0) -> tuple[Figure, Axes]:
+    use_style()
+    figure, axes = plt.subplots(figsize=(WIDTH, height), layout="constrained")
+    figure.suptitle(title, fontsize="small")
+    return figure, axes
+
+
+def _finish(figure: Figure, axes: Axes, legend: bool = True) -> Figure:
+    if legend:
+        axes.legend(frameon=False, fontsize="small")
+    sns.despine(figure)
+    plt.close(figure)  # a notebook shows what a cell returns, and nothing twice
+    return figure
+
+
+def _longest_full(records: list[RunRecord]) -> list[RunRecord]:
+    return sorted((r for r in records if r.spec.sampler == "full"), key=lambda r: r.spec.epochs)[-1:]

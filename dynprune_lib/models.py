@@ -72,7 +72,25 @@ def tiny(channels: int, classes: int) -> nn.Sequential:
     )
 
 
-MODELS: dict[str, Callable[[int, int], nn.Module]] = {"resnet18": resnet18, "small": small, "tiny": tiny}
+def strided(channels: int, classes: int) -> nn.Sequential:
+    """Another small net, to tell what depends on the net: no pooling before its end, strided convolutions instead, and
+    the mean over all places."""
+    return nn.Sequential(
+        *_convolution(channels, 16),
+        *_convolution(16, 32, stride=2),
+        *_convolution(32, 64, stride=2),
+        *_convolution(64, 128, stride=2),
+        GlobalPool(torch.mean),
+        nn.Linear(128, classes),
+    )
+
+
+MODELS: dict[str, Callable[[int, int], nn.Module]] = {
+    "resnet18": resnet18,
+    "small": small,
+    "strided": strided,
+    "tiny": tiny,
+}
 
 
 def build_model(name: str, image_shape: tuple[int, int, int], classes: int, seed: int) -> nn.Module:

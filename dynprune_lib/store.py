@@ -39,6 +39,10 @@ class Store:
             raise StoreError(f"{path} is of {record.spec}, not of {spec}: remove it and the run is made again")
         return record
 
+    def has(self, spec: RunSpec) -> bool:
+        """Is there a record of this run?"""
+        return self._path(spec, ".json").exists()
+
     def records(self) -> list[RunRecord]:
         """All the records, in the order of their names."""
         return [_read_record(path) for path in sorted(self.folder.glob("*.json"))]

@@ -1,0 +1,115 @@
+"""What a notebook works with: the runs of one figure of one profile, and where its figures and verdicts go."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dynprune_lib.data import ImageData, load_dataset
+from dynprune_lib.paths import results_dir, root
+from dynprune_lib.profile import PROFILES, Profile, load_profile
+from dynprune_lib.runs import RunRecord
+from dynprune_lib.store import Store, write_whole
+from dynprune_lib.sweep import ensure_runs
+from dynprune_lib.tables import tabulate
+from dynprune_lib.verdicts import Verdict
+
+
+@dataclass(frozen=True)
+class Study:
+    """The runs of the figure `name` of a profile."""
+
+    name: str
+    profile: Profile
+    records: list[RunRecord]
+    store: Store
+    data_dir: str | Path | None
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """The records as a table, see `tabulate`."""
+        return tabulate(self.records)
+
+    @property
+    def caption(self) -> str:
+        """What was trained, and how often."""
+        return f"{self.profile.about}, n = {self.runs['seed'].nunique()}"
+
+    @property
+    def folder(self) -> Path:
+        """Of the profile's figures and verdicts."""
+        return root() / "figures" / self.profile.name
+
+    def data(self) -> ImageData:
+        """The data set of the runs.
+
+        Raises:
+            DataError: it is not here: records need no images.
+        """
+        return load_dataset(self.records[0].spec.dataset, self.data_dir)
+
+    def save(self, figure: Figure, data: pd.DataFrame, name: str | None = None) -> None:
+        """Writes NAME.png, NAME.pdf and NAME.csv, the numbers behind the figure, to the folder; NAME is the study's
+        if no other is given."""
+        target = self.folder / (name or self.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(target.with_suffix(".png"), dpi=200, metadata={"Software": None})
+        figure.savefig(target.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
+        write_whole(target.with_suffix(".csv"), data.to_csv(index=False, float_format="%.6g").encode())
+
+    def conclude(self, claim: str, title: str, verdict: str, evidence: str) -> None:
+        """Prints a verdict and keeps it."""
+        found = Verdict(
+            claim=claim, title=title, verdict=verdict, evidence=evidence, made_of=self.caption, notebook=self.notebook
+        )
+        found.save(self.folder)
+        print(found)
+
+    @property
+    def notebook(self) -> str:
+        """The file name of the study's notebook."""
+        return next((path.name for path in (root() / "notebooks").glob(f"*_{self.name}.ipynb")), "")
+
+
+def load_study(
+    name: str,
+    profile: str | None = None,
+    *,
+    data_dir: str | Path | None = None,
+    results: str | Path | None = None,
+    seeds: Iterable[int] | None = None,
+) -> Study:
+    """Reads the records of a figure; those that are missing are trained first.
+
+    Args:
+        name: a figure of the profile.
+        profile: one of PROFILES; None: the largest of which there are records of all the figure's runs, with the seeds
+            that are complete, or `smoke`, which trains in seconds.
+        data_dir: folder of the data sets, see `load_dataset`.
+        results: folder of the run records, by default `results` in the checkout.
+        seeds: other seeds than the profile's.
+
+    Raises:
+        SweepError: records are missing that could not be made.
+    """
+    if profile is None:
+        profile, complete = best_profile(name, results)
+        seeds = complete if seeds is None else seeds
+    records = ensure_runs(profile, name, data_dir=data_dir, results=results, seeds=seeds)
+    return Study(name, load_profile(profile), records, Store(results_dir(results) / profile), data_dir)
+
+
+def best_profile(figure: str, results: str | Path | None = None) -> tuple[str, tuple[int, ...]]:
+    """The largest profile that has records of all runs of a figure for at least one seed, and these seeds; `smoke` with
+    all its seeds if there is none."""
+    for name in reversed(PROFILES[1:]):
+        profile, store = load_profile(name), Store(results_dir(results) / name)
+        complete = tuple(
+            seed for seed in profile.seeds if all(store.has(spec) for spec in profile.runs(figure, seeds=[seed]))
+        )
+        if complete:
+            return name, complete
+    return PROFILES[0], load_profile(PROFILES[0]).seeds

@@ -97,6 +97,7 @@ def train(
 def sweep_profile(
     profile: Annotated[str, typer.Argument(help=", ".join(PROFILES) + ".")],
     figure: Annotated[str | None, typer.Option(help="Only the runs of this figure.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only this seed; may be given several times.")] = None,
     jobs: Jobs = 1,
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop before this time is up; nothing is lost.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs, train nothing.")] = False,
@@ -105,7 +106,7 @@ def sweep_profile(
 ) -> None:
     """Make the runs of a profile that are missing; interrupted, it goes on where it was."""
     found = load_profile(profile)
-    specs = found.runs(figure)
+    specs = found.runs(figure, seed or None)
     store = Store(results_dir(results) / profile)
     if dry_run:
         for spec in specs:

@@ -1,6 +1,6 @@
 """The figures: tables in, figure out, one style for all of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dynprune_lib.looks import LOOKS
-from dynprune_lib.runs import RunRecord
-from dynprune_lib.tables import half_interval, tabulate
+from dynprune_lib.tables import half_interval
 
 WIDTH = 4.2  # inches: readable at the width of one column (3.5 inches)
 DASHED = ("fewer-epochs", "full")  # the baselines
@@ -44,23 +43,6 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
         )
     axes.set(xlabel="sample passes of the training saved (%)", ylabel="test accuracy (%)")
     return _finish(figure, axes)
-
-
-def learning_curves(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """One row an epoch of a run: the columns of `tabulate` that tell the runs apart, `epoch`, `test_accuracy` in %, and
-    `passes` and `seconds` up to its end, with all that scoring before the training cost."""
-    records = sorted(records, key=lambda record: record.spec.name)
-    runs = {record.spec.name: tabulate([*_longest_full(records), record]) for record in records}
-    rows = []
-    for record in records:
-        table = runs[record.spec.name]
-        method = "fewer-epochs" if "fewer-epochs" in set(table["method"]) else record.spec.sampler
-        passes, seconds = record.scoring.backward_passes, record.scoring.seconds
-        for number, epoch in enumerate(record.epochs, start=1):
-            passes += epoch.backward_passes
-            seconds += epoch.selection_seconds + epoch.training_seconds + epoch.scoring_seconds
-            rows.append((method, record.spec.seed, number, 100 * epoch.test_accuracy, passes, seconds))
-    return pd.DataFrame(rows, columns=["method", "seed", "epoch", "test_accuracy", "passes", "seconds"])
 
 
 def plot_learning_curves(curves: pd.DataFrame, x: str, label: str, title: str) -> Figure:
@@ -100,7 +82,7 @@ def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
     axes.axvline(1, color=LOOKS["full"].colour, linestyle="--", linewidth=1, label="full data")
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
-    axes.set(xlabel="sample passes, as a share of the full-data run's")
+    figure.supxlabel("sample passes, as a share of the full-data run's", fontsize="medium")
     return _finish(figure, axes)
 
 
@@ -130,7 +112,7 @@ def plot_differences(found: pd.DataFrame, zero: str, title: str) -> Figure:
     axes.axvline(0, color=LOOKS["full"].colour, linestyle="--", linewidth=1)
     axes.set_yticks(places, list(found.index))
     axes.invert_yaxis()
-    axes.set(xlabel=f"points of test accuracy above {zero}")
+    figure.supxlabel(f"points of test accuracy above {zero}", fontsize="medium")  # the names leave the axes little room
     return _finish(figure, axes, legend=False)
 
 
@@ -196,7 +178,3 @@ def _finish(figure: Figure, axes: Axes, legend: bool = True) -> Figure:
     sns.despine(figure)
     plt.close(figure)  # a notebook shows what a cell returns, and nothing twice
     return figure
-
-
-def _longest_full(records: list[RunRecord]) -> list[RunRecord]:
-    return sorted((r for r in records if r.spec.sampler == "full"), key=lambda r: r.spec.epochs)[-1:]

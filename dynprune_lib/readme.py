@@ -1,47 +1,95 @@
-"""The numbers of the README, written from the records: no number in its prose is typed."""
+"""What the notebooks found, told in the README and in the gallery of figures: no number in their prose is typed."""
 
 import re
+from pathlib import Path
 
 import pandas as pd
 
-from dynprune_lib import figures
-from dynprune_lib.paths import results_dir, root
-from dynprune_lib.profile import load_profile
-from dynprune_lib.store import Store, write_whole
+from dynprune_lib.paths import root
+from dynprune_lib.profile import PROFILES, load_profile
+from dynprune_lib.store import write_whole
+from dynprune_lib.study import load_study
+from dynprune_lib.tables import accuracy_table
+from dynprune_lib.verdicts import Verdict, load_verdicts
 
-PROFILE = "laptop"
 BLOCK = re.compile(r"(?<=<!-- results: written by `make render` -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
-CLAIMS = (
-    ("C3, dynamic random beats static random", "dynamic-random", "static-random"),
-    ("C5, ε-greedy beats dynamic random", "epsilon-greedy", "dynamic-random"),
-    ("C5, UCB beats dynamic random", "ucb", "dynamic-random"),
-)
+COMMITTED = PROFILES[1:]  # the figures of the smallest profile are made on the spot
 
 
 def results_block() -> str:
-    """The table of accuracies and the verdicts of the claims, in Markdown, from the committed records."""
-    specs = load_profile(PROFILE).runs("accuracy_vs_pruning_rate")
-    store = Store(results_dir() / PROFILE)
-    runs = figures.tabulate(record for spec in specs if (record := store.load(spec)))
-    title = f"Test accuracy in % after the last epoch, mean and 95 % interval ({figures.caption(PROFILE, runs)}):"
-    lines = ["", title, "", *_markdown(figures.accuracy_table(runs)), ""]
-    for claim, *methods in CLAIMS:
-        differences = figures.paired_differences(runs, *methods)
-        lines.append(f"- {claim}: **{figures.judge(differences)}** ({figures.describe_differences(differences)}).")
-    for method in ("ucb", "epsilon-greedy", "dynamic-random"):
-        differences = figures.paired_differences(runs, method, "fewer-epochs")
-        label = figures.LOOKS[method].label
-        lines.append(f"- {label} against full data in fewer epochs: {figures.describe_differences(differences)}.")
+    """The table of accuracies from the committed records, and that of the verdicts, in Markdown."""
+    study = load_study("accuracy_vs_pruning_rate")
+    table = accuracy_table(study.runs)
+    table.insert(0, "sample passes saved", table.index)
+    lines = [
+        "",
+        f"Test accuracy in % after the last epoch, mean and 95 % interval ({study.caption}):",
+        "",
+        *_markdown(table),
+        "",
+        "What became of the claims of the paper, at the size that the last column names; the numbers behind each verdict",
+        "are in [figures](figures/README.md).",
+        "",
+        *_markdown(_verdict_table(notebooks="notebooks")),
+    ]
     return "\n".join([*lines, "", ""])
 
 
+def gallery() -> str:
+    """`figures/README.md`: the verdicts with their numbers, and every figure."""
+    lines = ["# Figures and verdicts", "", "Written by `make render` from what the notebooks left here.", ""]
+    for verdict in _verdicts():
+        lines += [
+            f"## {verdict.claim}: {verdict.title}",
+            "",
+            f"**{verdict.verdict.capitalize()}.** {verdict.evidence}.",
+            "",
+            f"{verdict.made_of}; computed in [{verdict.notebook}](../notebooks/{verdict.notebook}).",
+            "",
+        ]
+    for profile in (name for name in reversed(COMMITTED) if _folder(name).is_dir()):
+        lines += [f"## {load_profile(profile).about}", ""]
+        for path in sorted(_folder(profile).glob("*.png")):
+            lines += [
+                f"![{path.stem.replace('_', ' ')}]({profile}/{path.name})",
+                "",
+                f"{path.stem}: [pdf]({profile}/{path.stem}.pdf), [csv]({profile}/{path.stem}.csv)",
+                "",
+            ]
+    return "\n".join(lines)
+
+
 def update_readme() -> None:
-    """Writes the block of results into the README."""
+    """Writes the results into the README, and the gallery."""
     path = root() / "README.md"
     write_whole(path, BLOCK.sub(lambda _: results_block(), path.read_text()).encode())
+    write_whole(root() / "figures" / "README.md", gallery().encode())
+
+
+def _verdicts() -> list[Verdict]:
+    """Of every claim, that of the largest profile that has one."""
+    found = {verdict.claim: verdict for profile in COMMITTED for verdict in load_verdicts(_folder(profile))}
+    return [found[claim] for claim in sorted(found)]
+
+
+def _verdict_table(notebooks: str) -> pd.DataFrame:
+    rows = [
+        {
+            "claim": verdict.claim,
+            "what it says": verdict.title,
+            "verdict": f"**{verdict.verdict}**",
+            "notebook": f"[{verdict.notebook[:2]}]({notebooks}/{verdict.notebook})",
+            "made of": verdict.made_of,
+        }
+        for verdict in _verdicts()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _folder(profile: str) -> Path:
+    return root() / "figures" / profile
 
 
 def _markdown(table: pd.DataFrame) -> list[str]:
-    head = ["sample passes saved", *table.columns]
-    rows = [head, ["---"] * len(head), *([name, *row] for name, row in zip(table.index, table.values, strict=True))]
+    rows = [list(table.columns), ["---"] * table.shape[1], *table.values.tolist()]
     return [f"| {' | '.join(row)} |" for row in rows]

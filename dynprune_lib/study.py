@@ -1,7 +1,7 @@
 """What a notebook works with: the runs of one figure of one profile, and where its figures and verdicts go."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -36,7 +36,19 @@ class Study:
     @property
     def caption(self) -> str:
         """What was trained, and how often."""
-        return f"{self.profile.about}, n = {self.runs['seed'].nunique()}"
+        seeds = self.runs.groupby(["method", "variant", "model", "rate"])["seed"].nunique()
+        count = f"{seeds.max()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+        return f"{self.profile.about}, n = {count}"
+
+    @property
+    def epochs(self) -> int:
+        """Of the longest run."""
+        return max(record.spec.epochs for record in self.records)
+
+    @property
+    def samples_of_full_data(self) -> int:
+        """Sample passes of full data in as many epochs: what costs are shares of."""
+        return self.epochs * len(self.store.selections(self.records[0].spec))
 
     @property
     def folder(self) -> Path:
@@ -86,8 +98,8 @@ def load_study(
 
     Args:
         name: a figure of the profile.
-        profile: one of PROFILES; None: the largest of which there are records of all the figure's runs, with the seeds
-            that are complete, or `smoke`, which trains in seconds.
+        profile: one of PROFILES; None: the largest that has a record of each of the figure's runs for at least one of
+            the seeds, as it is, or `smoke`, which trains in seconds.
         data_dir: folder of the data sets, see `load_dataset`.
         results: folder of the run records, by default `results` in the checkout.
         seeds: other seeds than the profile's.
@@ -95,21 +107,19 @@ def load_study(
     Raises:
         SweepError: records are missing that could not be made.
     """
-    if profile is None:
-        profile, complete = best_profile(name, results)
-        seeds = complete if seeds is None else seeds
-    records = ensure_runs(profile, name, data_dir=data_dir, results=results, seeds=seeds)
-    return Study(name, load_profile(profile), records, Store(results_dir(results) / profile), data_dir)
+    folder = results_dir(results)
+    seeds = seeds and list(seeds)
+    profile, records = (profile, []) if profile else best_records(name, folder, seeds)
+    records = records or ensure_runs(profile, name, data_dir=data_dir, results=results, seeds=seeds)
+    return Study(name, load_profile(profile), records, Store(folder / profile), data_dir)
 
 
-def best_profile(figure: str, results: str | Path | None = None) -> tuple[str, tuple[int, ...]]:
-    """The largest profile that has records of all runs of a figure for at least one seed, and these seeds; `smoke` with
-    all its seeds if there is none."""
+def best_records(figure: str, results: Path, seeds: list[int] | None = None) -> tuple[str, list[RunRecord]]:
+    """The largest profile that has a record of each run of a figure for at least one seed, with all its records of the
+    figure; `smoke` and none, if there is none."""
     for name in reversed(PROFILES[1:]):
-        profile, store = load_profile(name), Store(results_dir(results) / name)
-        complete = tuple(
-            seed for seed in profile.seeds if all(store.has(spec) for spec in profile.runs(figure, seeds=[seed]))
-        )
-        if complete:
-            return name, complete
-    return PROFILES[0], load_profile(PROFILES[0]).seeds
+        store, runs = Store(results / name), load_profile(name).runs(figure, seeds)
+        there = [spec for spec in runs if store.has(spec)]
+        if {replace(spec, seed=0).name for spec in there} == {replace(spec, seed=0).name for spec in runs}:
+            return name, [record for spec in there if (record := store.load(spec))]
+    return PROFILES[0], []

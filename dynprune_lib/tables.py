@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from dynprune_lib.looks import LOOKS
-from dynprune_lib.runs import RunRecord, RunSpec, sampler_settings
+from dynprune_lib.runs import RunRecord, RunSpec, cost_of, sampler_settings
 
 VARIED = {"score", "rescore"}  # fields of a spec, beside the settings, that make a variant of a method
 WHERE = ("device", "precision", "threads", "jobs")  # seconds of runs that differ in one of these are not comparable
@@ -19,15 +19,18 @@ def tabulate(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row a run, by method, rate, variant and seed.
 
     Columns: `method`; `variant`, what differs from the method's defaults; `model`; `rate`, the share of the sample
-    passes that is saved, nominally; `seed`; `test_accuracy` in % (of the last epoch); `passes`, samples that went forward and
-    backward in the training; `forward_only`, samples that went forward only, in the training; `scoring_passes` and
-    `scoring_forward_only`, the same of the scoring before it; `seconds` and `scoring_seconds`; `where`, the device and
-    how it was shared. Full data in fewer epochs than the longest full run is a method of its own, `fewer-epochs`.
+    passes that is saved, nominally; `seed`; `test_accuracy` in % (of the last epoch); `passes`, samples that went
+    forward and backward in the training; `forward_only`, samples that went forward only, in the training;
+    `scoring_passes` and `scoring_forward_only`, the same of the scoring before it; `seconds` and `scoring_seconds`;
+    `where`, the device and how it was shared. Full data in fewer epochs than the longest full run is a method of its
+    own, `fewer-epochs`.
     """
-    records = list(records)
+    return pd.DataFrame(_rows(list(records))).sort_values(["rate", "method", "variant", "seed"], ignore_index=True)
+
+
+def _rows(records: list[RunRecord]) -> list[dict[str, Any]]:
     epochs = max((record.spec.epochs for record in records if record.spec.sampler == "full"), default=0)
-    rows = [_row(record, epochs) for record in records]
-    return pd.DataFrame(rows).sort_values(["rate", "method", "variant", "seed"], ignore_index=True)
+    return [_row(record, epochs) for record in records]
 
 
 def _row(record: RunRecord, epochs: int) -> dict[str, Any]:
@@ -52,6 +55,22 @@ def _row(record: RunRecord, epochs: int) -> dict[str, Any]:
 
 def _where(record: RunRecord) -> dict[str, Any]:
     return {"precision": record.spec.precision} | record.environment
+
+
+def learning_curves(records: Iterable[RunRecord], rate: float) -> pd.DataFrame:
+    """One row an epoch of the runs that save nothing or `rate` of the passes: method, seed, epoch, `test_accuracy` in
+    %, and `passes` and `seconds` up to its end, with what scoring before the training cost."""
+    records = list(records)
+    rows = []
+    for record, run in zip(records, _rows(records), strict=True):
+        if run["rate"] not in (0, rate):
+            continue
+        passes, seconds = record.scoring.backward_passes, record.scoring.seconds
+        for number, epoch in enumerate(record.epochs, start=1):
+            passes += epoch.backward_passes
+            seconds += cost_of([epoch]).seconds
+            rows.append((run["method"], run["seed"], number, 100 * epoch.test_accuracy, passes, seconds))
+    return pd.DataFrame(rows, columns=["method", "seed", "epoch", "test_accuracy", "passes", "seconds"])
 
 
 def variant(spec: RunSpec) -> str:
@@ -84,11 +103,10 @@ def accuracy_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def name_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with its methods in the order of all figures, and by the names that they have there."""
-    methods = [method for method in LOOKS if method in table.index.get_level_values(0)]
-    return table.reindex(methods, level=0 if table.index.nlevels > 1 else None).rename(
-        index={method: LOOKS[method].label for method in methods}
-    )
+    """The table with its methods, the first level of its index, in the order and by the names of all figures."""
+    order = {method: place for place, method in enumerate(LOOKS)}
+    table = table.sort_index(level=0, key=lambda names: names.map(order), sort_remaining=False, kind="stable")
+    return table.rename(index={method: look.label for method, look in LOOKS.items()}, level=0)
 
 
 def differences(runs: pd.DataFrame, others: pd.DataFrame, by: str = "rate") -> pd.DataFrame:
@@ -101,6 +119,17 @@ def differences(runs: pd.DataFrame, others: pd.DataFrame, by: str = "rate") -> p
 def paired_differences(runs: pd.DataFrame, method: str, other: str) -> pd.DataFrame:
     """By how many points of accuracy `method` is above `other` at each rate that both have: see `differences`."""
     return differences(*(runs[runs["method"] == name] for name in (method, other)))
+
+
+def compare(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """The paired differences of several pairs of methods, one below the other: a row a pair and rate, named for them,
+    with the `rate` as a column too."""
+    tables = []
+    for method, other in pairs:
+        found = paired_differences(runs, method, other).reset_index()
+        name = f"{LOOKS[method].label} - {LOOKS[other].label}"
+        tables.append(found.set_index(found["rate"].map(lambda rate, name=name: f"{name}, {rate:.0%}")))
+    return pd.concat(tables)
 
 
 def against_full(runs: pd.DataFrame, method: str) -> pd.DataFrame:
@@ -116,9 +145,67 @@ def comparable(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[runs["where"] == where.iloc[0]]
 
 
+def costs(runs: pd.DataFrame) -> pd.DataFrame:
+    """What methods cost at every rate, in passes of a full-data run: `training` and `scoring` before it forward and
+    backward, `forward_only` the passes without a way back, in either; `total` all of them, a forward pass for a third
+    of a whole one."""
+    full = runs.loc[runs["method"] == "full", "passes"].mean()
+    means = runs.groupby(["method", "rate"], as_index=False)[
+        ["passes", "scoring_passes", "forward_only", "scoring_forward_only"]
+    ].mean()
+    shares = pd.DataFrame(
+        {
+            "method": means["method"],
+            "rate": means["rate"],
+            "training": means["passes"] / full,
+            "scoring": means["scoring_passes"] / full,
+            "forward_only": (means["forward_only"] + means["scoring_forward_only"]) / full,
+        }
+    )
+    return shares.assign(total=shares["training"] + shares["scoring"] + shares["forward_only"] / 3)
+
+
+def variant_differences(runs: pd.DataFrame) -> pd.DataFrame:
+    """Of each variant from its method as it is: a row a variant, columns mean, half, n and the method's `colour`."""
+    tables = []
+    for method in (method for method in LOOKS if method in set(runs["method"])):
+        mine = runs[runs["method"] == method]
+        variants, plain = mine[mine["variant"] != ""], mine[mine["variant"] == ""].set_index("seed")["test_accuracy"]
+        if len(variants):
+            found = differences(variants, variants.assign(test_accuracy=variants["seed"].map(plain)), by="variant")
+            names = [f"{LOOKS[method].label}, {name}" for name in found.index]
+            tables.append(found.set_index(pd.Index(names)).assign(colour=LOOKS[method].colour))
+    return pd.concat(tables)
+
+
+def variants_against(runs: pd.DataFrame, other: str) -> pd.DataFrame:
+    """The bandits, as they are and in every variant that makes no more passes of any kind, against `other` as it is."""
+    plain = runs[(runs["method"] == other) & (runs["variant"] == "")].set_index("seed")
+    same = runs[(runs["passes"] <= plain["passes"].max()) & (runs["forward_only"] == 0)]
+    same = same[same["method"].isin(["ucb", "epsilon-greedy"])]
+    names = same["method"].map(lambda method: LOOKS[method].label) + same["variant"].map(
+        lambda name: f", {name}" if name else ""
+    )
+    same = same.assign(name=names)
+    return differences(same, same.assign(test_accuracy=same["seed"].map(plain["test_accuracy"])), by="name")
+
+
+def rates_without_loss(lost: dict[str, pd.DataFrame], margin: float = 1.0) -> pd.Series:
+    """For each method, from its differences to full data, the highest rate up to which none is below zero by more than
+    its interval, nor (our choice: a wide interval hides a loss) by more than `margin` points; 0 if there is none."""
+    highest = {}
+    for method, found in lost.items():
+        holds = ((found["mean"] + found["half"] >= 0) & (found["mean"] >= -margin)).sort_index().cummin()
+        highest[method] = holds.index[holds].max() if holds.any() else 0.0
+    return pd.Series(highest)
+
+
 def describe(found: pd.DataFrame) -> str:
-    """`+0.5 ± 0.3 points at 30%, ...`, of accuracy; the interval is left out where there is a single seed."""
+    """`+0.5 ± 0.3 points at 30%, ...`, of accuracy, or `name: +0.5 ± 0.3` where rows have names; the interval is left
+    out where there is a single seed."""
     halves = ["" if np.isnan(half) else f" ± {half:.1f}" for half in found["half"]]
-    places = [f"{place:.0%}" if isinstance(place, float) else f"{place}" for place in found.index]
-    rows = zip(places, found["mean"], halves, strict=True)
-    return ", ".join(f"{mean:+.1f}{half} points at {place}" for place, mean, half in rows) or "not measured"
+    rows = [(place, f"{mean:+.1f}{half}") for place, mean, half in zip(found.index, found["mean"], halves, strict=True)]
+    named = [
+        f"{place}: {value}" if isinstance(place, str) else f"{value} points at {place:.0%}" for place, value in rows
+    ]
+    return ", ".join(named) or "not measured"

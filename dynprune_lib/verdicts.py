@@ -48,3 +48,9 @@ def judge(found: pd.DataFrame) -> str:
 def judge_all(holds: pd.Series) -> str:
     """`reproduced` if it holds everywhere, `not reproduced` if nowhere, else `partly reproduced`."""
     return "reproduced" if holds.all() else "partly reproduced" if holds.any() else "not reproduced"
+
+
+def judge_saving(saved: pd.Series) -> str:
+    """Of the share of the passes that each method saves without loss: `reproduced` if one saves half of them, `partly
+    reproduced` if one saves less, else `not reproduced`."""
+    return "reproduced" if saved.max() >= 0.5 else "partly reproduced" if saved.max() > 0 else "not reproduced"

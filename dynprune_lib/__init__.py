@@ -13,6 +13,25 @@ anyway (Raju, Daruwalla, Lipasti 2021, "Accelerating Deep Learning with Dynamic 
 """
 
 from dynprune_lib.indexed import indexed
-from dynprune_lib.samplers import SAMPLERS, UCB, DynamicRandom, EpsilonGreedy, Full, PruningSampler, StaticRandom
+from dynprune_lib.samplers import (
+    SAMPLERS,
+    UCB,
+    DynamicRandom,
+    EpsilonGreedy,
+    Full,
+    PruningSampler,
+    StaticRandom,
+    StaticScored,
+)
 
-__all__ = ["SAMPLERS", "UCB", "DynamicRandom", "EpsilonGreedy", "Full", "PruningSampler", "StaticRandom", "indexed"]
+__all__ = [
+    "SAMPLERS",
+    "UCB",
+    "DynamicRandom",
+    "EpsilonGreedy",
+    "Full",
+    "PruningSampler",
+    "StaticRandom",
+    "StaticScored",
+    "indexed",
+]

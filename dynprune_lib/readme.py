@@ -27,8 +27,8 @@ def results_block() -> str:
         "",
         *_markdown(table),
         "",
-        "What became of the claims of the paper, at the size that the last column names; the numbers behind each verdict",
-        "are in [figures](figures/README.md).",
+        "What became of the paper's claims, at the size that the last column names; the numbers behind a verdict are",
+        "in [figures](figures/README.md).",
         "",
         *_markdown(_verdict_table(notebooks="notebooks")),
     ]

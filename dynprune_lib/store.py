@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -78,7 +79,7 @@ class Store:
                 cost=Cost(**content["cost"]),
                 environment=content["environment"],
             )
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
             raise StoreError(f"{path} has no whole scores ({error}): remove it and they are made again") from error
 
     def save_scores(self, scores: StaticScores) -> None:

@@ -1,117 +1,12 @@
-import dataclasses
-
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
-from dynprune_lib import figures
-from dynprune_lib.runs import RunSpec
-from dynprune_lib.samplers import SAMPLERS
-from tests.test_runs import make_record
+from dynprune_lib import figures, tables
+from tests.test_tables import RUNS
 
 mpl.use("Agg")
-
-
-def table(values):
-    """Runs from {(method, rate): accuracies by seed}."""
-    rows = [
-        {"method": method, "rate": rate, "seed": seed, "test_accuracy": accuracy, "passes": 1e6 * (1 - rate)}
-        for (method, rate), accuracies in values.items()
-        for seed, accuracy in enumerate(accuracies)
-    ]
-    return pd.DataFrame(rows)
-
-
-RUNS = table(
-    {
-        ("full", 0.0): [90.0, 91.0, 92.0],
-        ("ucb", 0.5): [88.0, 89.5, 91.0],
-        ("dynamic-random", 0.5): [87.0, 88.0, 89.0],
-        ("ucb", 0.7): [80.0, 81.0, 82.0],
-        ("dynamic-random", 0.7): [80.0, 81.5, 81.0],
-    }
-)
-
-
-def test_every_sampler_has_a_look_of_its_own():
-    assert figures.LOOKS.keys() >= SAMPLERS.keys()
-    assert len({(look.colour, look.marker) for look in figures.LOOKS.values()}) == len(figures.LOOKS)
-
-
-def test_records_to_rows():
-    spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, seed=4)
-    record = make_record(spec, epochs=3)
-    record.epochs[-1] = dataclasses.replace(record.epochs[-1], test_accuracy=0.625)
-    (row,) = figures.tabulate([record]).to_dict("records")
-    assert row["method"] == "ucb"
-    assert (row["rate"], row["seed"], row["test_accuracy"]) == (0.5, 4, 62.5)
-    assert row["passes"] == 4.5
-    assert row["seconds"] == 3 * 3 * 1.5
-
-
-def test_full_data_in_fewer_epochs_is_a_method_of_its_own():
-    specs = [RunSpec(dataset="digits", model="tiny", epochs=epochs) for epochs in (16, 11, 8, 5)]
-    runs = figures.tabulate(make_record(spec) for spec in specs)
-    assert runs["method"].tolist() == ["full", "fewer-epochs", "fewer-epochs", "fewer-epochs"]
-    assert runs["rate"].tolist() == [0.0, 0.3, 0.5, 0.7]
-
-
-@pytest.mark.parametrize("values", [[1.0, 2.0, 4.0], [3.0, 3.0], list(range(9))])
-def test_intervals_against_scipy(values):
-    half = figures.half_interval(values)
-    if np.ptp(values):
-        low, high = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
-        assert half == pytest.approx((high - low) / 2)
-    else:
-        assert half == 0
-
-
-def test_one_value_has_no_interval():
-    assert np.isnan(figures.half_interval([1.0]))
-    assert figures.format_mean([1.25], 2) == "1.25"
-
-
-def test_the_table_of_accuracies():
-    cells = figures.accuracy_table(RUNS)
-    assert list(cells.index) == ["full data", "UCB", "dynamic random"]
-    assert list(cells.columns) == ["none", "50%", "70%"]
-    assert cells.loc["full data", "none"] == "91.0 ± 2.5"
-    assert cells.loc["full data", "50%"] == ""
-
-
-def test_differences_are_paired_by_seed():
-    differences = figures.paired_differences(RUNS, "ucb", "dynamic-random")
-    assert differences.index.tolist() == [0.5, 0.7]
-    assert differences["mean"].tolist() == pytest.approx([1.5, 1 / 6])
-    assert differences.loc[0.5, "half"] == pytest.approx(figures.half_interval([1.0, 1.5, 2.0]))
-    assert differences["n"].tolist() == [3, 3]
-    assert figures.describe_differences(differences).startswith("+1.5 ± 1.2 points at 50%, +0.2 ±")
-
-
-def test_a_single_seed_has_a_difference_but_no_interval():
-    differences = figures.paired_differences(RUNS[RUNS["seed"] == 1], "ucb", "dynamic-random")
-    assert figures.describe_differences(differences) == "+1.5 points at 50%, -0.5 points at 70%"
-
-
-def test_a_seed_that_one_method_lacks_is_left_out():
-    runs = RUNS[~((RUNS["method"] == "ucb") & (RUNS["seed"] == 0))]
-    assert figures.paired_differences(runs, "ucb", "dynamic-random")["n"].tolist() == [2, 2]
-
-
-@pytest.mark.parametrize(
-    ("mean", "half", "verdict"),
-    [
-        ([1.0, 2.0], [0.5, 1.0], "reproduced"),
-        ([1.0, 2.0], [1.5, 1.0], "partly reproduced"),
-        ([0.3, -2.0], [0.5, 0.1], "not reproduced"),
-        ([1.0, 2.0], [0.5, float("nan")], "undecided"),
-        ([], [], "undecided"),
-    ],
-)
-def test_verdicts(mean, half, verdict):
-    assert figures.judge(pd.DataFrame({"mean": mean, "half": half})) == verdict
 
 
 def test_the_figure_shows_every_mean_and_interval():
@@ -124,17 +19,48 @@ def test_the_figure_shows_every_mean_and_interval():
     assert points.get_xdata() == pytest.approx([50, 70], abs=1)
     (bars,) = lines["UCB"].lines[2]
     low, high = bars.get_segments()[0][:, 1]
-    assert (high - low) / 2 == pytest.approx(figures.half_interval([88.0, 89.5, 91.0]))
+    assert (high - low) / 2 == pytest.approx(tables.half_interval([88.0, 89.5, 91.0]))
 
 
-def test_a_figure_is_written_with_its_data_and_again_to_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "root", lambda: tmp_path)
-    contents = []
-    for _ in range(2):
-        figure = figures.plot_accuracy_vs_pruning_rate(RUNS, "title")
-        path = figures.save_figure(figure, RUNS, "name", "smoke")
-        files = sorted(path.parent.iterdir())
-        assert [file.name for file in files] == ["name.csv", "name.pdf", "name.png"]
-        contents.append([file.read_bytes() for file in files])
-    assert contents[0] == contents[1]
-    assert len(pd.read_csv(path.with_suffix(".csv"))) == len(RUNS)
+def test_learning_curves_are_means_over_the_seeds():
+    curves = pd.DataFrame(
+        {"method": "ucb", "seed": [0, 0, 1, 1], "epoch": [1, 2, 1, 2], "test_accuracy": [50, 60, 54, 70]}
+        | {"passes": [10, 20, 10, 20]}
+    )
+    (axes,) = figures.plot_learning_curves(curves, "passes", "sample passes", "title").axes
+    (line,) = axes.lines
+    assert line.get_xydata().tolist() == [[10, 52], [20, 65]]
+
+
+def test_costs_are_stacked():
+    costs = pd.DataFrame({"method": ["el2n"], "rate": [0.5], "training": [0.5], "scoring": [1.25]})
+    (axes,) = figures.plot_costs(costs, "title").axes
+    training, scoring = axes.patches
+    assert (training.get_x(), training.get_width()) == (0, 0.5)
+    assert (scoring.get_x(), scoring.get_width()) == (0.5, 1.25)
+    assert axes.get_yticklabels()[0].get_text() == "EL2N, 50%"
+
+
+def test_counts_are_shown_in_percent():
+    counts = {"net": np.array([[0, 1, 1, 2], [0, 0, 2, 2]])}
+    (axes,) = figures.plot_selection_counts(counts, 2, "title").axes
+    assert axes.lines[0].get_ydata().tolist() == [37.5, 25, 37.5]
+
+
+def test_differences_stand_about_zero():
+    found = pd.DataFrame({"mean": [1.0, -2.0], "half": [0.5, float("nan")]}, index=["a", "b"])
+    (axes,) = figures.plot_differences(found, "zero", "title").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    assert [float(container.lines[0].get_xdata()[0]) for container in axes.containers] == [1, -2]
+
+
+def test_images_of_any_kind_are_shown_in_rows():
+    images = {"one": np.zeros((3, 8, 8, 1), np.uint8), "two": np.zeros((2, 8, 8, 1), np.uint8)}
+    figure = figures.plot_images(images, "title")
+    assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 1, 1, 0]
+    figures.plot_images({"colour": np.zeros((2, 4, 4, 3), np.uint8)}, "title")
+
+
+def test_correlations_are_written_into_their_squares():
+    figure = figures.plot_correlations(np.array([[1.0, 0.25], [0.25, 1.0]]), ["1", "2"], "title")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["1.00", "0.25", "0.25", "1.00"]

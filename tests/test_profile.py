@@ -1,9 +1,11 @@
 import itertools
 
+import numpy as np
 import pytest
 
 from dynprune_lib.paths import root
 from dynprune_lib.profile import PROFILES, load_profile
+from dynprune_lib.static import scoring_spec
 from dynprune_lib.store import Store
 
 
@@ -18,7 +20,7 @@ def test_every_prefix_of_a_sweep_is_useful():
     runs = load_profile("laptop").runs("accuracy_vs_pruning_rate")
     seeds = [spec.seed for spec in runs]
     assert seeds == sorted(seeds)
-    first = [spec.prune_rate for spec in runs if spec.seed == 0]
+    first = [spec.prune_rate for spec in runs if spec.seed == 0 and spec.sampler in ("full", "ucb", "dynamic-random")]
     assert [rate for rate, _ in itertools.groupby(first)] == [0.0, 0.5, 0.7, 0.3, 0.9, 0.0]
     assert (runs[0].sampler, runs[0].epochs) == ("full", max(spec.epochs for spec in runs))
 
@@ -26,7 +28,7 @@ def test_every_prefix_of_a_sweep_is_useful():
 def test_the_runs_that_the_project_is_about():
     runs = {(spec.sampler, spec.prune_rate, spec.seed) for spec in load_profile("laptop").runs()}
     for case in itertools.product(
-        ("dynamic-random", "epsilon-greedy", "ucb", "static-random"), (0.3, 0.5, 0.7), (0, 1, 2)
+        ("dynamic-random", "epsilon-greedy", "ucb", "static-random", "forget", "el2n"), (0.3, 0.5, 0.7, 0.9), (0, 1, 2)
     ):
         assert case in runs
     assert {spec.dataset for spec in load_profile("laptop").runs()} == {"cifar10"}
@@ -58,6 +60,17 @@ def test_the_committed_records_are_whole_and_of_their_profile():
         for record in Store(folder).records():
             assert record.spec.name in names
             assert len(record.epochs) == record.spec.epochs
+            assert np.isfinite(record.test_accuracy)
             kept = Store(folder).selections(record.spec)
             assert kept.sum() == record.total("samples_kept")
             assert "+" not in record.environment["commit"], "made from changed files"
+
+
+def test_the_committed_scores_are_whole_and_charged_to_their_runs():
+    for folder in (root() / "results" / name for name in PROFILES if name != "smoke"):
+        for record in Store(folder).records():
+            if record.spec.is_static_scored:
+                scores = Store(folder).load_scores(scoring_spec(record.spec))
+                assert record.scoring == scores.cost
+                assert record.scoring.backward_passes > 0
+                assert "+" not in scores.environment["commit"], "made from changed files"

@@ -1,10 +1,11 @@
 import dataclasses
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynprune_lib.runs import EpochRecord, RunRecord, RunSpec
+from dynprune_lib.runs import Cost, EpochRecord, RunRecord, RunSpec
 
 BASE = {"dataset": "digits", "model": "tiny"}
 
@@ -12,7 +13,7 @@ BASE = {"dataset": "digits", "model": "tiny"}
 def make_record(spec, epochs=2):
     columns = {field.name: 1.5 for field in dataclasses.fields(EpochRecord)}
     made = [EpochRecord(**columns | {"test_accuracy": 0.5 + epoch / 10}) for epoch in range(epochs)]
-    return RunRecord(spec=spec, epochs=made, environment={"torch": "1"})
+    return RunRecord(spec=spec, epochs=made, environment={"device": "cpu", "threads": 1, "jobs": 1})
 
 
 def test_a_name_tells_what_it_is_and_is_the_same_forever():
@@ -31,6 +32,8 @@ def test_every_field_makes_another_run():
         {"prune_rate": 0.501},
         {"settings": {"c": 0.5}},
         {"score": "entropy"},
+        {"rescore": True},
+        {"trace": 100},
         {"epochs": 17},
         {"batch_size": 64},
         {"learning_rate": 0.2},
@@ -48,7 +51,8 @@ def test_every_field_makes_another_run():
 
 def test_a_samplers_defaults_are_written_out_and_make_no_other_run():
     spec = RunSpec(**BASE, sampler="ucb", prune_rate=0.5)
-    assert spec.settings == {"alpha": 0.5, "c": 1.0, "period": 1}
+    common = {"period": 1, "warm_up": 0, "anneal_from": None, "rescale": False}
+    assert spec.settings == common | {"alpha": 0.5, "c": 1.0, "root": False}
     assert RunSpec(**BASE, sampler="ucb", prune_rate=0.5, settings={"c": 1.0}).name == spec.name
 
 
@@ -56,15 +60,23 @@ def test_a_samplers_defaults_are_written_out_and_make_no_other_run():
     ("wrong", "message"),
     [
         ({"sampler": "ucbb"}, "unknown sampler 'ucbb': there are full, static-random, dynamic-random"),
-        ({"model": "vgg"}, "unknown model 'vgg': there are resnet18, small, tiny"),
+        ({"model": "vgg"}, "unknown model 'vgg': there are resnet18, small, strided, tiny"),
         ({"score": "grand"}, "unknown score 'grand': there are loss, least-confidence, entropy, margin, el2n"),
         ({"schedule": "step"}, "unknown schedule 'step': there are one-cycle, cosine"),
         ({"precision": "float16"}, "unknown precision 'float16': there are float32, bfloat16"),
         (
             {"sampler": "ucb", "settings": {"epsilon": 1}},
-            "unknown setting of ucb 'epsilon': there are c, alpha",
+            "unknown setting of ucb 'epsilon': there are period, warm_up, anneal_from, rescale, alpha, c, root",
         ),
         ({"epochs": 0}, "epochs is 0"),
+        ({"prune_rate": 1.0}, "prune_rate is 1.0: it is the fraction left out"),
+        ({"prune_rate": float("nan")}, "prune_rate is nan"),
+        ({"sampler": "dynamic-random", "rescore": True}, "dynamic-random does not look at scores of training"),
+        ({"trace": 9}, "trace is 9: full does not look at scores"),
+        ({"sampler": "ucb", "settings": {"period": 17}}, "period of ucb is 17: in a run of 16 epochs .* at most 16"),
+        ({"sampler": "ucb", "settings": {"warm_up": 16}}, "warm_up of ucb is 16: in a run of 16 epochs .* at most 15"),
+        ({"sampler": "ucb", "settings": {"anneal_from": 16}}, "anneal_from of ucb is 16"),
+        ({"sampler": "el2n", "settings": {"at_epoch": 20}}, "at_epoch of el2n is 20: in a run of 16 epochs"),
         ({"batch_size": 2.5}, "batch_size is 2.5"),
         ({"learning_rate": 0}, "learning_rate is 0"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
@@ -90,5 +102,17 @@ def test_accuracy_is_of_the_last_epoch_and_time_without_evaluation():
     record = make_record(RunSpec(**BASE), epochs=3)
     record.epochs.append(dataclasses.replace(record.epochs[0], test_accuracy=0.1))
     assert record.test_accuracy == 0.1
-    assert record.seconds == 4 * 3 * 1.5
+    assert record.training == Cost(seconds=4 * 3 * 1.5, forward_passes=6, backward_passes=6)
     assert record.total("evaluation_seconds") == 6
+
+
+def test_costs_add_up():
+    cost = Cost(seconds=1.0, forward_passes=2, backward_passes=3)
+    assert cost + cost == Cost(seconds=2.0, forward_passes=4, backward_passes=6)
+
+
+def test_a_record_of_a_version_without_scoring_costs_is_read():
+    record = make_record(RunSpec(**BASE))
+    content = json.loads(record.to_json())
+    del content["scoring"]
+    assert RunRecord.from_json(json.dumps(content)) == record

@@ -10,6 +10,11 @@ from dynprune_lib.store import Store, write_whole
 from tests.test_runs import make_record
 
 
+def save(folder, record):
+    """Keeps a record whose samples were selected now and then."""
+    Store(folder).save(record, {"selections": np.ones(1437, dtype=np.uint8)})
+
+
 def test_what_is_saved_is_there(store, spec):
     assert store.load(spec) is None
     record = make_record(spec)

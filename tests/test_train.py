@@ -7,10 +7,10 @@ import torch
 from dynprune_lib.data import ImageData, Split
 from dynprune_lib.errors import TrainingDiverged
 from dynprune_lib.runs import RunSpec
-from dynprune_lib.samplers import SAMPLERS
+from dynprune_lib.samplers import SAMPLERS, StaticScored
 from dynprune_lib.scores import SCORES
 from dynprune_lib.store import Store
-from dynprune_lib.train import evaluate, prepare, train, train_epoch
+from dynprune_lib.train import evaluate, prepare, score_all, train, train_epoch, used_precision
 
 
 class Stop(Exception):
@@ -42,7 +42,7 @@ def test_digits_are_learned(digits, store, spec):
     assert store.load(record.spec) == record
 
 
-@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+@pytest.mark.parametrize("sampler", [name for name in sorted(SAMPLERS) if not issubclass(SAMPLERS[name], StaticScored)])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_an_interrupted_run_ends_with_the_same_record(digits, tmp_path, spec, sampler, precision):
     rate = 0.0 if sampler == "full" else 0.5
@@ -114,7 +114,9 @@ def test_every_step_has_the_same_shape(digits, spec):
 
 
 def test_too_few_samples_for_a_batch_are_refused_before_training(digits, store, spec):
-    with pytest.raises(ValueError, match=r"prune_rate 0.99 keeps 14 of 1437 samples, fewer than one batch of 32"):
+    with pytest.raises(
+        ValueError, match=r"prune_rate 0.99 keeps 14 of 1437 samples, fewer than one batch of 32: lower"
+    ):
         train(dataclasses.replace(spec, prune_rate=0.99), digits, store, lambda *_: pytest.fail("trained"))
 
 
@@ -157,3 +159,48 @@ def test_the_laptop_net_learns_from_real_images(cifar10, store):
     assert isinstance(data, ImageData)
     spec = RunSpec(dataset="cifar10", model="small", sampler="ucb", prune_rate=0.5, epochs=5, precision="bfloat16")
     assert train(spec, data, store).test_accuracy > 0.3  # chance is 0.1
+
+
+def test_bfloat16_is_used_where_the_device_computes_in_it(monkeypatch):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx2": True, "avx512_bf16": False}, raising=False)
+    assert used_precision("bfloat16", cpu) == "float32"
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx2": True, "avx512_bf16": True}, raising=False)
+    assert used_precision("bfloat16", cpu) == "bfloat16"
+    assert used_precision("float32", cpu) == "float32"
+
+
+def test_a_rate_that_keeps_fewer_than_one_sample_a_class_is_refused(digits, store, spec):
+    spec = dataclasses.replace(spec, prune_rate=0.995, batch_size=2)
+    with pytest.raises(
+        ValueError, match=r"keeps 7 of 1437 samples, fewer than one sample a class, 10: lower the rate$"
+    ):
+        train(spec, digits, store, lambda *_: pytest.fail("trained"))
+
+
+def test_rescoring_tells_the_sampler_every_sample_and_its_passes_are_counted(digits, spec):
+    spec = dataclasses.replace(spec, rescore=True, score="el2n", settings={"period": 2, "alpha": 1.0})
+    training = prepare(spec, digits)
+    train_epoch(training, spec, digits, 0)
+    assert torch.isinf(training.sampler.mean).all()  # an untrained model is not asked
+    first = train_epoch(training, spec, digits, 1)
+    assert (first.forward_passes, first.scoring_seconds) == (first.backward_passes, 0)
+    expected = score_all(training.model, digits, spec.precision, SCORES["el2n"])
+    second = train_epoch(training, spec, digits, 2)
+    assert torch.equal(training.sampler.mean, expected)  # what training recorded after it would show
+    assert second.forward_passes == second.backward_passes + len(digits.train)
+    assert second.scoring_seconds > 0
+
+
+def test_the_scores_of_the_traced_samples_are_kept(digits, store, spec):
+    spec = dataclasses.replace(spec, trace=100, prune_rate=0.0, settings={"alpha": 1.0})
+    train(spec, digits, store)
+    trace = store.trace(spec)
+    assert trace.shape == (spec.epochs, 100)
+    assert np.isfinite(trace[-1]).mean() > 0.9  # all but those of the last, smaller batch
+
+
+def test_a_run_with_warm_up_and_annealing_trains_on_all_the_data_then(digits, store, spec):
+    spec = dataclasses.replace(spec, settings={"warm_up": 1, "anneal_from": 3})
+    record = train(spec, digits, store)
+    assert [epoch.samples_kept for epoch in record.epochs] == [1437, 718, 718, 1437]

@@ -60,11 +60,14 @@ def test_parameters_are_those_that_reproduce_gives(path, notebook):
     assert len(tagged) == 1
 
 
-def test_the_default_profile_needs_no_training(path):
-    profile = papermill.inspect_notebook(path)["profile"]["default"].strip("\"'")
-    if profile != "smoke":
-        store = Store(root() / "results" / profile)
-        assert all(store.load(spec) for spec in load_profile(profile).runs())
+def test_the_default_profile_is_the_best_there_is_or_takes_seconds(path):
+    default = papermill.inspect_notebook(path)["profile"]["default"].strip("\"'")
+    assert default == ("smoke" if path.stem == "00_quickstart" else "None")
+
+
+def test_every_notebook_ends_with_its_verdict(path, notebook):
+    if path.stem != "00_quickstart":
+        assert ".conclude(" in "".join(cell.source for cell in code_cells(notebook))
 
 
 def test_all_notebooks_run_on_the_smoke_profile(tmp_path, capsys, monkeypatch):

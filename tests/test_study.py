@@ -1,0 +1,107 @@
+import json
+
+import matplotlib as mpl
+import pandas as pd
+import pytest
+
+from dynprune_lib import figures, readme
+from dynprune_lib.profile import load_profile
+from dynprune_lib.study import best_records, load_study
+from dynprune_lib.verdicts import Verdict, judge, judge_all, judge_saving, load_verdicts
+from tests.test_runs import make_record
+from tests.test_store import save
+from tests.test_tables import RUNS
+
+mpl.use("Agg")
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.setattr("dynprune_lib.study.root", lambda: tmp_path)
+    return load_study("quickstart", "smoke", results=tmp_path / "results", seeds=[5])
+
+
+def fill(tmp_path, profile, figure, seeds):
+    for spec in load_profile(profile).runs(figure, seeds):
+        save(tmp_path / profile, make_record(spec))
+
+
+def test_the_largest_profile_with_every_run_is_taken(tmp_path):
+    assert best_records("quickstart", tmp_path) == ("smoke", [])
+    fill(tmp_path, "laptop", "quickstart", [0, 1])
+    profile, records = best_records("quickstart", tmp_path)
+    assert (profile, len(records)) == ("laptop", 4)
+    fill(tmp_path, "paper", "quickstart", [0])
+    next((tmp_path / "paper").glob("ucb*.json")).unlink()
+    assert best_records("quickstart", tmp_path)[0] == "laptop"  # one run of the larger one is missing
+    fill(tmp_path, "paper", "quickstart", [2])
+    profile, records = best_records("quickstart", tmp_path)
+    assert (profile, len(records)) == ("paper", 3)
+    assert load_study("quickstart", results=tmp_path).caption.endswith("n = 1 to 2")
+
+
+def test_a_profile_that_is_asked_for_is_trained(study):
+    assert [(record.spec.sampler, record.spec.seed) for record in study.records] == [("full", 5), ("ucb", 5)]
+    assert study.caption == "digits (8x8), tiny net, 10 epochs, on any CPU, n = 1"
+    assert (study.epochs, study.samples_of_full_data) == (10, 14370)
+    assert study.data().name == "digits"
+
+
+def test_a_figure_is_written_with_its_data_and_again_to_the_same_bytes(study):
+    contents = []
+    for _ in range(2):
+        study.save(figures.plot_accuracy_vs_pruning_rate(RUNS, "title"), RUNS)
+        files = sorted(study.folder.iterdir())
+        assert [file.name for file in files] == ["quickstart.csv", "quickstart.pdf", "quickstart.png"]
+        contents.append([file.read_bytes() for file in files])
+    assert contents[0] == contents[1]
+    assert len(pd.read_csv(study.folder / "quickstart.csv")) == len(RUNS)
+
+
+def test_a_verdict_is_printed_and_kept(study, capsys):
+    study.conclude("C9", "it works", "partly reproduced", "+1.0 ± 0.5 points at 50%")
+    assert "C9, it works: PARTLY REPRODUCED" in capsys.readouterr().out
+    (verdict,) = load_verdicts(study.folder)
+    assert (verdict.claim, verdict.verdict, verdict.made_of) == ("C9", "partly reproduced", study.caption)
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "verdict"),
+    [
+        ([1.0, 2.0], [0.5, 1.0], "reproduced"),
+        ([1.0, 2.0], [1.5, 1.0], "partly reproduced"),
+        ([0.3, -2.0], [0.5, 0.1], "not reproduced"),
+        ([1.0, 2.0], [0.5, float("nan")], "undecided"),
+        ([], [], "undecided"),
+    ],
+)
+def test_verdicts_on_differences(mean, half, verdict):
+    assert judge(pd.DataFrame({"mean": mean, "half": half})) == verdict
+
+
+def test_verdicts_on_facts():
+    assert judge_all(pd.Series([True, True])) == "reproduced"
+    assert judge_all(pd.Series([True, False])) == "partly reproduced"
+    assert judge_all(pd.Series([False, False])) == "not reproduced"
+
+
+@pytest.mark.parametrize(
+    ("saved", "verdict"),
+    [([0.0, 0.5], "reproduced"), ([0.3, 0.0], "partly reproduced"), ([0.0, 0.0], "not reproduced")],
+)
+def test_verdicts_on_what_is_saved(saved, verdict):
+    assert judge_saving(pd.Series(saved)) == verdict
+
+
+def test_the_gallery_has_every_figure_and_the_verdict_of_the_largest_profile(tmp_path, monkeypatch):
+    monkeypatch.setattr(readme, "root", lambda: tmp_path)
+    for profile, verdict in (("laptop", "reproduced"), ("paper", "not reproduced")):
+        folder = tmp_path / "figures" / profile
+        made = {"claim": "C1", "title": "fast", "evidence": "+1", "made_of": profile, "notebook": "05_x.ipynb"}
+        Verdict(verdict=verdict, **made).save(folder)
+        (folder / "picture.png").touch()
+    text = readme.gallery()
+    assert "**Not reproduced.** +1." in text
+    assert "**Reproduced.**" not in text
+    assert text.index("paper/picture.png") < text.index("laptop/picture.png")
+    assert json.loads((folder / "verdict_C1.json").read_text())["made_of"] == "paper"

@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= smoke
+JOBS ?= 2
 
 BIN = $(VENV)/bin
 
 .PHONY: reproduce test lab render bench install clean
 
 reproduce: install  ## every notebook on PROFILE, training what is missing
-	$(BIN)/python -m dynprune_lib reproduce --profile $(PROFILE)
+	$(BIN)/python -m dynprune_lib reproduce --profile $(PROFILE) --jobs $(JOBS)
 
 test: install  ## style, unit tests, notebooks as committed, notebooks on the smoke profile
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from dynprune_lib import SAMPLERS, PruningSampler
+from dynprune_lib import SAMPLERS, PruningSampler, StaticScored
 
 BATCH = 256
 
@@ -25,7 +25,8 @@ def main() -> None:
     print("| sampler | `set_epoch` s | `update` of 256, µs | state, bytes a sample | peak of selecting, MiB |")
     print("| --- | --- | --- | --- | --- |")
     for name, make in SAMPLERS.items():
-        sampler = make(samples, 0.0 if name == "full" else 0.5)
+        given = {"scores": torch.arange(samples)} if issubclass(make, StaticScored) else {}
+        sampler = make(samples, 0.0 if name == "full" else 0.5, **given)
         fill(sampler)
         seconds, peak = time_selection(sampler)
         cells = (f"{seconds:.2f}", f"{1e6 * time_update(sampler):.0f}", f"{state_bytes(sampler) / samples:.1f}")

@@ -20,7 +20,7 @@ from dynprune_lib.data import ImageData, load_dataset
 from dynprune_lib.paths import data_dir as folder_of_data
 from dynprune_lib.profile import load_profile
 from dynprune_lib.runs import EpochRecord, RunSpec
-from dynprune_lib.train import Training, prepare, train_epoch, train_steps
+from dynprune_lib.train import Training, prepare, train_epoch, train_steps, used_precision
 from dynprune_lib.vision import torchvision_datasets
 
 
@@ -44,7 +44,7 @@ def main() -> None:
 def compare_precisions(spec: RunSpec, data: ImageData, rounds: int) -> None:
     print("\n| precision | memory format | images/s | against the first |\n| --- | --- | --- | --- |")
     variants = {}
-    for precision in ("float32", "bfloat16"):
+    for precision in dict.fromkeys(used_precision(wanted, data.device) for wanted in ("float32", "bfloat16")):
         for layout in (torch.contiguous_format, torch.channels_last):
             variants[precision, str(layout)] = our_steps(replace(spec, precision=precision), data, layout)
     speeds = measure(variants, rounds, spec.batch_size)
@@ -153,7 +153,9 @@ def plain_steps(spec: RunSpec, data: ImageData, data_dir: str | None, workers: i
         for _ in range(STEPS):
             x, y = next(batches)
             x = x.to(device, memory_format=torch.channels_last, non_blocking=True)
-            with torch.autocast(device.type, torch.bfloat16, enabled=spec.precision == "bfloat16"):
+            with torch.autocast(
+                device.type, torch.bfloat16, enabled=used_precision(spec.precision, device) == "bfloat16"
+            ):
                 logits = training.model(x)
             loss = F.cross_entropy(logits.float(), y.to(device, non_blocking=True))
             training.optimizer.zero_grad()

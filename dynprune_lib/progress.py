@@ -35,8 +35,10 @@ class Progress:
 
     def _epoch(self, spec: RunSpec, epoch: EpochRecord) -> None:
         speed = epoch.backward_passes / epoch.training_seconds
-        self._bar.set_postfix_str(f"{_title(spec)}: {epoch.test_accuracy:.1%}, {speed:,.0f} samples/s", refresh=False)
-        if spec.name in self._epochs_left:  # otherwise its samples are being scored, for other runs
+        is_run = spec.name in self._epochs_left  # otherwise samples are being scored, for several runs
+        title = _title(spec) if is_run else f"scoring for {spec.sampler}"
+        self._bar.set_postfix_str(f"{title}: {epoch.test_accuracy:.1%}, {speed:,.0f} samples/s", refresh=False)
+        if is_run:
             self._advance(spec, 1)
 
     def _finished(self, spec: RunSpec, record: RunRecord) -> None:

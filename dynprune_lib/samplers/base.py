@@ -146,10 +146,12 @@ class PruningSampler(Sampler[int]):
     def mean_loss(self, index: Tensor, losses: Tensor) -> Tensor:
         """The scalar to back-propagate, without recording anything: arguments as of `update`."""
         _check_batch("losses", index, losses)
-        if self._weights is None:
+        if not self.rescale or self._has_all(self.epoch):
             return losses.mean()
+        if self._weights is None:
+            self._select()  # the weights are made with the first subset
         self._weights = self._weights.to(losses.device, non_blocking=True)
-        return (self._weights[index.to(losses.device, non_blocking=True).long()] * losses).mean()
+        return (self._weights[index.to(losses.device, torch.int64, non_blocking=True)] * losses).mean()
 
     def indices(self) -> Tensor:
         """This epoch's samples in this epoch's order, (len(self),) int64 on the CPU: under torch.distributed, this

@@ -81,6 +81,11 @@ def test_rescaled_uniform_losses_are_divided_by_the_share_that_is_kept():
     assert losses.grad.tolist() == pytest.approx([0.4] * 10)
 
 
+def test_a_loss_is_rescaled_before_anything_is_selected():
+    assert DynamicRandom(40, 0.75, rescale=True).mean_loss(torch.arange(40), torch.ones(40)) == 1  # 10 of them by 4
+    assert DynamicRandom(40, 0.75, rescale=True, warm_up=1).mean_loss(torch.arange(40), torch.ones(40)) == 1
+
+
 def test_rescaled_epsilon_greedy_by_hand():
     sampler = EpsilonGreedy(10, 0.6, epsilon=0.5, rescale=True)  # keeps 4: the 2 highest, 2 of the other 8
     sampler.update(torch.arange(10), torch.arange(10.0))

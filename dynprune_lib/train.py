@@ -1,5 +1,6 @@
 """One training run: the loop, its evaluation, what it costs, and going on where it was interrupted."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -95,7 +96,8 @@ def prepare(
 ) -> Training:
     """Everything a run needs, at its beginning; `sampler` takes the place of the spec's own."""
     check_size(spec, data)
-    sampler = sampler or spec.make_sampler(len(data.train), scores)
+    if sampler is None:
+        sampler = spec.make_sampler(len(data.train), scores)
     model = build_model(spec.model, tuple(data.train.images.shape[1:]), len(data.classes), spec.seed)
     model = model.to(data.device, memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
@@ -237,13 +239,16 @@ def _make_schedule(spec: RunSpec, optimizer: torch.optim.Optimizer, steps: int) 
 
 
 def used_precision(wanted: str, device: torch.device) -> str:
-    """bfloat16 only where the device computes in it: where a CPU does not, it takes about ten times as long."""
+    """float32 in place of bfloat16 where the device does not compute in it: in software, it takes many times as long."""
+    return wanted if _computes_in_bfloat16(device) else "float32"
+
+
+@functools.cache  # it is asked at every step
+def _computes_in_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
-        has_it = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-        has_it = any(value for name, value in capabilities.items() if name.endswith("bf16"))
-    return wanted if has_it else "float32"
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(value for name, value in capabilities.items() if name.endswith("bf16"))
 
 
 def _autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -10,7 +10,7 @@ from dynprune_lib.runs import RunSpec
 from dynprune_lib.samplers import SAMPLERS, StaticScored
 from dynprune_lib.scores import SCORES
 from dynprune_lib.store import Store
-from dynprune_lib.train import evaluate, prepare, score_all, train, train_epoch, used_precision
+from dynprune_lib.train import _computes_in_bfloat16, evaluate, prepare, score_all, train, train_epoch, used_precision
 
 
 class Stop(Exception):
@@ -161,13 +161,13 @@ def test_the_laptop_net_learns_from_real_images(cifar10, store):
     assert train(spec, data, store).test_accuracy > 0.3  # chance is 0.1
 
 
-def test_bfloat16_is_used_where_the_device_computes_in_it(monkeypatch):
-    cpu = torch.device("cpu")
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx2": True, "avx512_bf16": False}, raising=False)
-    assert used_precision("bfloat16", cpu) == "float32"
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx2": True, "avx512_bf16": True}, raising=False)
-    assert used_precision("bfloat16", cpu) == "bfloat16"
-    assert used_precision("float32", cpu) == "float32"
+@pytest.mark.parametrize("has_it", [True, False])
+def test_bfloat16_is_used_where_the_device_computes_in_it(monkeypatch, has_it):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx2": True, "avx512_bf16": has_it}, raising=False)
+    _computes_in_bfloat16.cache_clear()
+    assert used_precision("bfloat16", torch.device("cpu")) == ("bfloat16" if has_it else "float32")
+    assert used_precision("float32", torch.device("cpu")) == "float32"
+    _computes_in_bfloat16.cache_clear()
 
 
 def test_a_rate_that_keeps_fewer_than_one_sample_a_class_is_refused(digits, store, spec):

@@ -102,7 +102,7 @@ class PruningSampler(Sampler[int]):
         `torch.utils.data.DistributedSampler`."""
         epoch = _integer("epoch", epoch, at_least=0)
         self._report_not_finite()
-        if self.selects_at(epoch):
+        if self._phase(epoch) != self._phase(self.epoch):
             self._exchange()
             self.epoch = epoch
             self._select()
@@ -170,8 +170,8 @@ class PruningSampler(Sampler[int]):
         return distributed.share_length(self.num_samples if self._has_all(epoch) else self.num_kept)
 
     def selects_at(self, epoch: int) -> bool:
-        """Will `set_epoch(epoch)` select a new subset?"""
-        return self._phase(epoch) != self._phase(self.epoch)
+        """Will `set_epoch(epoch)` select a new subset, by what is known then?"""
+        return self._phase(epoch) not in (None, self._phase(self.epoch))
 
     def __len__(self) -> int:
         return self.samples_in(self.epoch)

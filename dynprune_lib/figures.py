@@ -8,6 +8,7 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from dynprune_lib.looks import LOOKS
 from dynprune_lib.tables import half_interval
@@ -59,6 +60,7 @@ def plot_learning_curves(curves: pd.DataFrame, x: str, label: str, title: str) -
         )
         axes.fill_between(places, mean - half, mean + half, color=look.colour, alpha=0.15, linewidth=0)
     axes.set(xlabel=label, ylabel="test accuracy (%)")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 200k, not 200000
     return _finish(figure, axes)
 
 

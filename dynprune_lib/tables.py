@@ -12,7 +12,6 @@ from dynprune_lib.looks import LOOKS
 from dynprune_lib.runs import RunRecord, RunSpec, cost_of, sampler_settings
 
 VARIED = {"score", "rescore"}  # fields of a spec, beside the settings, that make a variant of a method
-WHERE = ("device", "precision", "threads", "jobs")  # seconds of runs that differ in one of these are not comparable
 
 
 def tabulate(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -49,21 +48,25 @@ def _row(record: RunRecord, epochs: int) -> dict[str, Any]:
         "scoring_forward_only": scoring.forward_passes - scoring.backward_passes,
         "seconds": cost.seconds,
         "scoring_seconds": scoring.seconds,
-        "where": ", ".join(str(_where(record)[name]) for name in WHERE),
+        "where": _where({"precision": spec.precision} | record.environment),
     }
 
 
-def _where(record: RunRecord) -> dict[str, Any]:
-    return {"precision": record.spec.precision} | record.environment
+def _where(environment: dict[str, Any]) -> str:
+    """What must agree for seconds to be comparable."""
+    return "{device}, {precision}, {threads} threads a run, {jobs} runs at a time".format(**environment)
 
 
 def learning_curves(records: Iterable[RunRecord], rate: float) -> pd.DataFrame:
-    """One row an epoch of the runs that save nothing or `rate` of the passes: method, seed, epoch, `test_accuracy` in
-    %, and `passes` and `seconds` up to its end, with what scoring before the training cost."""
+    """One row an epoch of the runs that save nothing or `rate` of the passes, and were made where the full-data runs
+    were: method, seed, epoch, `test_accuracy` in %, and `passes` and `seconds` up to its end, with what scoring before
+    the training cost."""
     records = list(records)
+    table = _rows(records)
+    where = next(run["where"] for run in table if run["method"] == "full")
     rows = []
-    for record, run in zip(records, _rows(records), strict=True):
-        if run["rate"] not in (0, rate):
+    for record, run in zip(records, table, strict=True):
+        if run["rate"] not in (0, rate) or run["where"] != where:
             continue
         passes, seconds = record.scoring.backward_passes, record.scoring.seconds
         for number, epoch in enumerate(record.epochs, start=1):

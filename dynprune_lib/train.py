@@ -239,7 +239,7 @@ def _make_schedule(spec: RunSpec, optimizer: torch.optim.Optimizer, steps: int) 
 
 
 def used_precision(wanted: str, device: torch.device) -> str:
-    """float32 in place of bfloat16 where the device does not compute in it: in software, it takes many times as long."""
+    """float32 in place of bfloat16 where the device does not compute in it: in software, it takes far longer."""
     return wanted if _computes_in_bfloat16(device) else "float32"
 
 

@@ -17,8 +17,8 @@ VARIED = {"score", "rescore"}  # fields of a spec, beside the settings, that mak
 def tabulate(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row a run, by method, rate, variant and seed.
 
-    Columns: `method`; `variant`, what differs from the method's defaults; `model`; `rate`, the share of the sample
-    passes that is saved, nominally; `seed`; `test_accuracy` in % (of the last epoch); `passes`, samples that went
+    Columns: `method`; `variant`, what differs from the method's defaults; `model`; `epochs`; `rate`, the share of the
+    sample passes that is saved, nominally; `seed`; `test_accuracy` in % (of the last epoch); `passes`, samples that went
     forward and backward in the training; `forward_only`, samples that went forward only, in the training;
     `scoring_passes` and `scoring_forward_only`, the same of the scoring before it; `seconds` and `scoring_seconds`;
     `where`, the device and how it was shared. Full data in fewer epochs than the longest full run is a method of its
@@ -39,6 +39,7 @@ def _row(record: RunRecord, epochs: int) -> dict[str, Any]:
         "method": "fewer-epochs" if is_short else spec.sampler,
         "variant": variant(spec),
         "model": spec.model,
+        "epochs": spec.epochs,
         "rate": round(1 - spec.epochs / epochs, 1) if is_short else spec.prune_rate,
         "seed": spec.seed,
         "test_accuracy": 100 * record.test_accuracy,

@@ -18,8 +18,8 @@ def tabulate(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row a run, by method, rate, variant and seed.
 
     Columns: `method`; `variant`, what differs from the method's defaults; `model`; `epochs`; `rate`, the share of the
-    sample passes that is saved, nominally; `seed`; `test_accuracy` in % (of the last epoch); `passes`, samples that went
-    forward and backward in the training; `forward_only`, samples that went forward only, in the training;
+    sample passes that is saved, nominally; `seed`; `test_accuracy` in % (of the last epoch); `passes`, samples that
+    went forward and backward in the training; `forward_only`, samples that went forward only, in the training;
     `scoring_passes` and `scoring_forward_only`, the same of the scoring before it; `seconds` and `scoring_seconds`;
     `where`, the device and how it was shared. Full data in fewer epochs than the longest full run is a method of its
     own, `fewer-epochs`.

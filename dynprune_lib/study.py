@@ -82,8 +82,10 @@ class Study:
 
     @property
     def notebook(self) -> str:
-        """The file name of the study's notebook."""
-        return next((path.name for path in (root() / "notebooks").glob(f"*_{self.name}.ipynb")), "")
+        """The file name of the notebook that loads the study."""
+        call = f'load_study(\\"{self.name}\\"'  # as json has it
+        paths = sorted((root() / "notebooks").glob("*.ipynb"))
+        return next((path.name for path in paths if call in path.read_text()), "")
 
 
 def load_study(

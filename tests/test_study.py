@@ -6,7 +6,8 @@ import pytest
 
 from dynprune_lib import figures, readme
 from dynprune_lib.profile import load_profile
-from dynprune_lib.study import best_records, load_study
+from dynprune_lib.store import Store
+from dynprune_lib.study import Study, best_records, load_study
 from dynprune_lib.verdicts import Verdict, judge, judge_all, judge_saving, load_verdicts
 from tests.test_runs import make_record
 from tests.test_store import save
@@ -56,6 +57,18 @@ def test_a_figure_is_written_with_its_data_and_again_to_the_same_bytes(study):
         contents.append([file.read_bytes() for file in files])
     assert contents[0] == contents[1]
     assert len(pd.read_csv(study.folder / "quickstart.csv")) == len(RUNS)
+
+
+@pytest.mark.parametrize(
+    ("name", "notebook"),
+    [
+        ("time_to_accuracy", "05_time_to_accuracy.ipynb"),
+        ("dropped_groups", "04_sometimes_samples.ipynb"),
+        ("final_subset", "07_a_dynamic_process.ipynb"),
+    ],
+)
+def test_a_study_knows_the_notebook_that_loads_it(name, notebook):
+    assert Study(name, load_profile("smoke"), [], Store("nowhere"), None).notebook == notebook
 
 
 def test_a_verdict_is_printed_and_kept(study, capsys):

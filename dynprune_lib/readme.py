@@ -30,7 +30,7 @@ def results_block() -> str:
         "What became of the paper's claims, at the size that the last column names; the numbers behind a verdict are",
         "in [figures](figures/README.md).",
         "",
-        *_markdown(_verdict_table(notebooks="notebooks")),
+        *_markdown(_verdict_table()),
     ]
     return "\n".join([*lines, "", ""])
 
@@ -72,13 +72,13 @@ def _verdicts() -> list[Verdict]:
     return [found[claim] for claim in sorted(found)]
 
 
-def _verdict_table(notebooks: str) -> pd.DataFrame:
+def _verdict_table() -> pd.DataFrame:
     rows = [
         {
             "claim": verdict.claim,
             "what it says": verdict.title,
             "verdict": f"**{verdict.verdict}**",
-            "notebook": f"[{verdict.notebook[:2]}]({notebooks}/{verdict.notebook})",
+            "notebook": f"[{verdict.notebook[:2]}](notebooks/{verdict.notebook})",
             "made of": verdict.made_of,
         }
         for verdict in _verdicts()

@@ -138,9 +138,13 @@ def compare(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.DataFram
 
 def against_full(runs: pd.DataFrame, method: str) -> pd.DataFrame:
     """By how many points of accuracy `method` is above full data at each of its rates: see `differences`."""
-    full = runs[runs["method"] == "full"].set_index("seed")["test_accuracy"]
-    found = runs[runs["method"] == method]
-    return differences(found, found.assign(test_accuracy=found["seed"].map(full)))
+    return _against(runs[runs["method"] == "full"], runs[runs["method"] == method])
+
+
+def _against(plain: pd.DataFrame, runs: pd.DataFrame, by: str = "rate") -> pd.DataFrame:
+    """The differences of all `runs` to the one run of `plain` that has their seed."""
+    accuracy = plain.set_index("seed")["test_accuracy"]
+    return differences(runs, runs.assign(test_accuracy=runs["seed"].map(accuracy)), by)
 
 
 def comparable(runs: pd.DataFrame) -> pd.DataFrame:
@@ -174,9 +178,9 @@ def variant_differences(runs: pd.DataFrame) -> pd.DataFrame:
     tables = []
     for method in (method for method in LOOKS if method in set(runs["method"])):
         mine = runs[runs["method"] == method]
-        variants, plain = mine[mine["variant"] != ""], mine[mine["variant"] == ""].set_index("seed")["test_accuracy"]
+        variants, plain = mine[mine["variant"] != ""], mine[mine["variant"] == ""]
         if len(variants):
-            found = differences(variants, variants.assign(test_accuracy=variants["seed"].map(plain)), by="variant")
+            found = _against(plain, variants, by="variant")
             names = [f"{LOOKS[method].label}, {name}" for name in found.index]
             tables.append(found.set_index(pd.Index(names)).assign(colour=LOOKS[method].colour))
     return pd.concat(tables)
@@ -184,14 +188,13 @@ def variant_differences(runs: pd.DataFrame) -> pd.DataFrame:
 
 def variants_against(runs: pd.DataFrame, other: str) -> pd.DataFrame:
     """The bandits, as they are and in every variant that makes no more passes of any kind, against `other` as it is."""
-    plain = runs[(runs["method"] == other) & (runs["variant"] == "")].set_index("seed")
+    plain = runs[(runs["method"] == other) & (runs["variant"] == "")]
     same = runs[(runs["passes"] <= plain["passes"].max()) & (runs["forward_only"] == 0)]
     same = same[same["method"].isin(["ucb", "epsilon-greedy"])]
     names = same["method"].map(lambda method: LOOKS[method].label) + same["variant"].map(
         lambda name: f", {name}" if name else ""
     )
-    same = same.assign(name=names)
-    return differences(same, same.assign(test_accuracy=same["seed"].map(plain["test_accuracy"])), by="name")
+    return _against(plain, same.assign(name=names), by="name")
 
 
 def rates_without_loss(lost: dict[str, pd.DataFrame], margin: float = 1.0) -> pd.Series:

@@ -18,6 +18,7 @@ from dynprune_lib.paths import data_dir as default_data_dir
 from dynprune_lib.vision import torchvision_datasets
 
 DATASETS = ("digits", "cifar10", "cifar100", "fashion_mnist", "folder:PATH")
+TITLES = {"digits": "digits (8x8)", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "fashion_mnist": "Fashion-MNIST"}
 FOLDER_SIZE = 32  # height and width that the images of a folder are resized to
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 
@@ -81,6 +82,11 @@ def load_dataset(name: str, data_dir: str | Path | None = None, device: torch.de
     mean, std = _pixel_statistics(train.images)
     train, test = (Split(part.images.to(device), part.labels.to(device)) for part in (train, test))
     return ImageData(name, classes, train, test, mean.to(device), std.to(device), pad, flip, _md5(train, test))
+
+
+def dataset_title(name: str) -> str:
+    """How a caption names a data set: a folder by its own name."""
+    return TITLES.get(name) or Path(name.removeprefix("folder:")).name
 
 
 def download(name: str, data_dir: str | Path | None = None) -> None:

@@ -13,8 +13,16 @@ class StoreError(DynpruneError):
     """A file of the store that cannot be read or written."""
 
 
+class StoreNotWritable(StoreError):
+    """A file or folder of the store cannot be written: nothing can be kept."""
+
+
 class RunIsTaken(StoreError):
     """Another process is making this run."""
+
+
+class DeviceIsShared(DynpruneError):
+    """A run wants a device alone, and another run is on it."""
 
 
 class TrainingDiverged(DynpruneError):

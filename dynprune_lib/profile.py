@@ -1,6 +1,7 @@
 """Profiles: which runs make which figure, at which size. One yaml file a profile, in `profiles/`."""
 
 import itertools
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +21,8 @@ class Profile:
 
     Attributes:
         name: one of PROFILES.
-        about: data, model, epochs and machine in a few words, for captions.
+        about: model, epochs and machine in a few words, for captions.
+        dataset: of all runs but those of a figure that names another.
         threads: CPU threads that suit a run of it; None leaves torch's choice.
         seeds: of every run.
         figures: name -> its runs, at the first seed, in the order of their use.
@@ -28,6 +30,7 @@ class Profile:
 
     name: str
     about: str
+    dataset: str
     threads: int | None
     seeds: tuple[int, ...]
     figures: dict[str, tuple[RunSpec, ...]]
@@ -47,8 +50,12 @@ class Profile:
         return list({spec.name: spec for spec in specs}.values())
 
 
-def load_profile(name: str) -> Profile:
+def load_profile(name: str, dataset: str | None = None) -> Profile:
     """Reads a profile.
+
+    Args:
+        dataset: for all runs, in place of those that the profile has; then `name` says so too, and with it the folders
+            of records and figures.
 
     Raises:
         ValueError: there is none of that name, or its file has a value that is not allowed.
@@ -56,11 +63,19 @@ def load_profile(name: str) -> Profile:
     check_choice("profile", name, PROFILES)
     content = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
     settings = content["settings"] | {"seed": content["seeds"][0]}
+    given = {"dataset": dataset} if dataset else {}
     figures = {
-        figure: tuple(RunSpec.from_dict(settings | row) for group in groups for row in _rows(group))
+        figure: tuple(RunSpec.from_dict(settings | row | given) for group in groups for row in _rows(group))
         for figure, groups in content["figures"].items()
     }
-    return Profile(name, content["about"], content.get("threads"), tuple(content["seeds"]), figures)
+    return Profile(
+        name=f"{name}-{re.sub(r'[^0-9A-Za-z]+', '-', dataset)}" if dataset else name,
+        about=content["about"],
+        dataset=dataset or settings["dataset"],
+        threads=content.get("threads"),
+        seeds=tuple(content["seeds"]),
+        figures=figures,
+    )
 
 
 def _rows(group: dict[str, Any]) -> list[dict[str, Any]]:

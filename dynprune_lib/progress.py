@@ -17,8 +17,7 @@ class Progress:
     def __init__(self, specs: list[RunSpec]) -> None:
         self.failures: list[str] = []
         self._epochs_left = {spec.name: spec.epochs for spec in specs}
-        # in epochs of full data: a pruned one counts for the share of the samples that it trains on
-        total = sum(spec.epochs * (1 - spec.prune_rate) for spec in specs)
+        total = sum(spec.epochs * _weight(spec) for spec in specs)
         self._bar = tqdm(total=total, bar_format=FORMAT, smoothing=0, mininterval=0.5, dynamic_ncols=True, leave=False)
         self._count, self._done = len(specs), 0
 
@@ -54,11 +53,16 @@ class Progress:
 
     def _advance(self, spec: RunSpec, epochs: int) -> None:
         self._epochs_left[spec.name] -= epochs
-        self._bar.update(epochs * (1 - spec.prune_rate))
+        self._bar.update(epochs * _weight(spec))
 
     def _show(self) -> None:
         failed = f", {len(self.failures)} failed" if self.failures else ""
         self._bar.set_description_str(f"{self._done} of {self._count} runs{failed}", refresh=False)
+
+
+def _weight(spec: RunSpec) -> int:
+    """Of an epoch in the bar: the samples in a thousand that it trains on. (Sums of whole numbers are exact.)"""
+    return round(1_000 * (1 - spec.prune_rate))
 
 
 def _title(spec: RunSpec) -> str:

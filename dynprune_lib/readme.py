@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from dynprune_lib.data import dataset_title
 from dynprune_lib.paths import root
 from dynprune_lib.profile import PROFILES, load_profile
 from dynprune_lib.store import write_whole
@@ -48,7 +49,8 @@ def gallery() -> str:
             "",
         ]
     for profile in (name for name in reversed(COMMITTED) if _folder(name).is_dir()):
-        lines += [f"## {load_profile(profile).about}", ""]
+        found = load_profile(profile)
+        lines += [f"## {dataset_title(found.dataset)}, {found.about}", ""]
         for path in sorted(_folder(profile).glob("*.png")):
             lines += [
                 f"![{path.stem.replace('_', ' ')}]({profile}/{path.name})",

@@ -40,6 +40,7 @@ class RunSpec:
         label_smoothing: of the cross-entropy, in [0, 1).
         precision: of the forward and backward pass, in PRECISIONS; parameters are always float32. A device that does
             not compute in bfloat16, which would take it many times as long, uses float32: the record says which.
+        alone: train while no other run is on the device: a run whose seconds count.
         seed: decides initialisation, order, augmentation and the sampler's draws.
 
     Raises:
@@ -62,6 +63,7 @@ class RunSpec:
     schedule: str = "one-cycle"
     label_smoothing: float = 0.0
     precision: str = "float32"
+    alone: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ from dynprune_lib.runs import Cost, RunSpec, StaticScores, check_choice, cost_of
 from dynprune_lib.samplers import PruningSampler, StaticScored
 from dynprune_lib.scores import el2n
 from dynprune_lib.store import Store
-from dynprune_lib.train import OnEpoch, Training, check_size, describe_run, prepare, score_all, train_epoch
+from dynprune_lib.train import OnEpoch, Training, check_size, describe_run, prepare, score_all, train_epochs
 
 FIRST_SEED = 1000  # of the models that score; those after the first have the next ones
 
@@ -74,7 +74,7 @@ def scoring_spec(spec: RunSpec) -> RunSpec:
     general = {each.name for each in fields(StaticScored)}
     settings = {name: value for name, value in spec.settings.items() if name not in general}
     rate = spec.prune_rate if spec.sampler == "final-subset" else 0.0
-    return replace(spec, prune_rate=rate, settings=settings, seed=FIRST_SEED)
+    return replace(spec, prune_rate=rate, settings=settings, alone=False, seed=FIRST_SEED)
 
 
 def _compute(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | None, jobs: int) -> StaticScores:
@@ -86,18 +86,19 @@ def _compute(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | N
         training = prepare(run, data, sampler=method.make_sampler and method.make_sampler(len(data.train)))
         if number == begun["done"] and "training" in begun:
             training.load_state_dict(begun["training"])
-        for epoch in range(len(training.epochs), method.epochs):
-            training.epochs.append(train_epoch(training, run, data, epoch))
-            state = {"done": number, "total": total, "cost": asdict(cost), "training": training.state_dict()}
-            store.save_checkpoint(spec, state)
-            if on_epoch:
-                on_epoch(spec, training.epochs[-1])
+        before = {"done": number, "total": total, "cost": asdict(cost)}
+        save = partial(_save, store, spec, before, training)
+        train_epochs(training, run, data, method.epochs, save, on_epoch)
         started = time.perf_counter()
         total = total + method.ask(training, run, data).cpu()
         asking = Cost(seconds=round(time.perf_counter() - started, 6))
         cost = cost + cost_of(training.epochs) + asking + method.passes
     environment = describe_run(spec, data, jobs)
     return StaticScores(spec=spec, values=total / method.models, cost=cost, environment=environment)
+
+
+def _save(store: Store, spec: RunSpec, before: dict, training: Training) -> None:
+    store.save_checkpoint(spec, before | {"training": training.state_dict()})
 
 
 def _method(spec: RunSpec, num_samples: int) -> Method:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import pickle
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ import filelock
 import numpy as np
 import torch
 
-from dynprune_lib.errors import RunIsTaken, StoreError
+from dynprune_lib.errors import RunIsTaken, StoreError, StoreNotWritable
 from dynprune_lib.runs import Cost, RunRecord, RunSpec, StaticScores
 
 
@@ -95,9 +96,16 @@ class Store:
         write_whole(self._running(spec, ".pt"), buffer.getvalue())
 
     def load_checkpoint(self, spec: RunSpec) -> dict[str, Any] | None:
-        """The last state of an interrupted run, on the CPU; None if there is none."""
+        """The last state of an interrupted run, on the CPU; None if there is none.
+
+        Raises:
+            StoreError: it is damaged.
+        """
         path = self._running(spec, ".pt")
-        return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise StoreError(f"{path} is no whole checkpoint: remove it and the run begins anew") from error
 
     @contextlib.contextmanager
     def claim(self, spec: RunSpec) -> Iterator[None]:
@@ -105,14 +113,21 @@ class Store:
 
         Raises:
             RunIsTaken: another process holds it.
+            StoreNotWritable: the folder cannot be written.
         """
         path = self._running(spec, ".lock")
         _make_folder(path.parent)
+        lock = filelock.FileLock(path, timeout=0)
         try:
-            with filelock.FileLock(path, timeout=0):
-                yield
+            lock.acquire()
         except filelock.Timeout:
             raise RunIsTaken(f"{spec.name} is being trained by another process") from None
+        except OSError as error:
+            raise StoreNotWritable(f"cannot write {path}: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     @staticmethod
     def _array(path: Path, name: str) -> np.ndarray:
@@ -140,7 +155,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """Writes a file so that at every moment, whatever happens, it is the old one or the new one.
 
     Raises:
-        StoreError: it cannot be written; the message says why.
+        StoreNotWritable: it cannot be written; the message says why.
     """
     _make_folder(path.parent)
     part = path.with_name(f".{path.name}.{os.getpid()}")
@@ -152,14 +167,14 @@ def write_whole(path: Path, content: bytes) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {path}: {error.strerror}") from error
+        raise StoreNotWritable(f"cannot write {path}: {error.strerror}") from error
 
 
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"cannot make the folder {folder}: {error.strerror}") from error
+        raise StoreNotWritable(f"cannot make the folder {folder}: {error.strerror}") from error
 
 
 def _read_record(path: Path) -> RunRecord:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dynprune_lib.data import ImageData, load_dataset
+from dynprune_lib.data import ImageData, dataset_title, load_dataset
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.profile import PROFILES, Profile, load_profile
 from dynprune_lib.runs import RunRecord
@@ -38,7 +38,12 @@ class Study:
         """What was trained, and how often."""
         seeds = self.runs.groupby(["method", "variant", "model", "rate"])["seed"].nunique()
         count = f"{seeds.max()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
-        return f"{self.profile.about}, n = {count}"
+        return f"{self.title}, {self.profile.about}, n = {count}"
+
+    @property
+    def title(self) -> str:
+        """Of the data set."""
+        return dataset_title(self.records[0].spec.dataset)
 
     @property
     def epochs(self) -> int:
@@ -92,6 +97,7 @@ def load_study(
     name: str,
     profile: str | None = None,
     *,
+    dataset: str | None = None,
     data_dir: str | Path | None = None,
     results: str | Path | None = None,
     seeds: Iterable[int] | None = None,
@@ -102,6 +108,7 @@ def load_study(
         name: a figure of the profile.
         profile: one of PROFILES; None: the largest that has a record of each of the figure's runs for at least one of
             the seeds, as it is, or `smoke`, which trains in seconds.
+        dataset: another data set than the profile's.
         data_dir: folder of the data sets, see `load_dataset`.
         results: folder of the run records, by default `results` in the checkout.
         seeds: other seeds than the profile's.
@@ -111,16 +118,20 @@ def load_study(
     """
     folder = results_dir(results)
     seeds = seeds and list(seeds)
-    profile, records = (profile, []) if profile else best_records(name, folder, seeds)
-    records = records or ensure_runs(profile, name, data_dir=data_dir, results=results, seeds=seeds)
-    return Study(name, load_profile(profile), records, Store(folder / profile), data_dir)
+    profile, records = (profile, []) if profile else best_records(name, folder, seeds, dataset)
+    found = load_profile(profile, dataset)
+    records = records or ensure_runs(found, name, data_dir=data_dir, results=results, seeds=seeds)
+    return Study(name, found, records, Store(folder / found.name), data_dir)
 
 
-def best_records(figure: str, results: Path, seeds: list[int] | None = None) -> tuple[str, list[RunRecord]]:
+def best_records(
+    figure: str, results: Path, seeds: list[int] | None = None, dataset: str | None = None
+) -> tuple[str, list[RunRecord]]:
     """The largest profile that has a record of each run of a figure for at least one seed, with all its records of the
     figure; `smoke` and none, if there is none."""
     for name in reversed(PROFILES[1:]):
-        store, runs = Store(results / name), load_profile(name).runs(figure, seeds)
+        found = load_profile(name, dataset)
+        store, runs = Store(results / found.name), found.runs(figure, seeds)
         there = [spec for spec in runs if store.has(spec)]
         if {replace(spec, seed=0).name for spec in there} == {replace(spec, seed=0).name for spec in runs}:
             return name, [record for spec in there if (record := store.load(spec))]

@@ -11,23 +11,24 @@ import multiprocessing
 import queue
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from dynprune_lib.data import ImageData, load_dataset
-from dynprune_lib.errors import DynpruneError, RunIsTaken, SweepError
+from dynprune_lib.errors import DeviceIsShared, DynpruneError, RunIsTaken, StoreNotWritable, SweepError
 from dynprune_lib.paths import results_dir
-from dynprune_lib.profile import load_profile
+from dynprune_lib.profile import Profile
 from dynprune_lib.progress import Progress
 from dynprune_lib.runs import EpochRecord, RunRecord, RunSpec
+from dynprune_lib.sharing import use_device
 from dynprune_lib.static import score_samples
 from dynprune_lib.store import Store
 from dynprune_lib.train import train
 
 # what one run may fail with while the others go on
-RUN_ERRORS = (ValueError, DynpruneError, torch.OutOfMemoryError)
+RUN_ERRORS = (ValueError, DynpruneError)
 
 
 class OutOfTime(Exception):
@@ -47,7 +48,7 @@ class Plan:
 
 
 def ensure_runs(
-    profile: str,
+    profile: Profile,
     figure: str,
     *,
     data_dir: str | Path | None = None,
@@ -57,7 +58,7 @@ def ensure_runs(
     """The records of a figure's runs, read from the store; those that are missing are trained first.
 
     Args:
-        profile: one of PROFILES.
+        profile: of `load_profile`.
         figure: a figure of that profile.
         data_dir: folder of the data sets, see `load_dataset`.
         results: folder of the records, by default `results` in the checkout.
@@ -66,13 +67,15 @@ def ensure_runs(
     Raises:
         SweepError: records are missing that could not be made.
     """
-    found = load_profile(profile)
-    specs = found.runs(figure, seeds)
-    store = Store(results_dir(results) / profile)
-    sweep(specs, Plan(store, data_dir, threads=found.threads))
+    specs = profile.runs(figure, seeds)
+    store = Store(results_dir(results) / profile.name)
+    sweep(specs, Plan(store, data_dir, threads=profile.threads))
     records = [record for spec in specs if (record := store.load(spec))]
     if len(records) < len(specs):
-        raise SweepError(f"{len(specs) - len(records)} runs are being trained by another process: try again later")
+        left = len(specs) - len(records)
+        raise SweepError(
+            f"{left} runs are being trained by another process, or wait for the device that it uses: try again later"
+        )
     return records
 
 
@@ -81,7 +84,8 @@ def sweep(specs: list[RunSpec], plan: Plan) -> None:
 
     Raises:
         DataError: a data set is missing or damaged; raised before any training.
-        SweepError: runs failed; the others have been made all the same.
+        StoreError: a record is damaged; raised before any training.
+        SweepError: runs failed; the others have been made all the same, unless nothing can be kept any more.
     """
     missing = [spec for spec in specs if plan.store.load(spec) is None]
     if not missing:
@@ -89,18 +93,18 @@ def sweep(specs: list[RunSpec], plan: Plan) -> None:
     for name in sorted({spec.dataset for spec in missing}):
         _load_data(name, plan.data_dir)
     with Progress(missing) as progress:
-        if plan.jobs == 1:
-            with _num_threads(plan.threads):
-                _walk(missing, plan, progress.handle)
-        else:
-            _walk_together(missing, plan, progress)
+        alone = missing if plan.jobs == 1 else [spec for spec in missing if spec.alone]
+        with _num_threads(plan.threads):
+            _walk(alone, replace(plan, jobs=1), progress.handle)
+        if together := [spec for spec in missing if spec not in alone]:
+            _walk_together(together, plan, progress)
     if progress.failures:
         raise SweepError("\n".join(progress.failures))
 
 
 def _walk(specs: list[RunSpec], plan: Plan, report: Callable[..., None]) -> None:
     """Trains, one after the other, the runs that nobody has made or holds. Those that wait for scores which another
-    process is computing are tried again when the others are done."""
+    process is computing, or for the device to be theirs alone, are tried again when the others are done."""
     while specs:
         taken = []
         for spec in specs:
@@ -108,10 +112,16 @@ def _walk(specs: list[RunSpec], plan: Plan, report: Callable[..., None]) -> None
                 with plan.store.claim(spec):
                     if plan.store.load(spec) is None:
                         _train_until(spec, plan, report)
-            except RunIsTaken:
+            except (RunIsTaken, DeviceIsShared):
                 taken.append(spec)
             except OutOfTime:
                 return
+            except StoreNotWritable as error:
+                report("failed", spec, str(error))
+                return  # no other run could be kept
+            except torch.OutOfMemoryError as error:
+                report("failed", spec, f"{spec.name}: {error}: try fewer runs at a time (--jobs) or a smaller batch")
+                torch.cuda.empty_cache()
             except RUN_ERRORS as error:
                 report("failed", spec, f"{spec.name}: {error}")
         specs = taken if len(taken) < len(specs) else []
@@ -130,8 +140,9 @@ def _train_until(spec: RunSpec, plan: Plan, report: Callable[..., None]) -> None
     if plan.deadline and started > plan.deadline:
         raise OutOfTime
     data = _load_data(spec.dataset, plan.data_dir)
-    scores = score_samples(spec, data, plan.store, on_epoch, plan.jobs) if spec.is_static_scored else None
-    record = train(spec, data, plan.store, on_epoch, plan.jobs, scores)
+    with use_device(data.device, spec.alone):
+        scores = score_samples(spec, data, plan.store, on_epoch, plan.jobs) if spec.is_static_scored else None
+        record = train(spec, data, plan.store, on_epoch, plan.jobs, scores)
     report("finished", spec, record)
 
 

@@ -20,9 +20,8 @@ def tabulate(records: Iterable[RunRecord]) -> pd.DataFrame:
     Columns: `method`; `variant`, what differs from the method's defaults; `model`; `epochs`; `rate`, the share of the
     sample passes that is saved, nominally; `seed`; `test_accuracy` in % (of the last epoch); `passes`, samples that
     went forward and backward in the training; `forward_only`, samples that went forward only, in the training;
-    `scoring_passes` and `scoring_forward_only`, the same of the scoring before it; `seconds` and `scoring_seconds`;
-    `where`, the device and how it was shared. Full data in fewer epochs than the longest full run is a method of its
-    own, `fewer-epochs`.
+    `scoring_passes` and `scoring_forward_only`, the same of the scoring before it; `seconds` of the training, whatever
+    else was on the device. Full data in fewer epochs than the longest full run is a method of its own, `fewer-epochs`.
     """
     return pd.DataFrame(_rows(list(records))).sort_values(["rate", "method", "variant", "seed"], ignore_index=True)
 
@@ -48,33 +47,50 @@ def _row(record: RunRecord, epochs: int) -> dict[str, Any]:
         "scoring_passes": scoring.backward_passes,
         "scoring_forward_only": scoring.forward_passes - scoring.backward_passes,
         "seconds": cost.seconds,
-        "scoring_seconds": scoring.seconds,
-        "where": _where({"precision": spec.precision} | record.environment),
     }
 
 
-def _where(environment: dict[str, Any]) -> str:
-    """What must agree for seconds to be comparable."""
-    return "{device}, {precision}, {threads} threads a run, {jobs} runs at a time".format(**environment)
-
-
-def learning_curves(records: Iterable[RunRecord], rate: float) -> pd.DataFrame:
-    """One row an epoch of the runs that save nothing or `rate` of the passes, and were made where the full-data runs
-    were: method, seed, epoch, `test_accuracy` in %, and `passes` and `seconds` up to its end, with what scoring before
-    the training cost."""
+def learning_curves(records: Iterable[RunRecord], rate: float, epoch_seconds: pd.Series) -> pd.DataFrame:
+    """One row an epoch of the runs that save nothing or `rate` of the passes: method, seed, epoch, `test_accuracy` in
+    %, and `passes` and `seconds` up to its end. The seconds are those of `epoch_seconds`, of runs that had the device
+    alone."""
     records = list(records)
-    table = _rows(records)
-    where = next(run["where"] for run in table if run["method"] == "full")
     rows = []
-    for record, run in zip(records, table, strict=True):
-        if run["rate"] not in (0, rate) or run["where"] != where:
+    for record, run in zip(records, _rows(records), strict=True):
+        if run["rate"] not in (0, rate):
             continue
-        passes, seconds = record.scoring.backward_passes, record.scoring.seconds
+        seconds, passes = epoch_seconds[record.spec.sampler, record.spec.prune_rate], 0
         for number, epoch in enumerate(record.epochs, start=1):
             passes += epoch.backward_passes
-            seconds += cost_of([epoch]).seconds
-            rows.append((run["method"], run["seed"], number, 100 * epoch.test_accuracy, passes, seconds))
+            rows.append((run["method"], run["seed"], number, 100 * epoch.test_accuracy, passes, number * seconds))
     return pd.DataFrame(rows, columns=["method", "seed", "epoch", "test_accuracy", "passes", "seconds"])
+
+
+def epoch_seconds(records: Iterable[RunRecord]) -> pd.Series:
+    """Seconds of an epoch by (sampler, prune rate), with selecting and recording inside and evaluation outside: the
+    median over the epochs but the first, which warms up, and over the seeds.
+
+    Raises:
+        ValueError: a run was not alone on its device, or they were made on different ones.
+    """
+    records = list(records)
+    devices = {record.environment["device"] for record in records}
+    if len(devices) != 1 or not all(record.spec.alone for record in records):
+        raise ValueError(f"seconds count for runs that had one device alone, not for these, on {', '.join(devices)}")
+    rows = [
+        (record.spec.sampler, record.spec.prune_rate, cost_of([epoch]).seconds)
+        for record in records
+        for epoch in record.epochs[1:]
+    ]
+    return pd.DataFrame(rows, columns=["sampler", "rate", "seconds"]).groupby(["sampler", "rate"])["seconds"].median()
+
+
+def speed_up(runs: pd.DataFrame, epoch_seconds: pd.Series) -> pd.Series:
+    """How many times as fast as the full-data run each run is, by the seconds of its epochs: of the index of `runs`."""
+    sampler = runs["method"].replace("fewer-epochs", "full")
+    rate = runs["rate"].where(sampler != "full", 0.0)
+    seconds = runs["epochs"] * epoch_seconds.loc[pd.MultiIndex.from_arrays([sampler, rate])].to_numpy()
+    return seconds[runs["method"] == "full"].mean() / seconds
 
 
 def variant(spec: RunSpec) -> str:
@@ -145,12 +161,6 @@ def _against(plain: pd.DataFrame, runs: pd.DataFrame, by: str = "rate") -> pd.Da
     """The differences of all `runs` to the one run of `plain` that has their seed."""
     accuracy = plain.set_index("seed")["test_accuracy"]
     return differences(runs, runs.assign(test_accuracy=runs["seed"].map(accuracy)), by)
-
-
-def comparable(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs whose seconds can be compared: those made where the first of the full-data runs was."""
-    where = runs.loc[runs["method"] == "full", "where"]
-    return runs[runs["where"] == where.iloc[0]]
 
 
 def costs(runs: pd.DataFrame) -> pd.DataFrame:

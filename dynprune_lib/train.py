@@ -61,8 +61,9 @@ def train(
 ) -> RunRecord:
     """Trains a run from its last checkpoint, if there is one, to its end, and keeps its record in the store.
 
-    After every epoch the state is saved and `on_epoch` called; whatever interrupts the run, it goes on from there
-    and, with the same number of threads on the same device, ends with the same record.
+    After every epoch `on_epoch` is called, and the state is saved as long as that takes little of the time; whatever
+    interrupts the run, it goes on from there and, with the same number of threads on the same device, ends with the
+    same record.
 
     Args:
         data: the data set of the spec, on the device to train on.
@@ -77,11 +78,11 @@ def train(
     training = prepare(spec, data, scores and scores.values)
     if state := store.load_checkpoint(spec):
         training.load_state_dict(state)
-    for epoch in range(len(training.epochs), spec.epochs):
-        training.epochs.append(train_epoch(training, spec, data, epoch))
+
+    def save() -> None:
         store.save_checkpoint(spec, training.state_dict())
-        if on_epoch:
-            on_epoch(spec, training.epochs[-1])
+
+    train_epochs(training, spec, data, spec.epochs, save, on_epoch)
     scoring = scores.cost if scores else Cost()
     record = RunRecord(spec=spec, epochs=training.epochs, environment=environment, scoring=scoring)
     arrays = {"selections": _packed(training.selections)}
@@ -89,6 +90,46 @@ def train(
         arrays["trace"] = torch.stack(training.trace).numpy()
     store.save(record, arrays)
     return record
+
+
+def train_epochs(
+    training: Training,
+    spec: RunSpec,
+    data: ImageData,
+    epochs: int,
+    save: Callable[[], None],
+    on_epoch: OnEpoch | None = None,
+) -> None:
+    """Goes on with a training until it has so many epochs; calls `on_epoch` after each, and `save` when it is time to,
+    or when `on_epoch` stops it: then nothing is lost."""
+    save_sparingly = Sparingly(save)
+    for epoch in range(len(training.epochs), epochs):
+        training.epochs.append(train_epoch(training, spec, data, epoch))
+        save_sparingly()
+        try:
+            if on_epoch:
+                on_epoch(spec, training.epochs[-1])
+        except BaseException:
+            save_sparingly.now()
+            raise
+
+
+class Sparingly:
+    """Does something when it is called, unless that has taken more than a share of the time since the beginning."""
+
+    def __init__(self, action: Callable[[], None], share: float = 0.05) -> None:
+        self.action, self.share = action, share
+        self.begun, self.spent = time.perf_counter(), 0.0
+
+    def __call__(self) -> None:
+        if self.spent <= self.share * (time.perf_counter() - self.begun):
+            self.now()
+
+    def now(self) -> None:
+        """Does it, whatever it has taken."""
+        started = time.perf_counter()
+        self.action()
+        self.spent += time.perf_counter() - started
 
 
 def prepare(

@@ -50,7 +50,7 @@ def judge_all(holds: pd.Series) -> str:
     return "reproduced" if holds.all() else "partly reproduced" if holds.any() else "not reproduced"
 
 
-def judge_saving(saved: pd.Series) -> str:
-    """Of the share of the passes that each method saves without loss: `reproduced` if one saves half of them, `partly
-    reproduced` if one saves less, else `not reproduced`."""
-    return "reproduced" if saved.max() >= 0.5 else "partly reproduced" if saved.max() > 0 else "not reproduced"
+def judge_saving(saved: float) -> str:
+    """Of the share of the passes that is saved without loss: `reproduced` if it is half of them, `partly reproduced` if
+    less is saved, else `not reproduced`."""
+    return "reproduced" if saved >= 0.5 else "partly reproduced" if saved > 0 else "not reproduced"

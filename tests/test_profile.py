@@ -31,7 +31,7 @@ def test_the_runs_that_the_project_is_about():
         ("dynamic-random", "epsilon-greedy", "ucb", "static-random", "forget", "el2n"), (0.3, 0.5, 0.7, 0.9), (0, 1, 2)
     ):
         assert case in runs
-    assert {spec.dataset for spec in load_profile("laptop").runs()} == {"cifar10"}
+    assert {spec.dataset for spec in load_profile("laptop").runs()} == {"cifar10", "cifar100"}
 
 
 @pytest.mark.parametrize("name", PROFILES)

@@ -42,6 +42,7 @@ def test_every_field_makes_another_run():
         {"schedule": "cosine"},
         {"label_smoothing": 0.1},
         {"precision": "bfloat16"},
+        {"alone": True},
         {"seed": 1},
     ]
     assert {name for other in others for name in other} >= {field.name for field in dataclasses.fields(RunSpec)}

@@ -6,6 +6,7 @@ import pytest
 
 from dynprune_lib.data import DataError
 from dynprune_lib.errors import SweepError
+from dynprune_lib.profile import load_profile
 from dynprune_lib.store import Store
 from dynprune_lib.sweep import Plan, ensure_runs, sweep
 from tests.test_train import results
@@ -71,6 +72,6 @@ def test_a_run_that_another_process_makes_is_left_to_it(store, specs):
 
 
 def test_ensure_runs_gives_the_records_of_a_figure(tmp_path):
-    records = ensure_runs("smoke", "quickstart", results=tmp_path, seeds=[5])
+    records = ensure_runs(load_profile("smoke"), "quickstart", results=tmp_path, seeds=[5])
     assert [(record.spec.sampler, record.spec.seed) for record in records] == [("full", 5), ("ucb", 5)]
-    assert ensure_runs("smoke", "quickstart", results=tmp_path, seeds=[5]) == records
+    assert ensure_runs(load_profile("smoke"), "quickstart", results=tmp_path, seeds=[5]) == records

@@ -51,7 +51,7 @@ def test_records_to_rows():
     assert (row["rate"], row["seed"], row["test_accuracy"]) == (0.5, 4, 62.5)
     assert (row["passes"], row["forward_only"]) == (4.5, 8.5)
     assert (row["scoring_passes"], row["scoring_forward_only"]) == (5, 4)
-    assert (row["seconds"], row["scoring_seconds"]) == (3 * 3 * 1.5, 7)
+    assert row["seconds"] == 3 * 3 * 1.5
 
 
 def test_full_data_in_fewer_epochs_is_a_method_of_its_own():
@@ -162,11 +162,6 @@ def test_costs_are_shares_of_the_full_data_run():
     assert row["total"] == pytest.approx(1.0)
 
 
-def test_seconds_of_other_machines_are_not_compared():
-    here, there = table({("full", 0.0): [90], ("ucb", 0.5): [80]}, where="a"), table({("ucb", 0.7): [70]}, where="b")
-    assert tables.comparable(pd.concat([here, there]))["rate"].tolist() == [0.0, 0.5]
-
-
 def test_the_rate_that_is_saved_without_loss():
     def found(mean, half):
         return pd.DataFrame({"mean": mean, "half": half}, index=[0.3, 0.5, 0.7])
@@ -181,14 +176,38 @@ def test_the_rate_that_is_saved_without_loss():
     assert saved.to_dict() == {"none": 0.0, "half": 0.5, "hidden": 0.3}
 
 
-def test_learning_curves_begin_with_what_scoring_cost():
+def timed(device="cpu", **settings):
+    record = make_record(RunSpec(dataset="digits", model="tiny", **{"alone": True} | settings), epochs=4)
+    seconds = zip(record.epochs, (99, 7, 1, 2), strict=True)
+    epochs = [dataclasses.replace(epoch, training_seconds=taken) for epoch, taken in seconds]
+    return dataclasses.replace(record, epochs=epochs, environment=record.environment | {"device": device})
+
+
+def test_seconds_of_an_epoch_are_of_runs_that_had_one_device_alone():
+    found = tables.epoch_seconds([timed(), timed(seed=1), timed(sampler="ucb", prune_rate=0.5)])
+    assert found.to_dict() == {("full", 0.0): 2 + 3, ("ucb", 0.5): 2 + 3}  # selection and scoring take 3
+    for other in (timed(alone=False), timed(device="another")):
+        with pytest.raises(ValueError, match="seconds count for runs that had one device alone, not for these"):
+            tables.epoch_seconds([timed(), other])
+
+
+SECONDS = pd.Series({("full", 0.0): 2.0, ("ucb", 0.5): 1.25})
+
+
+def test_speed_up_counts_epochs_and_what_each_takes():
+    specs = [{}, {"epochs": 8}, {"sampler": "ucb", "prune_rate": 0.5}]
+    runs = tables.tabulate(make_record(RunSpec(dataset="digits", model="tiny", **spec)) for spec in specs)
+    found = dict(zip(runs["method"], tables.speed_up(runs, SECONDS), strict=True))
+    assert found == {"full": 1, "fewer-epochs": 2, "ucb": 1.6}
+
+
+def test_learning_curves_add_up_passes_and_seconds():
     full = make_record(RunSpec(dataset="digits", model="tiny"))
     shorter = make_record(RunSpec(dataset="digits", model="tiny", epochs=8))
     other = make_record(RunSpec(dataset="digits", model="tiny", epochs=5))
-    forget = RunSpec(dataset="digits", model="tiny", sampler="forget", prune_rate=0.5)
-    scored = dataclasses.replace(make_record(forget), scoring=Cost(seconds=100.0, forward_passes=9, backward_passes=9))
-    curves = tables.learning_curves([full, shorter, other, scored], 0.5)
-    assert curves["method"].tolist() == ["full"] * 2 + ["fewer-epochs"] * 2 + ["forget"] * 2
-    assert curves["passes"].tolist() == [1.5, 3, 1.5, 3, 10.5, 12]
-    assert curves["seconds"].tolist() == [4.5, 9, 4.5, 9, 104.5, 109]
+    pruned = make_record(RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5))
+    curves = tables.learning_curves([full, shorter, other, pruned], 0.5, SECONDS)
+    assert curves["method"].tolist() == ["full"] * 2 + ["fewer-epochs"] * 2 + ["ucb"] * 2
+    assert curves["passes"].tolist() == [1.5, 3] * 3
+    assert curves["seconds"].tolist() == [2, 4, 2, 4, 1.25, 2.5]
     assert curves["test_accuracy"].tolist() == pytest.approx([50, 60] * 3)

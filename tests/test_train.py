@@ -10,7 +10,16 @@ from dynprune_lib.runs import RunSpec
 from dynprune_lib.samplers import SAMPLERS, StaticScored
 from dynprune_lib.scores import SCORES
 from dynprune_lib.store import Store
-from dynprune_lib.train import _computes_in_bfloat16, evaluate, prepare, score_all, train, train_epoch, used_precision
+from dynprune_lib.train import (
+    Sparingly,
+    _computes_in_bfloat16,
+    evaluate,
+    prepare,
+    score_all,
+    train,
+    train_epoch,
+    used_precision,
+)
 
 
 class Stop(Exception):
@@ -55,6 +64,30 @@ def test_an_interrupted_run_ends_with_the_same_record(digits, tmp_path, spec, sa
     record = train(spec, digits, parts)
     assert results(record) == results(expected)
     assert np.array_equal(parts.selections(spec), whole.selections(spec))
+
+
+def test_checkpoints_are_saved_as_long_as_they_take_little_of_the_time(monkeypatch):
+    clock, saved = [0.0], []
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+
+    def save():
+        saved.append(clock[0])
+        clock[0] += 2.0
+
+    sparingly = Sparingly(save)
+    for _ in range(10):
+        clock[0] += 10.0  # an epoch
+        sparingly()
+    assert saved == [10.0, 42.0, 84.0]  # 2 of 40 seconds, then 4 of 80, are one part in twenty
+    sparingly.now()
+    assert len(saved) == 4
+
+
+def test_a_run_that_is_stopped_between_checkpoints_loses_nothing(digits, store, spec, monkeypatch):
+    monkeypatch.setattr(Sparingly, "__call__", lambda _: None)
+    with pytest.raises(Stop):
+        train(spec, digits, store, stop_after(3))
+    assert len(store.load_checkpoint(spec)["epochs"]) == 3
 
 
 def test_what_a_run_costs_is_counted(digits, store, spec):

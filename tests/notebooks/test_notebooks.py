@@ -11,7 +11,7 @@ from dynprune_lib.reproduce import clean, notebook_paths, reproduce_notebooks
 from dynprune_lib.store import Store
 
 NOTEBOOKS = notebook_paths()
-PARAMETERS = {"profile", "data_dir", "results", "seeds"}
+PARAMETERS = {"profile", "dataset", "data_dir", "results", "seeds"}
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,12 +1,14 @@
 """What a training step and a pruned epoch cost on this machine: `python benchmarks/training.py --data-dir D`.
 
 Three tables, each from one run of this script, to be read as ratios:
-1. precision and memory layout: what bfloat16 and channels_last give;
+1. what each part of the hot path gives, and the share of the device's peak that is reached: the FLOPs of the net's
+   passes, counted, against those of large matrix products in the same precision, measured;
 2. our loop against the same net in a plain PyTorch loop with a DataLoader and torchvision's transforms;
 3. a pruned epoch against a full one, and the share of selecting and recording in it.
 """
 
 import argparse
+import functools
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +17,9 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
 
-from dynprune_lib.data import ImageData, load_dataset
+from dynprune_lib.data import ImageData, Split, load_dataset
 from dynprune_lib.paths import data_dir as folder_of_data
 from dynprune_lib.profile import load_profile
 from dynprune_lib.runs import EpochRecord, RunSpec
@@ -28,34 +31,72 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", default=None)
     parser.add_argument("--profile", default="laptop")
+    parser.add_argument("--batch-size", type=int, default=None, help="by default the profile's")
+    parser.add_argument("--samples", type=int, default=50_000, help="of an epoch of full data in the third table")
     parser.add_argument("--rounds", type=int, default=5, help="repetitions, of which the median counts")
     options = parser.parse_args()
     spec = load_profile(options.profile).runs()[0]
+    spec = replace(spec, batch_size=options.batch_size or spec.batch_size)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     data = load_dataset(spec.dataset, options.data_dir, device)
     name = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} CPU threads"
     print("# What training costs\n\nPrinted by `python benchmarks/training.py`; ratios are within this one run.\n")
     print(f"{spec.model}, batch {spec.batch_size}, {spec.dataset}, {name}, torch {torch.__version__}")
-    compare_precisions(spec, data, options.rounds)
+    compare_parts(spec, data, options.rounds)
     compare_loops(spec, data, options.data_dir, options.rounds)
-    compare_epochs(spec, data)
+    train = Split(data.train.images[: options.samples], data.train.labels[: options.samples])
+    compare_epochs(spec, replace(data, train=train))
 
 
-def compare_precisions(spec: RunSpec, data: ImageData, rounds: int) -> None:
-    print("\n| precision | memory format | images/s | against the first |\n| --- | --- | --- | --- |")
-    variants = {}
-    for precision in dict.fromkeys(used_precision(wanted, data.device) for wanted in ("float32", "bfloat16")):
-        for layout in (torch.contiguous_format, torch.channels_last):
-            variants[precision, str(layout)] = our_steps(replace(spec, precision=precision), data, layout)
+def compare_parts(spec: RunSpec, data: ImageData, rounds: int) -> None:
+    """Each row has one part more than the row before; `train` has all of them but those that are tried at the end."""
+    plain, ours = {"layout": torch.contiguous_format, "fused": False}, {"layout": torch.channels_last, "fused": True}
+    parts = {
+        "float32, contiguous, SGD in a loop over tensors": ("float32", plain),
+        "channels_last": ("float32", plain | {"layout": torch.channels_last}),
+        "fused SGD": ("float32", ours),
+    }
+    if used_precision("bfloat16", data.device) == "bfloat16":
+        parts["bfloat16"] = ("bfloat16", ours)
+    parts["tried: torch.compile"] = ("bfloat16", ours | {"compiled": "default"})
+    if data.device.type == "cuda":
+        parts["tried: torch.compile with CUDA graphs"] = ("bfloat16", ours | {"compiled": "reduce-overhead"})
+    variants = {
+        name: our_steps(replace(spec, precision=precision), data, **how) for name, (precision, how) in parts.items()
+    }
     speeds = measure(variants, rounds, spec.batch_size)
-    first = next(iter(speeds.values()))
-    for (precision, layout), speed in speeds.items():
-        print(f"| {precision} | {layout.removeprefix('torch.')} | {speed:,.0f} | {speed / first:.2f} |")
+    print("\n| | images/s | against the first | share of the peak |\n| --- | --- | --- | --- |")
+    flops, first = flops_of_an_image(spec, data), next(iter(speeds.values()))
+    for name, speed in speeds.items():
+        share = flops * speed / peak_flops(data.device, used_precision(parts[name][0], data.device))
+        print(f"| {name} | {speed:,.0f} | {speed / first:.2f} | {share:.0%} |")
+
+
+def flops_of_an_image(spec: RunSpec, data: ImageData) -> float:
+    """Of its passes forward and backward, of convolutions and matrix products alone."""
+    training = prepare(replace(spec, precision="float32"), data)
+    with FlopCounterMode(display=False) as counter:
+        train_steps(training, spec, data, (torch.arange(spec.batch_size, device=data.device),), epoch=0)
+    return counter.get_total_flops() / spec.batch_size
+
+
+@functools.cache
+def peak_flops(device: torch.device, precision: str, size: int = 4096) -> float:
+    """FLOPs a second in the product of two large matrices: the best of some."""
+    one = torch.randn(size, size, device=device, dtype=getattr(torch, precision))
+    best = 0.0
+    for _ in range(4):
+        started = time.perf_counter()
+        one @ one
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = max(best, 2 * size**3 / (time.perf_counter() - started))
+    return best
 
 
 def compare_loops(spec: RunSpec, data: ImageData, data_dir: str | None, rounds: int) -> None:
     print("\n| loop | images/s | ours against it |\n| --- | --- | --- |")
-    variants = {"ours": our_steps(spec, data, torch.channels_last)}
+    variants = {"ours": our_steps(spec, data)}
     for workers in (0, 1, 2, 4):
         variants[f"plain PyTorch, {workers} workers"] = plain_steps(spec, data, data_dir, workers)
     speeds = measure(variants, rounds, spec.batch_size)
@@ -66,6 +107,7 @@ def compare_loops(spec: RunSpec, data: ImageData, data_dir: str | None, rounds: 
 def compare_epochs(spec: RunSpec, data: ImageData) -> None:
     """Selecting and recording: `set_epoch`, the order, and `update` less the mean of the losses, which every loop
     takes, measured at the same place."""
+    print(f"\nEpochs of {len(data.train):,} samples, with selecting and recording inside and evaluation outside:")
     print("\n| pruned | sampler | epoch, s | against full data | over its share of samples | selecting + recording |")
     print("| --- | --- | --- | --- | --- | --- |")
     rows = [("full", 0.0), *(("ucb", rate) for rate in (0.3, 0.5, 0.7, 0.9))]
@@ -112,10 +154,19 @@ class Stopwatch:
 STEPS = 60  # of a measurement
 
 
-def our_steps(spec: RunSpec, data: ImageData, layout: torch.memory_format) -> Iterator[None]:
+def our_steps(
+    spec: RunSpec,
+    data: ImageData,
+    layout: torch.memory_format = torch.channels_last,
+    fused: bool = True,
+    compiled: str | None = None,
+) -> Iterator[None]:
     """Trains STEPS steps at every `next`."""
     training = prepare(spec, data)
     training.model.to(memory_format=layout)
+    training.optimizer.param_groups[0] |= {"fused": fused, "foreach": False}
+    if compiled:
+        training.model.compile(mode=compiled, dynamic=False)
     order = training.sampler.indices()[: STEPS * spec.batch_size].to(data.train.labels.device)
     while True:
         train_steps(training, spec, data, order.split(spec.batch_size), epoch=0)

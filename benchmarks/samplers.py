@@ -1,46 +1,96 @@
-"""What selecting and recording cost at the size of a large data set: `python benchmarks/samplers.py [--samples N]`.
+"""What selecting and recording cost, from small data sets to very large ones: `python benchmarks/samplers.py`.
 
-Prints, for every sampler, the seconds of `set_epoch` with its selection, the microseconds of `update` on a batch, the
-bytes of state a sample, and the peak memory of the selection on top of that state.
+Prints, for the dynamic samplers and every N up to `--largest`, the seconds of `set_epoch` with its selection and the
+order of the epoch, the microseconds of `update` on a batch, the bytes of state a sample, and the peak memory of the
+selection on top of that state. Beside them stands the usual way of doing it, as InfoBatch (Qin et al. 2024) publishes
+it: scores in an array on the host, indices in Python lists. It is written anew here, for its cost alone.
 """
 
 import argparse
+import sys
 import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from dynprune_lib import SAMPLERS, PruningSampler, StaticScored
+from dynprune_lib import UCB, DynamicRandom, EpsilonGreedy, PruningSampler
 
 BATCH = 256
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=int, default=10_000_000)
-    samples = parser.parse_args().samples
+    parser.add_argument("--largest", type=int, default=100_000_000)
+    parser.add_argument("--largest-list", type=int, default=10_000_000, help="the same for the Python lists")
+    options = parser.parse_args()
     print("# What selecting and recording cost\n\nPrinted by `python benchmarks/samplers.py`.\n")
-    print(f"N = {samples:,}, half of it kept, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    print("| sampler | `set_epoch` s | `update` of 256, µs | state, bytes a sample | peak of selecting, MiB |")
-    print("| --- | --- | --- | --- | --- |")
-    for name, make in SAMPLERS.items():
-        given = {"scores": torch.arange(samples)} if issubclass(make, StaticScored) else {}
-        sampler = make(samples, 0.0 if name == "full" else 0.5, **given)
-        fill(sampler)
-        seconds, peak = time_selection(sampler)
-        cells = (f"{seconds:.2f}", f"{1e6 * time_update(sampler):.0f}", f"{state_bytes(sampler) / samples:.1f}")
-        print(f"| {name} | {' | '.join(cells)} | {peak / 2**20:.0f} |", flush=True)
+    print(f"Half of the samples kept, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
+    print("| N | sampler | `set_epoch` s | ns a sample | `update` of 256, µs | state, bytes a sample | peak, MiB |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    samples = 10_000
+    while samples <= options.largest:
+        for make in (DynamicRandom, EpsilonGreedy, UCB, HostLists):
+            if make is not HostLists or samples <= options.largest_list:
+                print_row(make(samples, 0.5))
+        samples *= 10
 
 
-def fill(sampler: PruningSampler) -> None:
+def print_row(sampler: "PruningSampler | HostLists") -> None:
+    fill(sampler)
+    samples, (seconds, peak) = sampler.num_samples, time_selection(sampler)
+    name, each = (
+        "lists on the host" if isinstance(sampler, HostLists) else type(sampler).__name__,
+        1e9 * seconds / samples,
+    )
+    cells = (f"{seconds:.3f}", f"{each:.0f}", f"{1e6 * time_update(sampler):.0f}")
+    print(
+        f"| {samples:,} | {name} | {' | '.join(cells)} | {state_bytes(sampler) / samples:.1f} | {peak / 2**20:.0f} |",
+        flush=True,
+    )
+
+
+class HostLists:
+    """Samples with a loss below the mean are kept with a probability, and weighted by its inverse."""
+
+    def __init__(self, num_samples: int, prune_rate: float) -> None:
+        self.num_samples, self.keep = num_samples, 1 - prune_rate
+        self.scores, self.weights = np.full(num_samples, 3.0), np.ones(num_samples)
+        self.order: list[int] = []
+        self.random = np.random.default_rng(0)
+
+    def memory(self) -> dict[str, torch.Tensor]:
+        return {"scores": torch.from_numpy(self.scores)}
+
+    def set_epoch(self, _: int) -> None:
+        is_low = self.scores < self.scores.mean()
+        kept = np.where(~is_low)[0].tolist()
+        low = np.where(is_low)[0]
+        drawn = self.random.choice(low, int(self.keep * len(low)), replace=False)
+        self.weights[:] = 1
+        self.weights[drawn] = 1 / self.keep
+        kept.extend(drawn)
+        self.random.shuffle(kept)
+        self.order = kept
+
+    def indices(self) -> list[int]:
+        return self.order
+
+    def update(self, index: torch.Tensor, losses: torch.Tensor) -> torch.Tensor:
+        weights = torch.tensor(self.weights[index.cpu().numpy()])
+        self.scores[index.cpu().numpy()] = losses.detach().cpu().numpy()
+        return (losses * weights).mean()
+
+
+def fill(sampler: PruningSampler | HostLists) -> None:
     """Scores as a training would leave them: all different."""
     generator = torch.Generator().manual_seed(0)
     for tensor in sampler.memory().values():
         tensor.uniform_(generator=generator)
 
 
-def time_selection(sampler: PruningSampler) -> tuple[float, int]:
+def time_selection(sampler: PruningSampler | HostLists) -> tuple[float, int]:
     """(seconds, bytes of memory on top of what was held before) of entering a new period; median of 3, worst of 3."""
     seconds, peaks = [], []
     for epoch in range(1, 4):
@@ -53,7 +103,7 @@ def time_selection(sampler: PruningSampler) -> tuple[float, int]:
     return sorted(seconds)[1], max(peaks)
 
 
-def time_update(sampler: PruningSampler, repeats: int = 2_000) -> float:
+def time_update(sampler: PruningSampler | HostLists, repeats: int = 2_000) -> float:
     """Seconds of one call, over batches at random places."""
     generator = torch.Generator().manual_seed(0)
     batches = torch.randint(sampler.num_samples, (repeats, BATCH), generator=generator)
@@ -64,8 +114,10 @@ def time_update(sampler: PruningSampler, repeats: int = 2_000) -> float:
     return (time.perf_counter() - started) / repeats
 
 
-def state_bytes(sampler: PruningSampler) -> int:
-    return sum(value.nbytes for value in vars(sampler).values() if isinstance(value, torch.Tensor))
+def state_bytes(sampler: PruningSampler | HostLists) -> int:
+    arrays = sum(value.nbytes for value in vars(sampler).values() if isinstance(value, torch.Tensor | np.ndarray))
+    numbers = vars(sampler).get("order", [])  # a list has a pointer to each of its objects
+    return arrays + sum(8 + sys.getsizeof(number) for number in numbers[:1_000]) * len(numbers) // 1_000
 
 
 class PeakMemory:

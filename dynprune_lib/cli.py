@@ -12,11 +12,13 @@ import yaml
 
 from dynprune_lib.data import download, load_dataset
 from dynprune_lib.errors import DynpruneError, SweepError
+from dynprune_lib.parallel import process_group, train_together
 from dynprune_lib.paths import data_dir as resolved_data_dir
 from dynprune_lib.paths import results_dir
 from dynprune_lib.profile import PROFILES, load_profile
 from dynprune_lib.runs import RunSpec
 from dynprune_lib.samplers import SAMPLERS
+from dynprune_lib.samplers.distributed import rank, world_size
 from dynprune_lib.scores import SCORES
 from dynprune_lib.store import Store
 from dynprune_lib.sweep import Plan, sweep
@@ -65,7 +67,8 @@ def train(
     data_dir: DataDir = None,
     results: Results = None,
 ) -> None:
-    """Train one run, or go on with it; its record goes to RESULTS/train. A run that is there is not made again."""
+    """Train one run, or go on with it; its record goes to RESULTS/train. A run that is there is not made again.
+    Started by torchrun, its processes share every batch."""
     spec = RunSpec(
         dataset=dataset,
         model=model,
@@ -82,7 +85,13 @@ def train(
         seed=seed,
     )
     store = Store(results_dir(results) / "train")
-    sweep([spec], Plan(store, data_dir))
+    with process_group():
+        if world_size() > 1:
+            train_together(spec, data_dir, store)
+        else:
+            sweep([spec], Plan(store, data_dir))
+        if rank() > 0:
+            return
     record = store.load(spec)
     if record is None:
         raise SweepError(f"{spec.name} is being trained by another process")

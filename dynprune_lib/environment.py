@@ -11,6 +11,7 @@ import torch
 
 from dynprune_lib.data import ImageData
 from dynprune_lib.paths import PACKAGE
+from dynprune_lib.samplers.distributed import world_size
 
 
 def describe_environment(data: ImageData, jobs: int) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def describe_environment(data: ImageData, jobs: int) -> dict[str, Any]:
         "device": _device_name(data.device),
         "threads": torch.get_num_threads(),
         "jobs": jobs,
+        "ranks": world_size(),
         "data_md5": data.md5,
     }
 

@@ -47,9 +47,10 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
 
 
 def plot_learning_curves(curves: pd.DataFrame, x: str, label: str, title: str) -> Figure:
-    """Test accuracy after every epoch over `x`, `passes` or `seconds` so far: the mean over the seeds, with the 95 %
-    interval of it as a band."""
+    """Test accuracy after every epoch over `x`, `passes` or `seconds` so far (where they are known): the mean over the
+    seeds, with the 95 % interval of it as a band."""
     figure, axes = _one_axes(title)
+    curves = curves.dropna(subset=x)
     for method in (method for method in LOOKS if method in set(curves["method"])):
         epochs = curves[curves["method"] == method].groupby("epoch")
         mean, half = epochs["test_accuracy"].mean(), epochs["test_accuracy"].agg(half_interval).fillna(0)

@@ -52,14 +52,13 @@ def _row(record: RunRecord, epochs: int) -> dict[str, Any]:
 
 def learning_curves(records: Iterable[RunRecord], rate: float, epoch_seconds: pd.Series) -> pd.DataFrame:
     """One row an epoch of the runs that save nothing or `rate` of the passes: method, seed, epoch, `test_accuracy` in
-    %, and `passes` and `seconds` up to its end. The seconds are those of `epoch_seconds`, of runs that had the device
-    alone."""
+    %, and `passes` and `seconds` up to its end: by `epoch_seconds`, NaN for what was not timed."""
     records = list(records)
     rows = []
     for record, run in zip(records, _rows(records), strict=True):
         if run["rate"] not in (0, rate):
             continue
-        seconds, passes = epoch_seconds[record.spec.sampler, record.spec.prune_rate], 0
+        seconds, passes = epoch_seconds.get((record.spec.sampler, record.spec.prune_rate), np.nan), 0
         for number, epoch in enumerate(record.epochs, start=1):
             passes += epoch.backward_passes
             rows.append((run["method"], run["seed"], number, 100 * epoch.test_accuracy, passes, number * seconds))
@@ -86,10 +85,11 @@ def epoch_seconds(records: Iterable[RunRecord]) -> pd.Series:
 
 
 def speed_up(runs: pd.DataFrame, epoch_seconds: pd.Series) -> pd.Series:
-    """How many times as fast as the full-data run each run is, by the seconds of its epochs: of the index of `runs`."""
+    """How many times as fast as the full-data run each of the `runs` is, by the seconds of its epochs: a row each, NaN
+    for what was not timed."""
     sampler = runs["method"].replace("fewer-epochs", "full")
     rate = runs["rate"].where(sampler != "full", 0.0)
-    seconds = runs["epochs"] * epoch_seconds.loc[pd.MultiIndex.from_arrays([sampler, rate])].to_numpy()
+    seconds = runs["epochs"] * epoch_seconds.reindex(pd.MultiIndex.from_arrays([sampler, rate])).to_numpy()
     return seconds[runs["method"] == "full"].mean() / seconds
 
 

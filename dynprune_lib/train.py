@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from dynprune_lib.augment import augment, normalize
@@ -19,6 +20,7 @@ from dynprune_lib.errors import TrainingDiverged
 from dynprune_lib.models import build_model
 from dynprune_lib.runs import Cost, EpochRecord, RunRecord, RunSpec, StaticScores
 from dynprune_lib.samplers import PruningSampler
+from dynprune_lib.samplers.distributed import agree, average, rank, world_size
 from dynprune_lib.scores import SCORES
 from dynprune_lib.store import Store
 
@@ -32,6 +34,7 @@ class Training:
     """All that changes while a run is trained; a checkpoint is its state after an epoch."""
 
     model: nn.Module
+    forward: nn.Module  # the model, wrapped where several processes train it together
     optimizer: torch.optim.Optimizer
     schedule: LRScheduler
     sampler: PruningSampler
@@ -75,12 +78,15 @@ def train(
         TrainingDiverged: a loss is not finite; the message says at which step.
     """
     environment = describe_run(spec, data, jobs)
+    is_first = rank() == 0
     training = prepare(spec, data, scores and scores.values)
     if state := store.load_checkpoint(spec):
         training.load_state_dict(state)
 
     def save() -> None:
-        store.save_checkpoint(spec, training.state_dict())
+        state = training.state_dict()  # all ranks have a part in it
+        if is_first:
+            store.save_checkpoint(spec, state)
 
     train_epochs(training, spec, data, spec.epochs, save, on_epoch)
     scoring = scores.cost if scores else Cost()
@@ -88,7 +94,8 @@ def train(
     arrays = {"selections": _packed(training.selections)}
     if training.trace:
         arrays["trace"] = torch.stack(training.trace).numpy()
-    store.save(record, arrays)
+    if is_first:
+        store.save(record, arrays)
     return record
 
 
@@ -122,7 +129,7 @@ class Sparingly:
         self.begun, self.spent = time.perf_counter(), 0.0
 
     def __call__(self) -> None:
-        if self.spent <= self.share * (time.perf_counter() - self.begun):
+        if agree(self.spent <= self.share * (time.perf_counter() - self.begun)):
             self.now()
 
     def now(self) -> None:
@@ -149,9 +156,10 @@ def prepare(
         nesterov=spec.momentum > 0,
         fused=True,
     )
-    steps = sum(sampler.samples_in(epoch) // spec.batch_size for epoch in range(spec.epochs))
-    schedule = _make_schedule(spec, optimizer, steps)
-    return Training(model, optimizer, schedule, sampler, torch.zeros(len(data.train), dtype=torch.int32), [], [])
+    schedule = _make_schedule(spec, optimizer, sampler.total_steps(spec.epochs, _batch_size(spec)))
+    forward = DistributedDataParallel(model) if world_size() > 1 else model
+    selections = torch.zeros(len(data.train), dtype=torch.int32)
+    return Training(model, forward, optimizer, schedule, sampler, selections, [], [])
 
 
 def train_epoch(training: Training, spec: RunSpec, data: ImageData, epoch: int) -> EpochRecord:
@@ -161,9 +169,9 @@ def train_epoch(training: Training, spec: RunSpec, data: ImageData, epoch: int) 
     rescored = rescore(training, spec, data) if spec.rescore and epoch and sampler.selects_at(epoch) else 0
     start = _now(device)
     sampler.set_epoch(epoch)
-    order = sampler.indices()
-    training.selections[order] += 1
-    batches = order.to(device).split(spec.batch_size)[: len(order) // spec.batch_size]  # whole ones: one fixed shape
+    subset, order, batch_size = sampler.subset(), sampler.indices(), _batch_size(spec)
+    training.selections[subset] += 1
+    batches = order.to(device).split(batch_size)[: len(order) // batch_size]  # whole ones: one fixed shape
     selected = _now(device)
     losses = train_steps(training, spec, data, batches, epoch)
     trained = _now(device)
@@ -173,12 +181,12 @@ def train_epoch(training: Training, spec: RunSpec, data: ImageData, epoch: int) 
         training.trace.append(sampler.memory()["mean"][::step][: spec.trace].half().cpu())
     test_loss, test_accuracy = evaluate(training.model, data.test, data, spec.precision)
     evaluated = _now(device)
-    passes = len(batches) * spec.batch_size
+    passes = len(batches) * spec.batch_size  # of all ranks
     return EpochRecord(
-        train_loss=round(losses.mean().item(), 6),
+        train_loss=round(average(losses.mean()).item(), 6),
         test_loss=round(test_loss, 6),
         test_accuracy=test_accuracy,
-        samples_kept=len(order),
+        samples_kept=len(subset),
         steps=len(batches),
         forward_passes=passes + rescored,
         backward_passes=passes,
@@ -203,7 +211,9 @@ def score_all(model: nn.Module, data: ImageData, precision: str, score: Callable
 
 
 def check_size(spec: RunSpec, data: ImageData) -> None:
-    """Raises ValueError if the run's rate leaves too few samples to train on."""
+    """Raises ValueError if the run's rate leaves too few samples to train on, or its batches have no equal shares."""
+    if spec.batch_size % world_size():
+        raise ValueError(f"batch_size {spec.batch_size} cannot be shared equally by {world_size()} processes")
     kept = round((1 - spec.prune_rate) * len(data.train))
     for wanted, what in ((len(data.classes), "one sample a class, "), (spec.batch_size, "one batch of ")):
         if kept < wanted:
@@ -241,7 +251,7 @@ def train_steps(training: Training, spec: RunSpec, data: ImageData, batches: tup
     """The steps of an epoch; their losses (steps,) stay on the device, which is not waited for."""
     device = data.device
     # seeded by the epoch, so that a resumed run needs no random state of an interrupted one
-    generator = torch.Generator(device).manual_seed(spec.seed * 100_003 + epoch)
+    generator = torch.Generator(device).manual_seed(spec.seed * 100_003 + epoch + rank() * 1_000_000_007)
     # the losses are there anyway, unless they are smoothed
     score = None if spec.score == "loss" and not spec.label_smoothing else SCORES[spec.score]
     training.model.train()
@@ -250,7 +260,7 @@ def train_steps(training: Training, spec: RunSpec, data: ImageData, batches: tup
         images = augment(data.train.images[index], data.pad, data.flip, generator)
         labels = data.train.labels[index]
         with _autocast(device, spec.precision):
-            logits = training.model(normalize(images, data))
+            logits = training.forward(normalize(images, data))
         losses = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=spec.label_smoothing)
         if spec.rescore:
             loss = training.sampler.mean_loss(index, losses)
@@ -262,6 +272,11 @@ def train_steps(training: Training, spec: RunSpec, data: ImageData, batches: tup
         training.schedule.step()
         step_losses.append(loss.detach())
     return torch.stack(step_losses)
+
+
+def _batch_size(spec: RunSpec) -> int:
+    """Of one rank."""
+    return spec.batch_size // world_size()
 
 
 def _make_schedule(spec: RunSpec, optimizer: torch.optim.Optimizer, steps: int) -> LRScheduler:

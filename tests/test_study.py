@@ -124,7 +124,12 @@ def test_verdicts_on_facts():
 
 @pytest.mark.parametrize(
     ("saved", "verdict"),
-    [(0.5, "reproduced"), (0.3, "partly reproduced"), (0.0, "not reproduced")],
+    [
+        ([0.7, 0.5], "reproduced"),
+        ([0.3], "partly reproduced"),
+        ([0.0, 0.5], "partly reproduced"),
+        ([0.0, 0.0], "not reproduced"),
+    ],
 )
 def test_verdicts_on_what_is_saved(saved, verdict):
     assert judge_saving(saved) == verdict

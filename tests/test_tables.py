@@ -195,9 +195,10 @@ SECONDS = pd.Series({("full", 0.0): 2.0, ("ucb", 0.5): 1.25})
 
 
 def test_speed_up_counts_epochs_and_what_each_takes():
-    specs = [{}, {"epochs": 8}, {"sampler": "ucb", "prune_rate": 0.5}]
+    specs = [{}, {"epochs": 8}, {"sampler": "ucb", "prune_rate": 0.5}, {"sampler": "dynamic-random", "prune_rate": 0.5}]
     runs = tables.tabulate(make_record(RunSpec(dataset="digits", model="tiny", **spec)) for spec in specs)
     found = dict(zip(runs["method"], tables.speed_up(runs, SECONDS), strict=True))
+    assert np.isnan(found.pop("dynamic-random"))  # nobody timed it
     assert found == {"full": 1, "fewer-epochs": 2, "ucb": 1.6}
 
 

@@ -6,6 +6,7 @@ import torch
 
 from dynprune_lib.data import ImageData, Split
 from dynprune_lib.errors import TrainingDiverged
+from dynprune_lib.profile import PROFILES, load_profile
 from dynprune_lib.runs import RunSpec
 from dynprune_lib.samplers import SAMPLERS, StaticScored
 from dynprune_lib.scores import SCORES
@@ -237,3 +238,16 @@ def test_a_run_with_warm_up_and_annealing_trains_on_all_the_data_then(digits, st
     spec = dataclasses.replace(spec, settings={"warm_up": 1, "anneal_from": 3})
     record = train(spec, digits, store)
     assert [epoch.samples_kept for epoch in record.epochs] == [1437, 718, 718, 1437]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_recipe_of_every_profile_trains(store, profile):
+    noise = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (64, 32, 32, 3), dtype=torch.uint8, generator=noise)
+    split = Split(images, torch.arange(64) % 2)
+    mean, std = torch.full((3,), 127.5), torch.full((3,), 74.0)
+    data = ImageData("noise", ("a", "b"), split, split, mean, std, pad=4, flip=True, md5="")
+    (spec,) = (spec for spec in load_profile(profile).runs("quickstart", [0]) if spec.sampler == "ucb")
+    record = train(dataclasses.replace(spec, epochs=2, batch_size=32), data, store)
+    assert [epoch.steps for epoch in record.epochs] == [1, 1]
+    assert np.isfinite([epoch.train_loss for epoch in record.epochs]).all()

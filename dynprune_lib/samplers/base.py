@@ -65,6 +65,7 @@ class PruningSampler(Sampler[int]):
         self.epoch = 0
         self._updated = False  # has `observe` been called since `set_epoch`?
         self._warned = False
+        self._asked = True  # has anybody asked for the samples of this epoch?
         self._exchanged = True  # does every rank know all the scores?
         self._not_finite: Tensor | None = None  # scores that were not finite in this epoch, counted where they live
         self._selected: Tensor | None = None  # this period's subset; the first one is selected when it is asked for
@@ -102,12 +103,13 @@ class PruningSampler(Sampler[int]):
         `torch.utils.data.DistributedSampler`."""
         epoch = _integer("epoch", epoch, at_least=0)
         self._report_not_finite()
+        self._report_not_asked()
         if self._phase(epoch) != self._phase(self.epoch):
             self._exchange()
             self.epoch = epoch
             self._select()
         self.epoch = epoch
-        self._updated = False
+        self._updated = self._asked = False
 
     def update(self, index: Tensor, losses: Tensor, scores: Tensor | None = None) -> Tensor:
         """Records the scores of a batch, by default its losses, and returns the scalar to back-propagate: the mean of
@@ -122,7 +124,7 @@ class PruningSampler(Sampler[int]):
             scores: (B,) floats, the higher the more a sample is worth; `dynprune_lib.scores` has some.
 
         Raises:
-            ValueError: `losses` is a scalar, or not all have one length.
+            ValueError: `losses` is a scalar, not all have one length, or `index` has no integers.
             IndexError: an index is not in [0, num_samples).
         """
         loss = self.mean_loss(index, losses)
@@ -156,18 +158,28 @@ class PruningSampler(Sampler[int]):
     def indices(self) -> Tensor:
         """This epoch's samples in this epoch's order, (len(self),) int64 on the CPU: under torch.distributed, this
         rank's share of them."""
+        self._asked = True
         share = distributed.share(self._subset)
         order = torch.randperm(len(share), generator=self.generator("order", self.epoch), dtype=torch.int32)
         return share[order].long()
 
     def subset(self) -> Tensor:
         """The samples of this epoch on all ranks together, (samples,) int64 on the CPU, ascending."""
+        self._asked = True
         return self._subset.long().sort().values
 
     def samples_in(self, epoch: int) -> int:
-        """How many samples an epoch has, past or to come: under torch.distributed, this rank's share of them. A
-        learning-rate schedule needs `sum(sampler.samples_in(epoch) // batch_size for epoch in range(epochs))` steps."""
+        """How many samples an epoch has, past or to come: under torch.distributed, this rank's share of them."""
         return distributed.share_length(self.num_samples if self._has_all(epoch) else self.num_kept)
+
+    def total_steps(self, epochs: int, batch_size: int, drop_last: bool = True) -> int:
+        """Steps of a training of so many epochs, known before it begins, as a learning-rate schedule wants them; batch
+        size (under torch.distributed, a rank's) and `drop_last` as of the loader."""
+        return self._steps(range(epochs), batch_size, drop_last)
+
+    def steps_left(self, epochs: int, batch_size: int, drop_last: bool = True) -> int:
+        """Of these steps, those from the beginning of the current epoch on: after resuming, for one."""
+        return self._steps(range(self.epoch, epochs), batch_size, drop_last)
 
     def selects_at(self, epoch: int) -> bool:
         """Will `set_epoch(epoch)` select a new subset, by what is known then?"""
@@ -262,6 +274,10 @@ class PruningSampler(Sampler[int]):
     def _inverse_probability(self, selected: Tensor) -> Tensor:
         return torch.zeros(self.num_samples).index_copy_(0, selected.long(), 1 / self.keep_probability())
 
+    def _steps(self, epochs: range, batch_size: int, drop_last: bool) -> int:
+        left_over = 0 if drop_last else batch_size - 1
+        return sum((self.samples_in(epoch) + left_over) // batch_size for epoch in epochs)
+
     def _has_all(self, epoch: int) -> bool:
         """Is this an epoch of warm-up or annealing?"""
         return epoch < self.warm_up or (self.anneal_from is not None and epoch >= self.anneal_from)
@@ -296,6 +312,15 @@ class PruningSampler(Sampler[int]):
         if count:
             warnings.warn(f"{count} losses or scores of epoch {self.epoch} were not finite: not recorded", stacklevel=3)
 
+    def _report_not_asked(self) -> None:
+        if self._updated and not self._asked and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"losses of epoch {self.epoch} were recorded, but nobody asked this sampler which samples to take: give"
+                " it to the DataLoader as `sampler=`, as it is (a DistributedSampler around it would take others)",
+                stacklevel=3,
+            )
+
     @staticmethod
     def _iterate(order: Tensor) -> Iterator[int]:
         for chunk in order.split(ITERATION_CHUNK):
@@ -305,6 +330,11 @@ class PruningSampler(Sampler[int]):
 def _check_batch(what: str, index: Tensor, values: Tensor) -> None:
     if values.ndim == 0:
         raise ValueError(f"{what} is a scalar: give one value a sample; a loss has them with reduction='none'")
+    if index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
+        raise ValueError(
+            f"index has type {index.dtype}: it must be the integer positions of the samples in the data set, which a"
+            " loader gives with indexed(dataset) from dynprune_lib"
+        )
     if values.ndim != 1 or index.shape != values.shape:
         raise ValueError(
             f"index has shape {tuple(index.shape)} and {what} {tuple(values.shape)}: both must be (batch size,)"

@@ -14,18 +14,36 @@ def world_size() -> int:
     return dist.get_world_size() if _running() else 1
 
 
+def rank() -> int:
+    """Of this process, 0 outside torch.distributed."""
+    return dist.get_rank() if _running() else 0
+
+
 def share_length(num_kept: int) -> int:
     """How many samples each rank gets; the remainder, fewer samples than ranks, is left out."""
     return num_kept // world_size()
 
 
-def share(subset: Tensor, rank: int | None = None) -> Tensor:
-    """One rank's part of the subset: disjoint, equally long, and the same for all the epochs of a period, so that
-    only one rank records a sample between two exchanges."""
-    if rank is None:
-        rank = dist.get_rank() if _running() else 0
+def share(subset: Tensor, of: int | None = None) -> Tensor:
+    """One rank's part of the subset, by default this one's: disjoint, equally long, and the same for all the epochs of
+    a period, so that only one rank records a sample between two exchanges."""
     world = world_size()
-    return subset[rank : share_length(len(subset)) * world : world]
+    return subset[rank() if of is None else of : share_length(len(subset)) * world : world]
+
+
+def agree(answer: bool) -> bool:
+    """The first rank's answer, for all of them."""
+    answers = [answer]
+    if world_size() > 1:
+        dist.broadcast_object_list(answers)
+    return answers[0]
+
+
+def average(value: Tensor) -> Tensor:
+    """The mean over the ranks."""
+    if world_size() > 1:
+        dist.all_reduce(value)
+    return value / world_size()
 
 
 def exchange(memory: dict[str, Tensor], subset: Tensor) -> None:
@@ -37,5 +55,5 @@ def exchange(memory: dict[str, Tensor], subset: Tensor) -> None:
         mine = tensor[share(subset).long().to(tensor.device)]
         gathered = [torch.empty_like(mine) for _ in range(world)]
         dist.all_gather(gathered, mine)
-        for rank, values in enumerate(gathered):
-            tensor[share(subset, rank).long().to(tensor.device)] = values
+        for other, values in enumerate(gathered):
+            tensor[share(subset, other).long().to(tensor.device)] = values

@@ -1,0 +1,65 @@
+"""Data-parallel training of one run: `torchrun --nproc-per-node 2 -m dynprune_lib train ...`, a process a device."""
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import distributed as dist
+
+from dynprune_lib.data import load_dataset
+from dynprune_lib.errors import SweepError
+from dynprune_lib.progress import Progress
+from dynprune_lib.runs import RunRecord, RunSpec, StaticScores
+from dynprune_lib.samplers.distributed import rank
+from dynprune_lib.static import scoring_spec
+from dynprune_lib.store import Store
+from dynprune_lib.train import train
+
+
+@contextlib.contextmanager
+def process_group() -> Iterator[None]:
+    """Joins the processes that torchrun has started, if it has started this one."""
+    if not dist.is_torchelastic_launched():
+        yield
+        return
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def train_together(spec: RunSpec, data_dir: str | Path | None, store: Store) -> RunRecord:
+    """Trains a run on all ranks, each with its share of every batch; the first one keeps checkpoints and the record.
+
+    Raises:
+        ValueError: the batch size cannot be shared equally.
+        RunIsTaken: another process trains this run.
+        SweepError: the run needs scores that are not in the store.
+    """
+    if record := store.load(spec):
+        return record
+    data = load_dataset(spec.dataset, data_dir, _device())
+    scores = _scores(spec, store)
+    if rank() > 0:
+        return train(spec, data, store, scores=scores)
+    with store.claim(spec), Progress([spec]) as progress:
+        return train(spec, data, store, functools.partial(progress.handle, "epoch"), scores=scores)
+
+
+def _device() -> torch.device:
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def _scores(spec: RunSpec, store: Store) -> StaticScores | None:
+    if not spec.is_static_scored:
+        return None
+    if scores := store.load_scores(scoring_spec(spec)):
+        return scores
+    raise SweepError(f"the scores of {spec.name} are computed by one process: start it without torchrun first")

@@ -1,0 +1,140 @@
+"""The samplers in loops as users write them, and what they are told when they write them wrongly."""
+
+import itertools
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, Subset, TensorDataset
+
+from dynprune_lib import UCB, DynamicRandom, indexed
+
+BATCH = 8
+
+
+class Dicts(Dataset):
+    """Samples as many hubs give them."""
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, position):
+        return {"pixels": torch.full((3,), float(position)), "label": position % 2}
+
+
+def test_a_dict_keeps_its_shape_and_gets_the_index():
+    sampler = UCB(40, 0.5)
+    for batch in DataLoader(indexed(Dicts(), key="index"), batch_size=BATCH, sampler=sampler):
+        assert batch.keys() == {"pixels", "label", "index"}
+        assert torch.equal(batch["pixels"][:, 0], batch["index"].float())
+        sampler.update(batch["index"], batch["pixels"].mean(1))
+    with pytest.raises(ValueError, match="samples have a 'label' already: give the index another key"):
+        indexed(Dicts(), key="label")[0]
+
+
+def test_an_index_is_a_position_in_what_is_wrapped():
+    parts = [Subset(TensorDataset(torch.arange(100)), range(start, start + 20)) for start in (10, 70)]
+    dataset = ConcatDataset(parts)
+    sampler = UCB(len(dataset), 0.25)
+    for index, (value,) in DataLoader(indexed(dataset), batch_size=BATCH, sampler=sampler):
+        assert torch.equal(value, torch.where(index < 20, index + 10, index + 50))
+
+
+@pytest.mark.parametrize(
+    "losses_of",
+    [
+        lambda output, _: F.cross_entropy(output, torch.zeros(len(output), dtype=torch.long), reduction="none"),
+        lambda output, x: F.mse_loss(output, x, reduction="none").mean(1),  # regression
+        lambda output, x: F.l1_loss(output[:, None], x[:, None], reduction="none").flatten(1).mean(1),  # an image each
+    ],
+)
+def test_any_loss_that_has_a_value_a_sample(losses_of):
+    model, sampler = torch.nn.Linear(3, 3), UCB(40, 0.5)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        for index, (x,) in DataLoader(indexed(TensorDataset(torch.rand(40, 3))), batch_size=BATCH, sampler=sampler):
+            loss = sampler.update(index, losses_of(model(x), x))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    assert torch.isfinite(sampler.mean).all()
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+@pytest.mark.parametrize("options", [{}, {"warm_up": 2}, {"anneal_from": 5}, {"warm_up": 1, "anneal_from": 4}])
+def test_steps_are_known_before_the_training(make, is_full, options, drop_last):
+    sampler, made = make(45, 0.3, **({} if is_full else options)), []
+    loader = DataLoader(indexed(TensorDataset(torch.arange(45))), BATCH, sampler=sampler, drop_last=drop_last)
+    expected = sampler.total_steps(6, BATCH, drop_last)
+    for epoch in range(6):
+        sampler.set_epoch(epoch)
+        assert sampler.steps_left(6, BATCH, drop_last) == expected - sum(made)
+        made.append(sum(1 for _ in loader))
+        assert made[-1] == len(loader)
+    assert expected == sum(made)
+
+
+def test_a_data_set_that_says_no_index_is_told_to():
+    sampler = UCB(40, 0.5)
+    loader = DataLoader(TensorDataset(torch.rand(40), torch.rand(40)), batch_size=BATCH, sampler=sampler)
+    x, _ = next(iter(loader))
+    with pytest.raises(ValueError, match=r"index has type torch.float32: .* gives with indexed\(dataset\)"):
+        sampler.update(x, torch.rand(BATCH))
+    with pytest.raises(ValueError, match=r"index has type torch.bool"):
+        sampler.update(x > 0, torch.rand(BATCH))
+
+
+def test_a_sampler_that_nobody_asks_is_noticed_once():
+    sampler = UCB(40, 0.5)
+    around = DistributedSampler(sampler, num_replicas=1, rank=0)  # which gives positions in the subset, not in the data
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for epoch in range(3):
+            sampler.set_epoch(epoch)
+            for index, _ in DataLoader(indexed(TensorDataset(torch.arange(40))), BATCH, sampler=around):
+                sampler.update(index, torch.rand(len(index)))
+    assert ["a DistributedSampler around it would take others" in str(warning.message) for warning in caught] == [True]
+
+
+def test_shuffling_beside_the_sampler_is_refused_by_torch():
+    with pytest.raises(ValueError, match="mutually exclusive"):
+        DataLoader(TensorDataset(torch.rand(40)), sampler=UCB(40, 0.5), shuffle=True)
+
+
+def test_a_state_of_a_data_set_of_another_size_is_refused():
+    with pytest.raises(ValueError, match="this state has num_samples = 40, the sampler 41"):
+        UCB(41, 0.5).load_state_dict(UCB(40, 0.5).state_dict())
+
+
+def test_positions_in_another_data_set_are_refused():
+    with pytest.raises(IndexError, match=r"index 40 is not in \[0, 40\): is it a position in the data set"):
+        UCB(40, 0.5).update(torch.tensor([0, 40]), torch.rand(2))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_loop_goes_on_bit_for_bit(workers):
+    dataset = indexed(TensorDataset(torch.arange(40)))
+
+    def run(sampler, epochs):
+        loader = DataLoader(dataset, BATCH, sampler=sampler, drop_last=True, num_workers=workers)
+        seen = []
+        for epoch in epochs:
+            sampler.set_epoch(epoch)
+            for index, (value,) in loader:
+                sampler.update(index, torch.sin(value * (epoch + 1.0)))
+                seen += index.tolist()
+        return seen
+
+    whole, first, second = UCB(40, 0.4), UCB(40, 0.4), UCB(40, 0.4)
+    expected = run(whole, range(6))
+    begun = run(first, range(3))
+    second.load_state_dict(first.state_dict())
+    assert begun + run(second, range(3, 6)) == expected
+
+
+def test_every_sample_comes_sooner_or_later():
+    sampler = DynamicRandom(40, 0.5)
+    seen = set(itertools.chain.from_iterable((sampler.set_epoch(epoch), list(sampler))[1] for epoch in range(12)))
+    assert seen == set(range(40))

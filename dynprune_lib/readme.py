@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from dynprune_lib.data import dataset_title
-from dynprune_lib.paths import root
+from dynprune_lib.paths import results_dir, root
 from dynprune_lib.profile import PROFILES, load_profile
 from dynprune_lib.store import write_whole
-from dynprune_lib.study import load_study
+from dynprune_lib.study import Study, best_records, load_study
 from dynprune_lib.tables import accuracy_table
 from dynprune_lib.verdicts import Verdict, load_verdicts
 
@@ -20,13 +20,16 @@ COMMITTED = PROFILES[1:]  # the figures of the smallest profile are made on the 
 def results_block() -> str:
     """The table of accuracies from the committed records, and that of the verdicts, in Markdown."""
     study = load_study("accuracy_vs_pruning_rate")
-    table = accuracy_table(study.runs)
-    table.insert(0, "sample passes saved", table.index)
     lines = [
         "",
         f"Test accuracy in % after the last epoch, mean and 95 % interval ({study.caption}):",
         "",
-        *_markdown(table),
+        *_accuracies(study),
+    ]
+    if best_records("another_data_set", results_dir())[0] == study.profile.name:
+        other = load_study("another_data_set")
+        lines += ["", f"The same on another data set ({other.caption}):", "", *_accuracies(other)]
+    lines += [
         "",
         "What became of the paper's claims, at the size that the last column names; the numbers behind a verdict are",
         "in [figures](figures/README.md).",
@@ -86,6 +89,12 @@ def _verdict_table() -> pd.DataFrame:
         for verdict in _verdicts()
     ]
     return pd.DataFrame(rows)
+
+
+def _accuracies(study: Study) -> list[str]:
+    table = accuracy_table(study.runs)
+    table.insert(0, "sample passes saved", table.index)
+    return _markdown(table)
 
 
 def _folder(profile: str) -> Path:

@@ -1,4 +1,4 @@
-"""What the samplers do under torch.distributed: one subset for all ranks, a share of it for each."""
+"""What samplers and training need of torch.distributed: one subset for all ranks, a share of it for each."""
 
 import torch
 from torch import Tensor

@@ -2,9 +2,10 @@ import warnings
 
 import pytest
 import torch
-from torch.utils.data import Dataset
+import torch.nn.functional as F
+from torch.utils.data import DataLoader, Dataset
 
-from dynprune_lib import UCB
+from dynprune_lib import UCB, indexed
 
 transformers = pytest.importorskip("transformers")
 from dynprune_lib.trainers.huggingface import FILE, PruningTrainer  # noqa: E402
@@ -95,3 +96,21 @@ def test_resuming_from_the_last_checkpoint(tmp_path):
 def test_what_would_go_wrong_is_refused(tmp_path, sampler, message):
     with pytest.raises(ValueError, match=message):
         make_trainer(tmp_path, sampler)
+
+
+def test_a_loop_of_ones_own_with_accelerate():
+    accelerate = pytest.importorskip("accelerate")
+    accelerator, sampler = accelerate.Accelerator(cpu=True), UCB(SAMPLES, 0.5)
+    model, dataset = torch.nn.Linear(4, 2), indexed(Words(), key="index")
+    model, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    loader = DataLoader(dataset, batch_size=BATCH, sampler=sampler)  # not prepared: the sampler shares by itself
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        for batch in loader:
+            batch = {name: values.to(accelerator.device) for name, values in batch.items()}
+            losses = F.cross_entropy(model(batch["input_ids"].float()), batch["labels"], reduction="none")
+            optimizer.zero_grad()
+            accelerator.backward(sampler.update(batch["index"], losses))
+            optimizer.step()
+    assert len(loader) == SAMPLES // 2 // BATCH
+    assert torch.isfinite(sampler.mean).all()

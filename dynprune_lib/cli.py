@@ -127,6 +127,8 @@ def sweep_profile(
         sweep(specs, Plan(store, data_dir, jobs, found.threads, deadline))
     there = sum(store.load(spec) is not None for spec in specs)
     typer.echo(f"{there} of {len(specs)} runs of {profile} are in {store.folder}")
+    if there < len(specs) and minutes is None and not dry_run:
+        typer.echo("the others are made by another process, or wait for the device that it uses: try again later")
 
 
 @app.command()

@@ -41,6 +41,7 @@ def use_device(device: torch.device, alone: bool) -> Iterator[None]:
             yield
         finally:
             mine.release()
+            Path(mine.lock_file).unlink(missing_ok=True)
 
 
 def _folder(device: torch.device) -> Path:

@@ -1,3 +1,5 @@
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,12 @@ import torch
 from dynprune_lib.data import DataError, load_dataset
 from dynprune_lib.runs import RunSpec
 from dynprune_lib.store import Store
+
+# the tests' runs, and those of the notebooks that they start, meet no other run of this machine: one of them may want the
+# device alone
+os.environ["TMPDIR"] = str(Path(tempfile.gettempdir()) / "dynprune-tests")
+Path(os.environ["TMPDIR"]).mkdir(exist_ok=True)
+tempfile.tempdir = None  # it is asked for anew
 
 torch.set_num_threads(1)  # small tensors, and maybe other processes beside: more threads only wait for each other
 

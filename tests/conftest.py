@@ -9,7 +9,7 @@ from dynprune_lib.data import DataError, load_dataset
 from dynprune_lib.runs import RunSpec
 from dynprune_lib.store import Store
 
-# the tests' runs, and those of the notebooks that they start, meet no other run of this machine: one of them may want the
+# the runs of the tests, and of the notebooks that they start, meet no other run of this machine: some of them want the
 # device alone
 os.environ["TMPDIR"] = str(Path(tempfile.gettempdir()) / "dynprune-tests")
 Path(os.environ["TMPDIR"]).mkdir(exist_ok=True)

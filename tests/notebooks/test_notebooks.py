@@ -86,7 +86,7 @@ def test_all_notebooks_run_on_the_smoke_profile(tmp_path, capsys, monkeypatch):
 
 
 def test_a_mistyped_parameter_is_an_error():
-    with pytest.raises(NotebookError, match="no notebook has the parameter sedes: there are data_dir, dataset, profile"):
+    with pytest.raises(NotebookError, match="no notebook has the parameter sedes: there are data_dir, dataset,"):
         reproduce_notebooks("smoke", {"sedes": [0]})
 
 

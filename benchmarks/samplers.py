@@ -40,11 +40,8 @@ def main() -> None:
 def print_row(sampler: "PruningSampler | HostLists") -> None:
     fill(sampler)
     samples, (seconds, peak) = sampler.num_samples, time_selection(sampler)
-    name, each = (
-        "lists on the host" if isinstance(sampler, HostLists) else type(sampler).__name__,
-        1e9 * seconds / samples,
-    )
-    cells = (f"{seconds:.3f}", f"{each:.0f}", f"{1e6 * time_update(sampler):.0f}")
+    name = "lists on the host" if isinstance(sampler, HostLists) else type(sampler).__name__
+    cells = (f"{seconds:.3f}", f"{1e9 * seconds / samples:.0f}", f"{1e6 * time_update(sampler):.0f}")
     print(
         f"| {samples:,} | {name} | {' | '.join(cells)} | {state_bytes(sampler) / samples:.1f} | {peak / 2**20:.0f} |",
         flush=True,

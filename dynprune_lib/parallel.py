@@ -12,9 +12,10 @@ from torch import distributed as dist
 from dynprune_lib.data import load_dataset
 from dynprune_lib.errors import SweepError
 from dynprune_lib.progress import Progress
-from dynprune_lib.runs import RunRecord, RunSpec, StaticScores
+from dynprune_lib.runs import RunRecord, RunSpec
 from dynprune_lib.samplers.distributed import rank
-from dynprune_lib.static import scoring_spec
+from dynprune_lib.sharing import use_device
+from dynprune_lib.static import stored_scores
 from dynprune_lib.store import Store
 from dynprune_lib.train import train
 
@@ -39,15 +40,19 @@ def train_together(spec: RunSpec, data_dir: str | Path | None, store: Store) -> 
         ValueError: the batch size cannot be shared equally.
         RunIsTaken: another process trains this run.
         SweepError: the run needs scores that are not in the store.
+        StoreError: these are damaged, or of another data set.
     """
     if record := store.load(spec):
         return record
     data = load_dataset(spec.dataset, data_dir, _device())
-    scores = _scores(spec, store)
-    if rank() > 0:
-        return train(spec, data, store, scores=scores)
-    with store.claim(spec), Progress([spec]) as progress:
-        return train(spec, data, store, functools.partial(progress.handle, "epoch"), scores=scores)
+    scores = stored_scores(spec, data, store) if spec.is_static_scored else None
+    if spec.is_static_scored and scores is None:
+        raise SweepError(f"the scores of {spec.name} are computed by one process: start it without torchrun first")
+    with use_device(data.device, spec.alone):
+        if rank() > 0:
+            return train(spec, data, store, scores=scores)
+        with store.claim(spec), Progress([spec]) as progress:
+            return train(spec, data, store, functools.partial(progress.handle, "epoch"), scores=scores)
 
 
 def _device() -> torch.device:
@@ -55,11 +60,3 @@ def _device() -> torch.device:
         return torch.device("cpu")
     torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     return torch.device("cuda", torch.cuda.current_device())
-
-
-def _scores(spec: RunSpec, store: Store) -> StaticScores | None:
-    if not spec.is_static_scored:
-        return None
-    if scores := store.load_scores(scoring_spec(spec)):
-        return scores
-    raise SweepError(f"the scores of {spec.name} are computed by one process: start it without torchrun first")

@@ -20,7 +20,7 @@ class Profile:
     """A named set of runs.
 
     Attributes:
-        name: one of PROFILES.
+        name: one of PROFILES, and another data set if it was given one.
         about: model, epochs and machine in a few words, for captions.
         dataset: of all runs but those of a figure that names another.
         threads: CPU threads that suit a run of it; None leaves torch's choice.

@@ -57,11 +57,22 @@ def score_samples(
     check_size(spec, data)
     wanted = scoring_spec(spec)
     with store.claim(wanted):
-        found = store.load_scores(wanted)
+        found = stored_scores(spec, data, store)
         if found is None:
             found = _compute(wanted, data, store, on_epoch, jobs)
             store.save_scores(found)
-    if found.environment["data_md5"] != data.md5:
+    return found
+
+
+def stored_scores(spec: RunSpec, data: ImageData, store: Store) -> StaticScores | None:
+    """The scores that a run needs, if they are in the store.
+
+    Raises:
+        StoreError: they are damaged, or of another data set.
+    """
+    wanted = scoring_spec(spec)
+    found = store.load_scores(wanted)
+    if found and found.environment["data_md5"] != data.md5:
         raise StoreError(
             f"the scores {wanted.name} in {store.folder} are of another data set than {data.name} is here: remove them,"
             " or name another folder for the results"

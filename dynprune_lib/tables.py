@@ -52,16 +52,19 @@ def _row(record: RunRecord, epochs: int) -> dict[str, Any]:
 
 def learning_curves(records: Iterable[RunRecord], rate: float, epoch_seconds: pd.Series) -> pd.DataFrame:
     """One row an epoch of the runs that save nothing or `rate` of the passes: method, seed, epoch, `test_accuracy` in
-    %, and `passes` and `seconds` up to its end: by `epoch_seconds`, NaN for what was not timed."""
+    %, and `passes` and `seconds` (by `epoch_seconds`, NaN for what was not timed) up to its end, with what scoring
+    before the training cost."""
     records = list(records)
     rows = []
     for record, run in zip(records, _rows(records), strict=True):
         if run["rate"] not in (0, rate):
             continue
-        seconds, passes = epoch_seconds.get((record.spec.sampler, record.spec.prune_rate), np.nan), 0
+        each = epoch_seconds.get((record.spec.sampler, record.spec.prune_rate), np.nan)
+        passes, seconds = record.scoring.backward_passes, record.scoring.seconds
         for number, epoch in enumerate(record.epochs, start=1):
             passes += epoch.backward_passes
-            rows.append((run["method"], run["seed"], number, 100 * epoch.test_accuracy, passes, number * seconds))
+            seconds += each
+            rows.append((run["method"], run["seed"], number, 100 * epoch.test_accuracy, passes, seconds))
     return pd.DataFrame(rows, columns=["method", "seed", "epoch", "test_accuracy", "passes", "seconds"])
 
 

@@ -1,4 +1,5 @@
 import os
+import socket
 import tempfile
 from pathlib import Path
 
@@ -42,6 +43,12 @@ def store(tmp_path):
 def spec():
     """A run that takes a fraction of a second."""
     return RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, epochs=4, batch_size=32)
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def _real(name):

@@ -1,8 +1,6 @@
 """`torchrun -m dynprune_lib train`: two real processes on the CPU, beside one."""
 
-import functools
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +12,7 @@ from dynprune_lib.paths import root
 from dynprune_lib.runs import RunSpec
 from dynprune_lib.store import Store
 from dynprune_lib.sweep import Plan, sweep
+from tests.conftest import free_port
 
 OPTIONS = {"dataset": "digits", "model": "tiny", "prune_rate": 0.5, "epochs": 3, "batch_size": 32}
 
@@ -24,17 +23,10 @@ def command(ranks, results, **options):
     return [*launcher, "dynprune_lib", "train", *words, f"--results={results}"]
 
 
-def launched_as(rank):
+def launched_as(rank, port):
     """What torchrun tells a process that it starts: two of them are killed more surely without it."""
-    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     return {"TORCHELASTIC_RUN_ID": "test"} | {name: str(value) for name, value in names.items()}
-
-
-@functools.cache
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def start(ranks, results, environment=None, **options):
@@ -80,7 +72,8 @@ def test_two_processes_train_on_the_samples_that_one_trains_on(alone, tmp_path, 
 
 
 def test_a_run_goes_on_with_another_number_of_processes(tmp_path):
-    ranks = [start(0, tmp_path, launched_as(rank), sampler="ucb", epochs=300) for rank in range(2)]
+    port = free_port()
+    ranks = [start(0, tmp_path, launched_as(rank, port), sampler="ucb", epochs=300) for rank in range(2)]
     checkpoints = tmp_path / "train" / ".running"
     while not list(checkpoints.glob("*.pt")):
         assert [process.poll() for process in ranks] == [None, None]

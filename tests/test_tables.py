@@ -207,8 +207,11 @@ def test_learning_curves_add_up_passes_and_seconds():
     shorter = make_record(RunSpec(dataset="digits", model="tiny", epochs=8))
     other = make_record(RunSpec(dataset="digits", model="tiny", epochs=5))
     pruned = make_record(RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5))
-    curves = tables.learning_curves([full, shorter, other, pruned], 0.5, SECONDS)
-    assert curves["method"].tolist() == ["full"] * 2 + ["fewer-epochs"] * 2 + ["ucb"] * 2
-    assert curves["passes"].tolist() == [1.5, 3] * 3
-    assert curves["seconds"].tolist() == [2, 4, 2, 4, 1.25, 2.5]
-    assert curves["test_accuracy"].tolist() == pytest.approx([50, 60] * 3)
+    forget = RunSpec(dataset="digits", model="tiny", sampler="forget", prune_rate=0.5)
+    scored = dataclasses.replace(make_record(forget), scoring=Cost(seconds=100.0, forward_passes=9, backward_passes=9))
+    seconds = pd.concat([SECONDS, pd.Series({("forget", 0.5): 1.5})])
+    curves = tables.learning_curves([full, shorter, other, pruned, scored], 0.5, seconds)
+    assert curves["method"].tolist() == ["full"] * 2 + ["fewer-epochs"] * 2 + ["ucb"] * 2 + ["forget"] * 2
+    assert curves["passes"].tolist() == [1.5, 3] * 3 + [10.5, 12]
+    assert curves["seconds"].tolist() == [2, 4, 2, 4, 1.25, 2.5, 101.5, 103]
+    assert curves["test_accuracy"].tolist() == pytest.approx([50, 60] * 4)

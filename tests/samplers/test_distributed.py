@@ -1,6 +1,5 @@
 """Two real processes, gloo on the CPU: one subset, a share for each, scores exchanged once a period."""
 
-import socket
 from unittest import mock
 
 import pytest
@@ -9,6 +8,7 @@ from torch import distributed as dist
 from torch import multiprocessing
 
 from dynprune_lib import SAMPLERS
+from tests.conftest import free_port
 from tests.samplers.conftest import make_sampler
 
 WORLD, NUM_SAMPLES, EPOCHS = 2, 41, 5
@@ -41,10 +41,7 @@ def train(name, period):
 def ranks(tmp_path_factory):
     """For every rank, what became of every case."""
     folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(work, args=(port, str(folder)), nprocs=WORLD)
+    multiprocessing.spawn(work, args=(free_port(), str(folder)), nprocs=WORLD)
     return [dict(zip(CASES, torch.load(folder / f"{rank}.pt"), strict=True)) for rank in range(WORLD)]
 
 

@@ -14,23 +14,35 @@ anyway (Raju, Daruwalla, Lipasti 2021, "Accelerating Deep Learning with Dynamic 
 
 from dynprune_lib.indexed import indexed
 from dynprune_lib.samplers import (
+    RS2,
     SAMPLERS,
     UCB,
+    DynamicEL2N,
     DynamicRandom,
     EpsilonGreedy,
     Full,
+    InfoBatch,
+    InstanceEarlyStopping,
+    ProgressiveDropout,
     PruningSampler,
+    SeTa,
     StaticRandom,
     StaticScored,
 )
 
 __all__ = [
+    "RS2",
     "SAMPLERS",
     "UCB",
+    "DynamicEL2N",
     "DynamicRandom",
     "EpsilonGreedy",
     "Full",
+    "InfoBatch",
+    "InstanceEarlyStopping",
+    "ProgressiveDropout",
     "PruningSampler",
+    "SeTa",
     "StaticRandom",
     "StaticScored",
     "indexed",

@@ -65,7 +65,7 @@ def load_profile(name: str, dataset: str | None = None) -> Profile:
     settings = content["settings"] | {"seed": content["seeds"][0]}
     given = {"dataset": dataset} if dataset else {}
     figures = {
-        figure: tuple(RunSpec.from_dict(settings | row | given) for group in groups for row in _rows(group))
+        figure: tuple(RunSpec.from_dict(_at_cost(settings | row | given)) for group in groups for row in _rows(group))
         for figure, groups in content["figures"].items()
     }
     return Profile(
@@ -84,3 +84,17 @@ def _rows(group: dict[str, Any]) -> list[dict[str, Any]]:
     choices = [value if isinstance(value, list) else [value] for value in group.values()]
     combinations = itertools.product(*reversed(choices))
     return [dict(zip(group, reversed(combination), strict=True)) for combination in combinations]
+
+
+def _at_cost(row: dict[str, Any]) -> dict[str, Any]:
+    """A row that says `saved`, the share of the sample passes that the whole run leaves out, gets the prune rate that
+    does so: the higher, the more of its epochs train on all the data."""
+    if "saved" not in row:
+        return row
+    row = dict(row)
+    saved, epochs, settings = row.pop("saved"), row["epochs"], row.get("settings", {})
+    with_all = settings.get("warm_up", 0) + epochs - settings.get("anneal_from", epochs)
+    kept = ((1 - saved) * epochs - with_all) / (epochs - with_all)
+    if kept <= 0:
+        raise ValueError(f"saved is {saved} in {epochs} epochs, of which {with_all} train on all the data: too much")
+    return row | {"prune_rate": round(1 - kept, 4)}

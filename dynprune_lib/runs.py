@@ -9,7 +9,7 @@ from typing import Any, Self
 from torch import Tensor
 
 from dynprune_lib.models import MODELS
-from dynprune_lib.samplers import SAMPLERS, Bandit, PruningSampler, StaticScored
+from dynprune_lib.samplers import SAMPLERS, Bandit, LastScore, PruningSampler, StaticScored
 from dynprune_lib.scores import SCORES
 
 PRECISIONS = ("float32", "bfloat16")
@@ -26,7 +26,7 @@ class RunSpec:
         model: a name in MODELS.
         sampler: a name in SAMPLERS.
         prune_rate: fraction of the training samples left out of every epoch.
-        score: what a sampler is told of a sample, in SCORES.
+        score: what a sampler is told of a sample, in SCORES; for a sampler that is of one score, that one.
         rescore: score all the samples by a forward pass before every selection, but those of an untrained model;
             otherwise a sampler knows of a sample what it was last trained with.
         trace: of so many samples, evenly spaced, the bandit's mean scores after every epoch are kept with the record.
@@ -78,14 +78,17 @@ class RunSpec:
         for name in self.settings:
             check_choice(f"setting of {self.sampler}", name, sampler_settings(self.sampler))
         object.__setattr__(self, "settings", sampler_settings(self.sampler) | self.settings)
+        if of_score := SAMPLERS[self.sampler].of_score:
+            if self.score not in ("loss", of_score):
+                raise ValueError(f"score is {self.score}: {self.sampler} looks at {of_score} alone")
+            object.__setattr__(self, "score", of_score)
         for name in ("epochs", "batch_size"):
             if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
                 raise ValueError(f"{name} is {getattr(self, name)!r}: it must be an integer of at least 1")
         if not 0 <= self.prune_rate < 1:
             raise ValueError(f"prune_rate is {self.prune_rate}: it is the fraction left out, at least 0 and below 1")
-        looks_at_scores = issubclass(SAMPLERS[self.sampler], Bandit)
-        for name in ("rescore", "trace"):
-            if getattr(self, name) and not looks_at_scores:
+        for name, samplers in (("rescore", (Bandit, LastScore)), ("trace", Bandit)):
+            if getattr(self, name) and not issubclass(SAMPLERS[self.sampler], samplers):
                 raise ValueError(f"{name} is {getattr(self, name)}: {self.sampler} does not look at scores of training")
         self._check_reached()
         if not self.learning_rate > 0:
@@ -100,6 +103,7 @@ class RunSpec:
             "at_epoch": self.epochs,
             "warm_up": self.epochs - 1,
             "anneal_from": self.epochs - 1,
+            "random_from": self.epochs - 1,
         }
         for name, last in latest.items():
             if (self.settings.get(name) or 0) > last:

@@ -4,14 +4,15 @@ import hashlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, fields
-from numbers import Integral, Real
-from typing import Any
+from numbers import Real
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
 from dynprune_lib.samplers import distributed
+from dynprune_lib.samplers.checks import check_batch, integer
 
 ITERATION_CHUNK = 65_536  # indices turned into Python integers at a time
 
@@ -40,6 +41,8 @@ class PruningSampler(Sampler[int]):
         ValueError: a setting is out of its range, or this sampler cannot have it; the message names it.
     """
 
+    of_score: ClassVar[str | None] = None  # the one score, by its name in `dynprune_lib.scores`, that the rule is of
+
     num_samples: int
     prune_rate: float = 0.5
     _: KW_ONLY
@@ -53,9 +56,9 @@ class PruningSampler(Sampler[int]):
         if not (isinstance(self.prune_rate, Real) and 0 <= self.prune_rate < 1):
             raise ValueError(f"prune_rate is {self.prune_rate!r}: it is the fraction left out, at least 0 and below 1")
         for name, lowest in (("num_samples", 1), ("period", 1), ("warm_up", 0), ("seed", 0)):
-            setattr(self, name, _integer(name, getattr(self, name), at_least=lowest))
+            setattr(self, name, integer(name, getattr(self, name), at_least=lowest))
         if self.anneal_from is not None:
-            self.anneal_from = _integer("anneal_from", self.anneal_from, at_least=self.warm_up)
+            self.anneal_from = integer("anneal_from", self.anneal_from, at_least=self.warm_up)
         self.prune_rate = float(self.prune_rate)
         self.num_kept = round((1 - self.prune_rate) * self.num_samples)
         if self.num_kept == 0:
@@ -101,7 +104,7 @@ class PruningSampler(Sampler[int]):
     def set_epoch(self, epoch: int) -> None:
         """Starts an epoch, selecting a new subset if it opens a new period. Call it before iterating, as for
         `torch.utils.data.DistributedSampler`."""
-        epoch = _integer("epoch", epoch, at_least=0)
+        epoch = integer("epoch", epoch, at_least=0)
         self._report_not_finite()
         self._report_not_asked()
         if self._phase(epoch) != self._phase(self.epoch):
@@ -133,9 +136,8 @@ class PruningSampler(Sampler[int]):
 
     def observe(self, index: Tensor, scores: Tensor) -> None:
         """Records scores without training on them, as when the whole set is scored anew: arguments as of `update`."""
-        _check_batch("scores", index, scores)
-        if index.device.type == "cpu":
-            self._check_range(index)
+        check_batch("scores", index, scores)
+        self._check_range(index)
         scores = scores.detach().float()
         self._remember_on(scores.device)
         usable = torch.isfinite(scores)
@@ -147,13 +149,15 @@ class PruningSampler(Sampler[int]):
 
     def mean_loss(self, index: Tensor, losses: Tensor) -> Tensor:
         """The scalar to back-propagate, without recording anything: arguments as of `update`."""
-        _check_batch("losses", index, losses)
+        check_batch("losses", index, losses)
         if not self.rescale or self._has_all(self.epoch):
             return losses.mean()
+        self._check_range(index)
         if self._weights is None:
             self._select()  # the weights are made with the first subset
         self._weights = self._weights.to(losses.device, non_blocking=True)
-        return (self._weights[index.to(losses.device, torch.int64, non_blocking=True)] * losses).mean()
+        weights = self._weights[index.to(losses.device, torch.int64, non_blocking=True)]
+        return (weights.to(losses.dtype) * losses).mean()
 
     def indices(self) -> Tensor:
         """This epoch's samples in this epoch's order, (len(self),) int64 on the CPU: under torch.distributed, this
@@ -297,7 +301,7 @@ class PruningSampler(Sampler[int]):
             self._exchanged = True
 
     def _check_range(self, index: Tensor) -> None:
-        if index.numel() == 0:
+        if index.device.type != "cpu" or index.numel() == 0:
             return
         low, high = (int(bound) for bound in torch.aminmax(index))
         if low < 0 or high >= self.num_samples:
@@ -325,23 +329,3 @@ class PruningSampler(Sampler[int]):
     def _iterate(order: Tensor) -> Iterator[int]:
         for chunk in order.split(ITERATION_CHUNK):
             yield from chunk.tolist()
-
-
-def _check_batch(what: str, index: Tensor, values: Tensor) -> None:
-    if values.ndim == 0:
-        raise ValueError(f"{what} is a scalar: give one value a sample; a loss has them with reduction='none'")
-    if index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
-        raise ValueError(
-            f"index has type {index.dtype}: it must be the integer positions of the samples in the data set, which a"
-            " loader gives with indexed(dataset) from dynprune_lib"
-        )
-    if values.ndim != 1 or index.shape != values.shape:
-        raise ValueError(
-            f"index has shape {tuple(index.shape)} and {what} {tuple(values.shape)}: both must be (batch size,)"
-        )
-
-
-def _integer(name: str, value: int, at_least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < at_least:
-        raise ValueError(f"{name} is {value!r}: it must be an integer of at least {at_least}")
-    return int(value)

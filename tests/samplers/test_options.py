@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynprune_lib import UCB, DynamicRandom, EpsilonGreedy, Full
+from dynprune_lib import RS2, UCB, DynamicRandom, EpsilonGreedy, Full, InfoBatch
 from tests.samplers.conftest import losses_of
 
 
@@ -124,7 +124,7 @@ def test_weights_are_one_when_all_the_data_is_trained_on(run_epoch):
 
 def test_rescaling_is_refused_where_no_probability_is_defined(make):
     sampler = make()
-    if type(sampler) in (Full, DynamicRandom, EpsilonGreedy):
+    if type(sampler) in (Full, DynamicRandom, EpsilonGreedy, RS2, InfoBatch):
         return
     with pytest.raises(ValueError, match=f"rescale: {type(sampler).__name__} keeps its samples for certain"):
         make(rescale=True)

@@ -1,0 +1,58 @@
+"""RS2: every sample before any comes again, in whatever epochs the passes are cut."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dynprune_lib import RS2
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    num_samples=st.integers(2, 60),
+    rate=st.floats(0, 0.95),
+    seed=st.integers(0, 99),
+    warm_up=st.integers(0, 2),
+    period=st.integers(1, 2),
+)
+def test_every_sample_comes_before_any_comes_again(num_samples, rate, seed, warm_up, period):
+    if round((1 - rate) * num_samples) == 0:
+        return
+    sampler = RS2(num_samples, rate, seed=seed, warm_up=warm_up, period=period)
+    times = torch.zeros(num_samples, dtype=torch.int64)
+    for epoch in range(warm_up, warm_up + 12 * period, period):
+        sampler.set_epoch(epoch)
+        subset = sampler.subset()
+        assert len(subset.unique()) == sampler.num_kept
+        times[subset] += 1
+        assert times.max() - times.min() <= 1
+
+
+def test_the_passes_have_orders_of_their_own():
+    sampler = RS2(40, 0.5)
+    halves = []
+    for epoch in range(6):
+        sampler.set_epoch(epoch)
+        halves.append(set(sampler.subset().tolist()))
+    assert all(halves[epoch] | halves[epoch + 1] == set(range(40)) for epoch in (0, 2, 4))
+    assert len({frozenset(half) for half in halves}) == 6
+
+
+def test_an_epoch_that_two_passes_share_is_uniform():
+    counts = torch.zeros(10)
+    for seed in range(2_000):
+        sampler = RS2(10, 0.3, seed=seed)  # 7 an epoch: the second has the 3 that are left, and 4 of the others
+        sampler.set_epoch(1)
+        counts[sampler.subset()] += 1
+    assert abs(counts / 2_000 - 0.7).max() < 5 * (0.7 * 0.3 / 2_000) ** 0.5
+
+
+def test_going_back_and_ahead_gives_what_going_through_gives():
+    through, jumping = RS2(30, 0.6, seed=3), RS2(30, 0.6, seed=3)
+    subsets = []
+    for epoch in range(9):
+        through.set_epoch(epoch)
+        subsets.append(through.subset().tolist())
+    for epoch in (8, 2, 5, 0, 7):
+        jumping.set_epoch(epoch)
+        assert jumping.subset().tolist() == subsets[epoch]

@@ -15,17 +15,19 @@ from dynprune_lib.tables import half_interval
 
 WIDTH = 4.2  # inches: readable at the width of one column (3.5 inches)
 DASHED = ("fewer-epochs", "full")  # the baselines
+FAR = 25  # points below full data: what lies lower is named at the edge, not to squeeze all else together
 
 
 def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
     """One line a method over the measured share of sample passes that its training saves, with 95 % intervals; the full
-    data as a level with its interval as a band."""
+    data as a level with its interval as a band. Means that lie FAR below it are named at the edge."""
     figure, axes = _one_axes(title)
     full = runs[runs["method"] == "full"]
     level, half, look = full["test_accuracy"].mean(), half_interval(full["test_accuracy"]), LOOKS["full"]
     axes.axhline(level, color=look.colour, linestyle="--", linewidth=1, label=look.label)
     axes.axhspan(level - half, level + half, color=look.colour, alpha=0.12, linewidth=0)
     methods = [method for method in LOOKS if method != "full" and method in set(runs["method"])]
+    bottom, rows = level - FAR, 0
     for place, method in enumerate(methods):
         rates = runs[runs["method"] == method].groupby("rate")
         saved = 100 * (1 - rates["passes"].mean() / full["passes"].mean())
@@ -42,6 +44,16 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
             capsize=2,
             label=look.label,
         )
+        far = [
+            (share, f"{look.label} {mean:.0f} ▾")
+            for share, mean in zip(saved, rates["test_accuracy"].mean(), strict=True)
+            if mean < bottom
+        ]
+        for share, name in far:
+            axes.text(share, bottom + 0.4 + 1.4 * rows, name, color=look.colour, fontsize="x-small", ha="right")
+        rows += bool(far)
+    if rows:
+        axes.set_ylim(bottom=bottom)
     axes.set(xlabel="sample passes of the training saved (%)", ylabel="test accuracy (%)")
     return _finish(figure, axes)
 
@@ -117,6 +129,33 @@ def plot_differences(found: pd.DataFrame, zero: str, title: str) -> Figure:
     axes.invert_yaxis()
     figure.supxlabel(f"points of test accuracy above {zero}", fontsize="medium")  # the names leave the axes little room
     return _finish(figure, axes, legend=False)
+
+
+def plot_ranking(found: pd.DataFrame, zero: str, title: str) -> Figure:
+    """A panel for each share `saved` with the differences of each `rule`, means and 95 % intervals, about the line of
+    `zero`, its name; the rules in the order of their mean over the panels. What lies far below is named."""
+    use_style()
+    order = found.groupby("rule")["mean"].mean().sort_values(ascending=False).index
+    panels = list(found.groupby("saved"))
+    limit = 3 * (found["mean"].abs() + found["half"].fillna(0)).median()  # a rule that fails would hide the others
+    figure, grid = plt.subplots(
+        1, len(panels), sharey=True, squeeze=False, layout="constrained", figsize=(WIDTH + 2.6, 0.19 * len(order) + 1.2)
+    )
+    for axes, (saved, rows) in zip(grid.flat, panels, strict=True):
+        rows = rows.set_index("rule").reindex(order)
+        places = range(len(order))
+        axes.errorbar(rows["mean"], places, xerr=rows["half"], fmt="o", color="#0072b2", ms=3, capsize=1.5)
+        axes.set_xlim(-limit, limit)
+        for place, mean in enumerate(rows["mean"]):
+            if mean < -limit:
+                axes.text(-limit, place, f" ◂ {mean:.1f}", fontsize="x-small", va="center")
+        axes.axvline(0, color=LOOKS["full"].colour, linestyle="--", linewidth=1)
+        axes.set_title(f"{saved:.0%} saved", fontsize="small")
+    grid[0, 0].set_yticks(range(len(order)), order)
+    grid[0, 0].invert_yaxis()
+    figure.suptitle(title, fontsize="small")
+    figure.supxlabel(f"points of test accuracy above {zero}", fontsize="medium")
+    return _finish(figure, grid[0, 0], legend=False)
 
 
 def plot_images(images: dict[str, np.ndarray], title: str) -> Figure:

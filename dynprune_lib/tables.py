@@ -17,11 +17,12 @@ VARIED = {"score", "rescore"}  # fields of a spec, beside the settings, that mak
 def tabulate(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row a run, by method, rate, variant and seed.
 
-    Columns: `method`; `variant`, what differs from the method's defaults; `model`; `epochs`; `rate`, the share of the
-    sample passes that is saved, nominally; `seed`; `test_accuracy` in % (of the last epoch); `passes`, samples that
-    went forward and backward in the training; `forward_only`, samples that went forward only, in the training;
-    `scoring_passes` and `scoring_forward_only`, the same of the scoring before it; `seconds` of the training, whatever
-    else was on the device. Full data in fewer epochs than the longest full run is a method of its own, `fewer-epochs`.
+    Columns: `method`; `variant`, what differs from the method's defaults; `way`, of the function of that name; `model`;
+    `epochs`; `rate`, the share of the sample passes that is saved, nominally; `seed`; `test_accuracy` in % (of the last
+    epoch); `passes`, samples that went forward and backward in the training; `forward_only`, samples that went forward
+    only, in the training; `scoring_passes` and `scoring_forward_only`, the same of the scoring before it; `seconds` of
+    the training, whatever else was on the device. Full data in fewer epochs than the longest full run is a method of
+    its own, `fewer-epochs`.
     """
     return pd.DataFrame(_rows(list(records))).sort_values(["rate", "method", "variant", "seed"], ignore_index=True)
 
@@ -37,6 +38,7 @@ def _row(record: RunRecord, epochs: int) -> dict[str, Any]:
     return {
         "method": "fewer-epochs" if is_short else spec.sampler,
         "variant": variant(spec),
+        "way": way(spec),
         "model": spec.model,
         "epochs": spec.epochs,
         "rate": round(1 - spec.epochs / epochs, 1) if is_short else spec.prune_rate,
@@ -101,6 +103,20 @@ def variant(spec: RunSpec) -> str:
     usual = {each.name: each.default for each in fields(RunSpec)} | sampler_settings(spec.sampler)
     values = {name: getattr(spec, name) for name in sorted(VARIED)} | spec.settings
     return ", ".join(f"{name} = {value}" for name, value in values.items() if value != usual[name])
+
+
+def way(spec: RunSpec) -> str:
+    """What is added to a rule of selection, or taken from it: `annealed`, `random at the end`, `rescaled`, `not
+    rescaled`; empty where nothing is."""
+    settings, usual = spec.settings, sampler_settings(spec.sampler)
+    ways = []
+    if settings.get("anneal_from") is not None:
+        ways.append("annealed")
+    if settings.get("random_from") is not None:
+        ways.append("random at the end")
+    if settings.get("rescale") != usual.get("rescale"):
+        ways.append("rescaled" if settings["rescale"] else "not rescaled")
+    return ", ".join(ways)
 
 
 def half_interval(values: Iterable[float]) -> float:

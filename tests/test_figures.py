@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from dynprune_lib import figures, tables
-from tests.test_tables import RUNS
+from tests.test_tables import RUNS, table
 
 mpl.use("Agg")
 
@@ -20,6 +20,16 @@ def test_the_figure_shows_every_mean_and_interval():
     (bars,) = lines["UCB"].lines[2]
     low, high = bars.get_segments()[0][:, 1]
     assert (high - low) / 2 == pytest.approx(tables.half_interval([88.0, 89.5, 91.0]))
+
+
+def test_what_lies_far_below_is_named_at_the_edge():
+    runs = pd.concat([RUNS, table({("el2n", 0.5): [50.0, 52.0, 54.0], ("forget", 0.5): [20.0, 20.0, 20.0]})])
+    (axes,) = figures.plot_accuracy_vs_pruning_rate(runs, "title").axes
+    assert [text.get_text() for text in axes.texts] == ["forget scores 20 ▾", "EL2N 52 ▾"]
+    assert axes.get_ylim()[0] == 91 - figures.FAR
+    (axes,) = figures.plot_accuracy_vs_pruning_rate(RUNS, "title").axes
+    assert not axes.texts
+    assert axes.get_ylim()[0] > 75
 
 
 def test_learning_curves_are_means_over_the_seeds():

@@ -57,6 +57,12 @@ def test_a_samplers_defaults_are_written_out_and_make_no_other_run():
     assert RunSpec(**BASE, sampler="ucb", prune_rate=0.5, settings={"c": 1.0}).name == spec.name
 
 
+def test_a_sampler_that_is_of_one_score_gets_it():
+    spec = RunSpec(**BASE, sampler="dynamic-el2n", prune_rate=0.5, rescore=True)
+    assert spec.score == "el2n"
+    assert RunSpec.from_dict(dataclasses.asdict(spec)) == spec
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -69,6 +75,11 @@ def test_a_samplers_defaults_are_written_out_and_make_no_other_run():
             {"sampler": "ucb", "settings": {"epsilon": 1}},
             "unknown setting of ucb 'epsilon': there are period, warm_up, anneal_from, rescale, alpha, c, root",
         ),
+        ({"sampler": "dynamic-el2n", "score": "entropy"}, "score is entropy: dynamic-el2n looks at el2n alone"),
+        ({"sampler": "progressive-dropout", "score": "margin"}, "score is margin: progressive-dropout looks at loss"),
+        ({"sampler": "rs2", "rescore": True}, "rs2 does not look at scores of training"),
+        ({"sampler": "infobatch", "trace": 9}, "infobatch does not look at scores"),
+        ({"sampler": "seta", "settings": {"random_from": 16}}, "random_from of seta is 16: .* at most 15"),
         ({"epochs": 0}, "epochs is 0"),
         ({"prune_rate": 1.0}, "prune_rate is 1.0: it is the fraction left out"),
         ({"prune_rate": float("nan")}, "prune_rate is nan"),

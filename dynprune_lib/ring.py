@@ -1,0 +1,90 @@
+"""The fair ring: every rule of selection at one cost, beside a plain shuffled pass over the data."""
+
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from dynprune_lib.looks import LOOKS
+from dynprune_lib.paths import PACKAGE
+from dynprune_lib.tables import differences, half_interval, name_rows
+
+PLAIN = "RS2"  # full data in as many passes, cut into shorter epochs: the rule that no score enters
+PUBLISHED = PACKAGE / "published.yaml"
+
+
+def rules(runs: pd.DataFrame) -> pd.DataFrame:
+    """The table of `tabulate` with the columns `rule`, by name and way, and `saved`, the measured share of the passes
+    of full data that a run leaves out, to the nearest tenth."""
+    full = runs.loc[runs["method"] == "full", "passes"].max()
+    names = runs["method"].map(lambda method: LOOKS[method].label) + runs["way"].map(lambda way: way and f", {way}")
+    return runs.assign(rule=names, saved=(1 - runs["passes"] / full).round(1))
+
+
+def against_plain(runs: pd.DataFrame) -> pd.DataFrame:
+    """By how many points of accuracy each rule of `rules` is above PLAIN at the same cost, paired by seed: a row a rule
+    and share saved, columns rule, saved, mean, half, n."""
+    tables = []
+    for saved, group in runs[runs["saved"] > 0].groupby("saved"):
+        plain = group[group["rule"] == PLAIN].set_index("seed")["test_accuracy"]
+        same = group.assign(test_accuracy=group["seed"].map(plain))
+        found = differences(group, same, by="rule").reset_index()
+        tables.append(found[found["rule"] != PLAIN].assign(saved=saved))
+    return pd.concat(tables, ignore_index=True)
+
+
+def gains(runs: pd.DataFrame, way: str) -> pd.DataFrame:
+    """By how many points of accuracy each method is above itself when it is used in a `way` at the same cost, paired by
+    seed: a row a method and share saved, columns rule, saved, mean, half, n."""
+    tables = []
+    for saved, group in runs[runs["saved"] > 0].groupby("saved"):
+        one, two = (group[group["way"] == each] for each in (way, ""))
+        found = differences(one, two, by="method").reset_index(names="rule")
+        tables.append(found.assign(rule=found["rule"].map(lambda name: LOOKS[name].label), saved=saved))
+    return pd.concat(tables, ignore_index=True)
+
+
+def clear_wins(found: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `against_plain` above zero by more than their interval."""
+    return found[found["mean"] > found["half"]]
+
+
+def best_rules(runs: pd.DataFrame) -> pd.DataFrame:
+    """At each share saved, the rule with the highest mean accuracy: columns rule, test_accuracy, half, n."""
+    groups = runs[runs["saved"] > 0].groupby(["saved", "rule"])["test_accuracy"]
+    means = groups.agg(test_accuracy="mean", half=half_interval, n="count").reset_index("rule")
+    return means.sort_values("test_accuracy").groupby("saved").tail(1).sort_index()
+
+
+def beside_published(runs: pd.DataFrame, ours: str, dataset: str) -> pd.DataFrame:
+    """Accuracy in % by method, and under it by who measured it and how (`ours`, or source and protocol), at each share
+    saved; in brackets the distance from full data there."""
+    mine = runs[runs["way"] == ""].groupby(["method", "saved"])["test_accuracy"].mean().rename_axis(["method", "rate"])
+    theirs = published()
+    theirs["of"] = theirs["source"] + ": " + theirs["protocol"]
+    theirs = theirs[(theirs["dataset"] == dataset)]
+    tables = [mine.reset_index().assign(of=ours), *(group for _, group in theirs.groupby("of", sort=False))]
+    rows = []
+    for table in tables:
+        full = table.loc[table["method"] == "full", "test_accuracy"].max()
+        text = [
+            f"{accuracy:.1f}" + (f" ({accuracy - full:+.1f})" if rate else "")
+            for accuracy, rate in zip(table["test_accuracy"], table["rate"], strict=True)
+        ]
+        rows.append(table.assign(text=text))
+    both = pd.concat(rows)
+    both = both[both["method"].isin(set(theirs["method"]))]
+    cells = both.pivot(index=["method", "of"], columns="rate", values="text").fillna("")
+    return name_rows(cells.rename(columns=lambda rate: f"{rate:.0%}" if rate else "none"))
+
+
+def published(path: Path = PUBLISHED) -> pd.DataFrame:
+    """What others have reported: columns dataset, method, rate, test_accuracy in %, source and protocol."""
+    rows = []
+    for group in yaml.safe_load(path.read_text()):
+        for dataset, methods in group["test_accuracy"].items():
+            for method, values in methods.items():
+                values = values if isinstance(values, dict) else {0.0: values}
+                for rate, accuracy in values.items():
+                    rows.append((dataset, method, rate, accuracy, group["source"], group["protocol"]))
+    return pd.DataFrame(rows, columns=["dataset", "method", "rate", "test_accuracy", "source", "protocol"])

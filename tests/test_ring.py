@@ -1,0 +1,126 @@
+import pandas as pd
+import pytest
+
+from dynprune_lib import ring, tables
+from dynprune_lib.figures import plot_ranking
+from dynprune_lib.looks import LOOKS
+from dynprune_lib.profile import PROFILES, load_profile
+from dynprune_lib.runs import RunSpec
+
+ACCURACY = {
+    # method, way, passes: by seed
+    ("full", "", 1000): [90, 91, 92],
+    ("fewer-epochs", "", 480): [86, 87, 88],
+    ("rs2", "", 500): [86, 87, 88],
+    ("ucb", "", 500): [87, 88, 89],
+    ("ucb", "annealed", 501): [88, 88, 88],
+    ("rs2", "", 100): [70, 70, 70],
+    ("ucb", "", 100): [60, 61, 62],
+}
+
+
+@pytest.fixture
+def runs():
+    columns = ("method", "way", "passes", "seed", "test_accuracy")
+    rows = [(*key, seed, float(accuracy)) for key, values in ACCURACY.items() for seed, accuracy in enumerate(values)]
+    return ring.rules(pd.DataFrame(rows, columns=columns))
+
+
+def test_rules_have_names_and_their_measured_cost(runs):
+    assert set(runs["rule"]) == {"full data", "full data, fewer epochs", "RS2", "UCB", "UCB, annealed"}
+    assert sorted(set(runs["saved"])) == [0.0, 0.5, 0.9]
+
+
+def test_every_rule_against_the_plain_pass_of_its_cost(runs):
+    found = ring.against_plain(runs).set_index(["saved", "rule"])
+    assert found["mean"].to_dict() == {
+        (0.5, "full data, fewer epochs"): 0,
+        (0.5, "UCB"): 1,
+        (0.5, "UCB, annealed"): 1,
+        (0.9, "UCB"): -9,
+    }
+    assert found["n"].unique().tolist() == [3]
+    assert found.loc[(0.5, "UCB, annealed"), "half"] == pytest.approx(tables.half_interval([2, 1, 0]))
+    assert ring.clear_wins(found).index.tolist() == [(0.5, "UCB")]  # the other's interval is wider than its gain
+
+
+def test_the_best_rule_of_each_cost(runs):
+    best = ring.best_rules(runs)
+    assert best["rule"].to_dict() == {0.5: best.loc[0.5, "rule"], 0.9: "RS2"}
+    assert best["test_accuracy"].to_dict() == {0.5: 88, 0.9: 70}
+
+
+def test_what_a_way_gives_its_method(runs):
+    (row,) = ring.gains(runs, "annealed").to_dict("records")
+    assert (row["rule"], row["saved"], row["mean"], row["n"]) == ("UCB", 0.5, 0, 3)
+
+
+def test_ours_stand_beside_the_published(runs):
+    table = ring.beside_published(runs, "ours", "cifar10")
+    assert table.loc[("UCB", "ours"), ["50%", "90%"]].tolist() == ["88.0 (-3.0)", "61.0 (-30.0)"]
+    (theirs,) = (name for name in table.loc["UCB"].index if name.startswith("SeTa (Zhou"))
+    assert table.loc[("UCB", theirs), "50%"] == "94.7 (-0.9)"
+    assert table.loc["InfoBatch", "36%"].max() == "95.4 (-0.2)"
+    assert "RS2" not in table.index.get_level_values(0)  # nobody has published it under this protocol
+    assert ring.beside_published(runs, "ours", "digits").empty
+
+
+@pytest.mark.parametrize(
+    ("sampler", "settings", "expected"),
+    [
+        ("ucb", {}, ""),
+        ("ucb", {"anneal_from": 3}, "annealed"),
+        ("full", {}, ""),
+        ("seta", {"random_from": 3}, "random at the end"),
+        ("infobatch", {}, ""),
+        ("infobatch", {"rescale": False}, "not rescaled"),
+        ("dynamic-random", {"rescale": True, "anneal_from": 2}, "annealed, rescaled"),
+        ("dynamic-el2n", {"warm_up": 1, "period": 2}, ""),
+    ],
+)
+def test_what_is_added_to_a_rule(sampler, settings, expected):
+    assert tables.way(RunSpec(dataset="digits", model="tiny", sampler=sampler, settings=settings)) == expected
+
+
+def test_the_ranking_has_a_panel_for_each_cost_and_a_row_for_each_rule(runs):
+    figure = plot_ranking(ring.against_plain(runs), "RS2", "title")
+    assert [axes.get_title() for axes in figure.axes] == ["50% saved", "90% saved"]
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert set(labels) == {"UCB", "UCB, annealed", "full data, fewer epochs"}
+    assert labels[-1] == "UCB"  # the worst on average
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_runs_of_the_ring_cost_the_same(profile):
+    specs = [spec for spec in load_profile(profile).runs("the_fair_ring", [0]) if spec.sampler != "full"]
+    full = max(spec.epochs for spec in load_profile(profile).runs("the_fair_ring", [0]))
+    shares = {}
+    for spec in specs:
+        settings = spec.settings
+        with_all = settings["warm_up"] + (0 if settings["anneal_from"] is None else full - settings["anneal_from"])
+        share = (with_all + (1 - spec.prune_rate) * (full - with_all)) / full
+        shares.setdefault((spec.sampler, tables.way(spec)), set()).add(round(share, 3))
+    wanted = shares["rs2", ""]
+    assert {0.3} <= wanted <= {0.1, 0.3, 0.5, 0.7}
+    for (sampler, way), found in shares.items():
+        assert found <= wanted, (sampler, way)
+        assert found >= wanted - {0.1}, (sampler, way)
+    assert {sampler for sampler, way in shares if way == "annealed"} == {sampler for sampler, _ in shares}
+
+
+def test_a_cost_that_cannot_be_is_refused():
+    from dynprune_lib.profile import _at_cost
+
+    row = {"epochs": 10, "saved": 0.9, "settings": {"warm_up": 1}}
+    with pytest.raises(ValueError, match=r"saved is 0.9 in 10 epochs, of which 1 train on all the data: too much"):
+        _at_cost(row)
+    assert _at_cost(row | {"saved": 0.45})["prune_rate"] == 0.5
+
+
+def test_published_numbers_name_their_source_and_protocol():
+    found = ring.published()
+    assert set(found["method"]) <= LOOKS.keys()
+    assert found[["source", "protocol"]].map(bool).all(axis=None)
+    full = found[(found["dataset"] == "cifar10") & (found["method"] == "full")]
+    assert full["test_accuracy"].tolist() == [95.6, 95.6, 95.58, 95.49, 94.98, 95.6]
+    assert found["test_accuracy"].between(60, 100).all()

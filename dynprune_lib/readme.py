@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from dynprune_lib.cards import cards
 from dynprune_lib.data import dataset_title
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.profile import PROFILES, load_profile
@@ -65,10 +66,11 @@ def gallery() -> str:
 
 
 def update_readme() -> None:
-    """Writes the results into the README, and the gallery."""
+    """Writes the results into the README, the gallery, and the cards of the samplers."""
     path = root() / "README.md"
     write_whole(path, BLOCK.sub(lambda _: results_block(), path.read_text()).encode())
     write_whole(root() / "figures" / "README.md", gallery().encode())
+    write_whole(root() / "docs" / "samplers.md", cards().encode())
 
 
 def _verdicts() -> list[Verdict]:

@@ -82,3 +82,9 @@ def test_the_numbers_of_the_readme_are_those_of_the_records():
     block = results_block()
     assert "UCB" in block
     assert block in (ROOT / "README.md").read_text()
+
+
+def test_the_cards_are_those_of_the_samplers_and_the_records():
+    from dynprune_lib.cards import cards
+
+    assert (ROOT / "docs" / "samplers.md").read_text() == cards()

@@ -1,0 +1,97 @@
+"""A card for every sampler, in `docs/samplers.md`: what it does from its own description, the rest from the records."""
+
+import inspect
+import re
+
+import pandas as pd
+import torch
+
+from dynprune_lib import ring
+from dynprune_lib.looks import LOOKS
+from dynprune_lib.runs import sampler_settings
+from dynprune_lib.samplers import SAMPLERS, PruningSampler, StaticScored
+from dynprune_lib.study import load_study
+from dynprune_lib.tables import describe
+
+COMMON = ("period", "warm_up", "anneal_from", "rescale")  # told once, for all
+
+HEAD = """# The samplers, one card each
+
+Written by `make render`: what a sampler does is the beginning of its own description, the numbers are those of
+[09_the_fair_ring](../notebooks/09_the_fair_ring.ipynb). All take `prune_rate`, `period`, `warm_up`, `anneal_from` and
+`seed`; `rescale` where a probability of keeping a sample is defined.
+
+"""
+COMPARED = """Differences are in points of test accuracy from RS2, a plain shuffled pass over the data, at the same number of
+sample passes, paired by seed, with 95 % intervals"""
+
+NOT_YET = "The runs of the ring are not all made yet at any size that counts: no card says what its sampler gave."
+
+
+def cards() -> str:
+    """The page, in Markdown, of the largest profile that has a record of each run of the ring."""
+    study = load_study("the_fair_ring")
+    found = ring.against_plain(ring.rules(study.runs)) if study.profile.name != "smoke" else None
+    lines = HEAD.splitlines()
+    if found is None:
+        lines += [
+            "The runs of the ring are not all made yet at any size that counts: no card says what its sampler gave.",
+            "",
+        ]
+    else:
+        lines += [f"{COMPARED} ({study.caption}).", ""]
+    for name, sampler in SAMPLERS.items():
+        lines += [*_card(name, sampler, found), ""]
+    return "\n".join(lines)
+
+
+def _card(name: str, sampler: type[PruningSampler], found: pd.DataFrame | None) -> list[str]:
+    label = LOOKS[name].label
+    lines = [f"## {label}", "", f"`{sampler.__name__}`, on the command line `{name}`.", "", _about(sampler), ""]
+    own = {key: value for key, value in sampler_settings(name).items() if key not in COMMON}
+    meanings = _meanings(sampler)
+    lines += [f"- `{key} = {value}`: {meanings[key]}" for key, value in own.items()] or ["- no settings of its own"]
+    lines.append(f"- memory: {_bytes(name, sampler)} bytes a sample, beside the subset")
+    if found is not None:
+        for rule, rows in found[found["rule"].str.split(", ").str[0] == label].groupby("rule", sort=False):
+            way = rule.removeprefix(label).removeprefix(", ") or "as it is"
+            lines.append(f"- {way}: {describe(rows.set_index('saved'))} saved; {_advice(rows)}")
+    return lines
+
+
+def _about(sampler: type[PruningSampler]) -> str:
+    """The first paragraph of its description."""
+    return inspect.getdoc(sampler).split("\n\n")[0].replace("\n", " ")
+
+
+def _meanings(sampler: type[PruningSampler]) -> dict[str, str]:
+    """Setting -> what its class, or one that it is derived from, says of it under `Args`."""
+    found = {}
+    for each in reversed(sampler.__mro__):
+        arguments = re.search(r"Args:\n(.*?)(?:\n\n|\Z)", inspect.getdoc(each) or "", re.DOTALL)
+        for key, text in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", arguments[1] if arguments else "", re.MULTILINE):
+            found[key] = " ".join(text.split())
+    return found
+
+
+def _bytes(name: str, sampler: type[PruningSampler]) -> int:
+    given = {"scores": torch.zeros(1_000)} if issubclass(sampler, StaticScored) else {}
+    made = sampler(1_000, 0.0 if name == "full" else 0.5, **given)
+    remembered = [value for value in vars(made).values() if isinstance(value, torch.Tensor)]
+    return sum(tensor.nbytes for tensor in remembered) // 1_000
+
+
+def _advice(rows: pd.DataFrame) -> str:
+    """Where it is clearly above the plain pass, and where below."""
+    if rows["half"].isna().any():
+        return "one seed decides nothing"
+    clear = {
+        "above": rows[rows["mean"] > rows["half"]],
+        "below": rows[rows["mean"] < -rows["half"]],
+    }
+    parts = [
+        f"clearly {side} where {', '.join(f'{saved:.0%}' for saved in part['saved'])} is saved"
+        for side, part in clear.items()
+        if len(part)
+    ]
+    return " and ".join(parts) or "no difference that these seeds show"

@@ -22,10 +22,11 @@ Written by `make render`: what a sampler does is the beginning of its own descri
 `seed`; `rescale` where a probability of keeping a sample is defined.
 
 """
-COMPARED = """Differences are in points of test accuracy from RS2, a plain shuffled pass over the data, at the same number of
-sample passes, paired by seed, with 95 % intervals"""
+COMPARED = """\
+Differences are in points of test accuracy from RS2, a plain shuffled pass over the data, at the same number of sample
+passes, paired by seed, with 95 % intervals"""
 
-NOT_YET = "The runs of the ring are not all made yet at any size that counts: no card says what its sampler gave."
+NOT_YET = "Not all runs of the ring are made at a size that counts: no card says what a sampler gave."
 
 
 def cards() -> str:

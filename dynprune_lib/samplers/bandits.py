@@ -13,13 +13,12 @@ from dynprune_lib.samplers.selection import highest
 class Bandit(PruningSampler):
     """The sample is an arm, its score the reward, observed when the sample is trained on (Raju et al. 2021).
 
-    Every sample has an exponential moving average of its scores s and of their squared deviations, 8 bytes together:
+    Every sample has an exponential moving average of its scores s, 4 bytes:
 
         mean <- (1 - alpha) mean + alpha s
-        var  <- (1 - alpha) var  + alpha (s - mean_before)^2
 
-    Our choice, where the source at hand is silent: the first score of a sample starts its average (mean = s, var = 0),
-    and a sample that has no score yet counts as infinitely good, so every sample is tried before one is left out for
+    Our choice, where the source at hand is silent: the first score of a sample starts its average (mean = s), and a
+    sample that has no score yet counts as infinitely good, so every sample is tried before one is left out for
     good; ties are broken at random.
 
     Args:
@@ -34,18 +33,17 @@ class Bandit(PruningSampler):
             raise ValueError(f"alpha is {self.alpha}: the rate of the moving average must be above 0 and at most 1")
         super().__post_init__()
         self.mean = torch.full((self.num_samples,), torch.inf)  # infinite: no score yet
-        self.var = torch.zeros(self.num_samples)
 
     def memory(self) -> dict[str, Tensor]:
-        return {"mean": self.mean, "var": self.var}
+        return {"mean": self.mean}
 
-    def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:
-        mean, var = self.mean.index_select(0, index), self.var.index_select(0, index)
-        step = scores - torch.where(mean == torch.inf, scores, mean)  # 0 where it is the first score
-        new_mean = torch.add(scores, step, alpha=self.alpha - 1)
-        new_var = var.lerp(step * step, self.alpha)
+    def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> Tensor:
+        """Returns by how much the scores were above their means, (B,): 0 for a first score."""
+        mean = self.mean.index_select(0, index)
+        above = scores - torch.where(mean == torch.inf, scores, mean)
+        new_mean = torch.add(scores, above, alpha=self.alpha - 1)
         self.mean.index_copy_(0, index, torch.where(usable, new_mean, mean))
-        self.var.index_copy_(0, index, torch.where(usable, new_var, var))
+        return above
 
     def highest(self, scores: Tensor, k: int) -> Tensor:
         """The k indices with the highest scores (N,), ties broken at random: (k,) int64 on the CPU."""

@@ -70,7 +70,8 @@ class PruningSampler(Sampler[int]):
         self._warned = False
         self._asked = True  # has anybody asked for the samples of this epoch?
         self._exchanged = True  # does every rank know all the scores?
-        self._not_finite: Tensor | None = None  # scores that were not finite in this epoch, counted where they live
+        self._observed = 0  # scores in this epoch
+        self._finite: Tensor | None = None  # those of them that were finite, counted where they live
         self._selected: Tensor | None = None  # this period's subset; the first one is selected when it is asked for
         self._weights: Tensor | None = None  # of the samples in this period's subset, (N,), if they are rescaled
 
@@ -87,7 +88,7 @@ class PruningSampler(Sampler[int]):
             " loss could be divided by: leave rescale off"
         )
 
-    def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:
+    def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> Any:
         """Remembers the scores (B,) of the samples `index` (B,), all on one device, where `usable` (B,), which says
         whether they are finite."""
 
@@ -141,8 +142,9 @@ class PruningSampler(Sampler[int]):
         scores = scores.detach().float()
         self._remember_on(scores.device)
         usable = torch.isfinite(scores)
-        bad = (~usable).sum()
-        self._not_finite = bad if self._not_finite is None else self._not_finite.to(bad.device).add_(bad)
+        finite = usable.sum()
+        self._observed += len(scores)
+        self._finite = finite if self._finite is None else self._finite.to(finite.device).add_(finite)
         self.record(index.to(scores.device, torch.int64, non_blocking=True), scores, usable)
         self._updated = True
         self._exchanged = False
@@ -236,7 +238,7 @@ class PruningSampler(Sampler[int]):
             setattr(self, name, state["memory"][name].to(tensor.device, copy=True))
         self._updated = False
         self._exchanged = True
-        self._not_finite = None
+        self._observed, self._finite = 0, None
 
     # What the algorithms share -------------------------------------------------------------------------------------
 
@@ -311,8 +313,8 @@ class PruningSampler(Sampler[int]):
             )
 
     def _report_not_finite(self) -> None:
-        count = 0 if self._not_finite is None else int(self._not_finite)
-        self._not_finite = None
+        count = self._observed - (0 if self._finite is None else int(self._finite))
+        self._observed, self._finite = 0, None
         if count:
             warnings.warn(f"{count} losses or scores of epoch {self.epoch} were not finite: not recorded", stacklevel=3)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 
+import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.bandits import Bandit
@@ -11,6 +12,11 @@ from dynprune_lib.samplers.bandits import Bandit
 class UCB(Bandit):
     """The k samples with the highest `mean + c * var` (Raju et al. 2021, in the form of its independent
     re-implementations).
+
+    Beside the mean every sample has an exponential moving average of its squared deviations, 4 bytes more, which
+    begins at 0 with the first score (our choice):
+
+        var <- (1 - alpha) var + alpha (s - mean_before)^2
 
     Args:
         c: the weight of the variance, at least 0.
@@ -25,6 +31,16 @@ class UCB(Bandit):
         if not self.c >= 0.0:
             raise ValueError(f"c is {self.c}: the weight of the variance must be at least 0")
         super().__post_init__()
+        self.var = torch.zeros(self.num_samples)
+
+    def memory(self) -> dict[str, Tensor]:
+        return super().memory() | {"var": self.var}
+
+    def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> Tensor:
+        above = super().record(index, scores, usable)
+        var = self.var.index_select(0, index)
+        self.var.index_copy_(0, index, torch.where(usable, var.lerp(above * above, self.alpha), var))
+        return above
 
     def select(self) -> Tensor:
         return self.highest(self.mean + self.c * (self.var.sqrt() if self.root else self.var), self.num_kept)

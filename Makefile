@@ -14,7 +14,7 @@ reproduce: install  ## every notebook on PROFILE, training what is missing
 test: install  ## style, unit tests, notebooks as committed, notebooks on the smoke profile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --nbval-lax tests notebooks
+	$(BIN)/python -m pytest -n auto --dist loadfile --nbval-lax tests notebooks
 
 lab: install  ## the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks

@@ -12,7 +12,8 @@ from dynprune_lib.store import Store
 
 # the runs of the tests, and of the notebooks that they start, meet no other run of this machine: some of them want the
 # device alone
-os.environ["TMPDIR"] = str(Path(tempfile.gettempdir()) / "dynprune-tests")
+worker = os.environ.get("PYTEST_XDIST_WORKER", "")  # several run the tests side by side
+os.environ["TMPDIR"] = str(Path(tempfile.gettempdir()) / f"dynprune-tests{worker}")
 Path(os.environ["TMPDIR"]).mkdir(exist_ok=True)
 tempfile.tempdir = None  # it is asked for anew
 

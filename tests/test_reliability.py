@@ -74,7 +74,7 @@ def test_a_sweep_that_is_killed_again_and_again_loses_nothing(processes, uninter
         before, process = what_is_kept(tmp_path), processes(tmp_path, SPECS)
         while number % 5 and what_is_kept(tmp_path) == before and process.is_alive():
             time.sleep(0.005)  # four times in five, let it get on before it dies
-        time.sleep(delays.uniform(0, 0.3))
+        time.sleep(delays.uniform(0, 0.1))
         process.kill()
         process.join()
         there = {path: path.read_bytes() for path in tmp_path.glob("*.json")}

@@ -30,11 +30,11 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
     bottom, rows = level - FAR, 0
     for place, method in enumerate(methods):
         rates = runs[runs["method"] == method].groupby("rate")
-        saved = 100 * (1 - rates["passes"].mean() / full["passes"].mean())
+        means, saved = rates["test_accuracy"].mean(), 100 * (1 - rates["passes"].mean() / full["passes"].mean())
         look = LOOKS[method]
         axes.errorbar(
             saved + (place - (len(methods) - 1) / 2) * 0.6,  # side by side, to be read
-            rates["test_accuracy"].mean(),
+            means,
             rates["test_accuracy"].agg(half_interval),
             color=look.colour,
             marker=look.marker,
@@ -44,14 +44,11 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
             capsize=2,
             label=look.label,
         )
-        far = [
-            (share, f"{look.label} {mean:.0f} ▾")
-            for share, mean in zip(saved, rates["test_accuracy"].mean(), strict=True)
-            if mean < bottom
-        ]
-        for share, name in far:
-            axes.text(share, bottom + 0.4 + 1.4 * rows, name, color=look.colour, fontsize="x-small", ha="right")
-        rows += bool(far)
+        far = means[means < bottom]
+        for rate, mean in far.items():
+            name, height = f"{look.label} {mean:.0f} ▾", bottom + 0.4 + 1.4 * rows
+            axes.text(saved[rate], height, name, color=look.colour, fontsize="x-small", ha="right")
+        rows += not far.empty
     if rows:
         axes.set_ylim(bottom=bottom)
     axes.set(xlabel="sample passes of the training saved (%)", ylabel="test accuracy (%)")

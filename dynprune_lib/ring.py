@@ -1,13 +1,11 @@
 """The fair ring: every rule of selection at one cost, beside a plain shuffled pass over the data."""
 
-from pathlib import Path
-
 import pandas as pd
 import yaml
 
 from dynprune_lib.looks import LOOKS
 from dynprune_lib.paths import PACKAGE
-from dynprune_lib.tables import differences, half_interval, name_rows
+from dynprune_lib.tables import against, differences, name_rows
 
 PLAIN = "RS2"  # full data in as many passes, cut into shorter epochs: the rule that no score enters
 PUBLISHED = PACKAGE / "published.yaml"
@@ -26,10 +24,9 @@ def against_plain(runs: pd.DataFrame) -> pd.DataFrame:
     and share saved, columns rule, saved, mean, half, n."""
     tables = []
     for saved, group in runs[runs["saved"] > 0].groupby("saved"):
-        plain = group[group["rule"] == PLAIN].set_index("seed")["test_accuracy"]
-        same = group.assign(test_accuracy=group["seed"].map(plain))
-        found = differences(group, same, by="rule").reset_index()
-        tables.append(found[found["rule"] != PLAIN].assign(saved=saved))
+        is_plain = group["rule"] == PLAIN
+        found = against(group[is_plain], group[~is_plain], by="rule").reset_index()
+        tables.append(found.assign(saved=saved))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -47,13 +44,6 @@ def gains(runs: pd.DataFrame, way: str) -> pd.DataFrame:
 def clear_wins(found: pd.DataFrame) -> pd.DataFrame:
     """The rows of `against_plain` above zero by more than their interval."""
     return found[found["mean"] > found["half"]]
-
-
-def best_rules(runs: pd.DataFrame) -> pd.DataFrame:
-    """At each share saved, the rule with the highest mean accuracy: columns rule, test_accuracy, half, n."""
-    groups = runs[runs["saved"] > 0].groupby(["saved", "rule"])["test_accuracy"]
-    means = groups.agg(test_accuracy="mean", half=half_interval, n="count").reset_index("rule")
-    return means.sort_values("test_accuracy").groupby("saved").tail(1).sort_index()
 
 
 def beside_published(runs: pd.DataFrame, ours: str, dataset: str) -> pd.DataFrame:
@@ -78,10 +68,10 @@ def beside_published(runs: pd.DataFrame, ours: str, dataset: str) -> pd.DataFram
     return name_rows(cells.rename(columns=lambda rate: f"{rate:.0%}" if rate else "none"))
 
 
-def published(path: Path = PUBLISHED) -> pd.DataFrame:
+def published() -> pd.DataFrame:
     """What others have reported: columns dataset, method, rate, test_accuracy in %, source and protocol."""
     rows = []
-    for group in yaml.safe_load(path.read_text()):
+    for group in yaml.safe_load(PUBLISHED.read_text()):
         for dataset, methods in group["test_accuracy"].items():
             for method, values in methods.items():
                 values = values if isinstance(values, dict) else {0.0: values}

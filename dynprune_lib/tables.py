@@ -173,11 +173,11 @@ def compare(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.DataFram
 
 def against_full(runs: pd.DataFrame, method: str) -> pd.DataFrame:
     """By how many points of accuracy `method` is above full data at each of its rates: see `differences`."""
-    return _against(runs[runs["method"] == "full"], runs[runs["method"] == method])
+    return against(runs[runs["method"] == "full"], runs[runs["method"] == method])
 
 
-def _against(plain: pd.DataFrame, runs: pd.DataFrame, by: str = "rate") -> pd.DataFrame:
-    """The differences of all `runs` to the one run of `plain` that has their seed."""
+def against(plain: pd.DataFrame, runs: pd.DataFrame, by: str = "rate") -> pd.DataFrame:
+    """By how many points of accuracy `runs` are above the one run of `plain` that has their seed: see `differences`."""
     accuracy = plain.set_index("seed")["test_accuracy"]
     return differences(runs, runs.assign(test_accuracy=runs["seed"].map(accuracy)), by)
 
@@ -209,7 +209,7 @@ def variant_differences(runs: pd.DataFrame) -> pd.DataFrame:
         mine = runs[runs["method"] == method]
         variants, plain = mine[mine["variant"] != ""], mine[mine["variant"] == ""]
         if len(variants):
-            found = _against(plain, variants, by="variant")
+            found = against(plain, variants, by="variant")
             names = [f"{LOOKS[method].label}, {name}" for name in found.index]
             tables.append(found.set_index(pd.Index(names)).assign(colour=LOOKS[method].colour))
     return pd.concat(tables)
@@ -223,7 +223,7 @@ def variants_against(runs: pd.DataFrame, other: str) -> pd.DataFrame:
     names = same["method"].map(lambda method: LOOKS[method].label) + same["variant"].map(
         lambda name: f", {name}" if name else ""
     )
-    return _against(plain, same.assign(name=names), by="name")
+    return against(plain, same.assign(name=names), by="name")
 
 
 def rates_without_loss(lost: dict[str, pd.DataFrame], margin: float = 1.0) -> pd.Series:

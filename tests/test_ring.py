@@ -44,12 +44,6 @@ def test_every_rule_against_the_plain_pass_of_its_cost(runs):
     assert ring.clear_wins(found).index.tolist() == [(0.5, "UCB")]  # the other's interval is wider than its gain
 
 
-def test_the_best_rule_of_each_cost(runs):
-    best = ring.best_rules(runs)
-    assert best["rule"].to_dict() == {0.5: best.loc[0.5, "rule"], 0.9: "RS2"}
-    assert best["test_accuracy"].to_dict() == {0.5: 88, 0.9: 70}
-
-
 def test_what_a_way_gives_its_method(runs):
     (row,) = ring.gains(runs, "annealed").to_dict("records")
     assert (row["rule"], row["saved"], row["mean"], row["n"]) == ("UCB", 0.5, 0, 3)

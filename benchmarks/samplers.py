@@ -16,8 +16,27 @@ import numpy as np
 import torch
 
 from dynprune_lib import UCB, DynamicRandom, EpsilonGreedy, PruningSampler
+from dynprune_lib.samplers import (
+    RS2,
+    DynamicEL2N,
+    InfoBatch,
+    InstanceEarlyStopping,
+    ProgressiveDropout,
+    SeTa,
+)
 
 BATCH = 256
+SAMPLERS = (
+    DynamicRandom,
+    EpsilonGreedy,
+    UCB,
+    RS2,
+    InfoBatch,
+    SeTa,
+    DynamicEL2N,
+    InstanceEarlyStopping,
+    ProgressiveDropout,
+)
 
 
 def main() -> None:
@@ -31,7 +50,7 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     samples = 10_000
     while samples <= options.largest:
-        for make in (DynamicRandom, EpsilonGreedy, UCB, HostLists):
+        for make in (*SAMPLERS, HostLists):
             if make is not HostLists or samples <= options.largest_list:
                 print_row(make(samples, 0.5))
         samples *= 10

@@ -1,4 +1,4 @@
-"""Data-parallel training of one run: `torchrun --nproc-per-node 2 -m dynprune_lib train ...`, a process a device."""
+"""Data-parallel training of one run, a process a device: `torchrun --standalone --nproc-per-node 2 -m dynprune_lib`."""
 
 import contextlib
 import functools

@@ -18,7 +18,9 @@ OPTIONS = {"dataset": "digits", "model": "tiny", "prune_rate": 0.5, "epochs": 3,
 
 
 def command(ranks, results, **options):
-    launcher = [sys.executable, "-m"] + (["torch.distributed.run", f"--nproc-per-node={ranks}", "-m"] if ranks else [])
+    # Standalone: at a free port, for the notebooks start processes of their own while these tests run.
+    torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"]
+    launcher = [sys.executable, "-m", *(torchrun if ranks else [])]
     words = [f"--{name.replace('_', '-')}={value}" for name, value in (OPTIONS | options).items()]
     return [*launcher, "dynprune_lib", "train", *words, f"--results={results}"]
 

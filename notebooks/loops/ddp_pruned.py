@@ -1,4 +1,4 @@
-"""Data-parallel training: `torchrun --nproc-per-node 2 ddp.py`."""
+"""Data-parallel training: `torchrun --standalone --nproc-per-node 2 ddp.py`."""
 
 import time
 

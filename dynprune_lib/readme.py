@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from dynprune_lib import ring
 from dynprune_lib.cards import cards
 from dynprune_lib.data import dataset_title
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.profile import PROFILES, load_profile
 from dynprune_lib.store import write_whole
 from dynprune_lib.study import Study, best_records, load_study
-from dynprune_lib.tables import accuracy_table
+from dynprune_lib.tables import accuracy_table, describe
 from dynprune_lib.verdicts import Verdict, load_verdicts
 
 BLOCK = re.compile(r"(?<=<!-- results: written by `make render` -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
@@ -37,7 +38,24 @@ def results_block() -> str:
         "",
         *_markdown(_verdict_table()),
     ]
+    if best_records("the_fair_ring", results_dir())[1]:
+        study = load_study("the_fair_ring")
+        lines += ["", *recommendation(ring.against_plain(ring.rules(study.runs)), study.caption)]
     return "\n".join([*lines, "", ""])
+
+
+def recommendation(found: pd.DataFrame, caption: str) -> list[str]:
+    """Which rule to try first, of a table of `ring.against_plain`, and what it gave."""
+    name, others = ring.recommended(found), found["rule"].nunique()
+    if name is None:
+        return []
+    if name == ring.PLAIN:
+        why = f"None of the {others} others is above it at some cost, by more than the interval, and below it at none"
+    else:
+        gain = describe(found[found["rule"] == name].set_index("saved"))
+        why = f"Against {ring.PLAIN} at the same cost: {gain} saved. It is the best of {others}, which flatters it"
+    where = "[09_the_fair_ring](notebooks/09_the_fair_ring.ipynb)"
+    return [f"To try first, by {where}: **{name}**. {why} ({caption})."]
 
 
 def gallery() -> str:

@@ -46,6 +46,19 @@ def clear_wins(found: pd.DataFrame) -> pd.DataFrame:
     return found[found["mean"] > found["half"]]
 
 
+def recommended(found: pd.DataFrame) -> str | None:
+    """The rule to try first, of a table of `against_plain`: run at every share saved, clearly above PLAIN at some and
+    clearly below it at none, and above it by most on average; PLAIN itself where there is none such. None where a rule
+    has a single seed."""
+    if found["half"].isna().any():
+        return None
+    sides = found.assign(above=found["mean"] > found["half"], below=found["mean"] < -found["half"])
+    rules = sides.groupby("rule").agg({"above": "any", "below": "any", "saved": "nunique", "mean": "mean"})
+    rules = rules.drop(LOOKS["fewer-epochs"].label, errors="ignore")  # no sampler
+    fit = rules[rules["above"] & ~rules["below"] & (rules["saved"] == found["saved"].nunique())]
+    return PLAIN if fit.empty else fit["mean"].idxmax()
+
+
 def beside_published(runs: pd.DataFrame, ours: str, dataset: str) -> pd.DataFrame:
     """Accuracy in % by method, and under it by who measured it and how (`ours`, or source and protocol), at each share
     saved; in brackets the distance from full data there."""

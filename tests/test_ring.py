@@ -44,6 +44,36 @@ def test_every_rule_against_the_plain_pass_of_its_cost(runs):
     assert ring.clear_wins(found).index.tolist() == [(0.5, "UCB")]  # the other's interval is wider than its gain
 
 
+def rows_of(**rules):
+    """Differences from RS2 at 50 % and 70 %, each with an interval of one point."""
+    rows = [
+        (name, saved, mean, 1.0)
+        for name, means in rules.items()
+        for saved, mean in zip((0.5, 0.7), means, strict=False)
+    ]
+    return pd.DataFrame(rows, columns=["rule", "saved", "mean", "half"])
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ({"a": (2, 0), "b": (1.5, 0)}, "a"),
+        ({"a": (9, -2), "b": (1.5, 0)}, "b"),  # below at a share saved
+        ({"a": (9,), "b": (1.5, 0)}, "b"),  # not run at every share
+        ({"a": (0.9, 0.9), "b": (1.5, 0)}, "b"),  # nowhere clear
+        ({"a": (0.9, 0.9)}, "RS2"),
+        ({"a": (9, -2)}, "RS2"),
+        ({"full data, fewer epochs": (9, 9), "a": (0, 0)}, "RS2"),
+    ],
+)
+def test_what_is_recommended(rules, expected):
+    assert ring.recommended(rows_of(**rules)) == expected
+
+
+def test_one_seed_recommends_nothing():
+    assert ring.recommended(rows_of(a=(2, 2)).assign(half=float("nan"))) is None
+
+
 def test_what_a_way_gives_its_method(runs):
     (row,) = ring.gains(runs, "annealed").to_dict("records")
     assert (row["rule"], row["saved"], row["mean"], row["n"]) == ("UCB", 0.5, 0, 3)

@@ -135,6 +135,17 @@ def test_verdicts_on_what_is_saved(saved, verdict):
     assert judge_saving(saved) == verdict
 
 
+def test_the_readme_recommends_a_rule_on_its_evidence():
+    columns = ["rule", "saved", "mean", "half"]
+    (line,) = readme.recommendation(
+        pd.DataFrame([("UCB", 0.5, 1.0, 0.5), ("SeTa", 0.5, -1.0, 0.5)], columns=columns), "x"
+    )
+    assert "**UCB**. Against RS2 at the same cost: +1.0 ± 0.5 points at 50% saved. It is the best of 2" in line
+    (line,) = readme.recommendation(pd.DataFrame([("UCB", 0.5, 0.1, 0.5)], columns=columns), "x")
+    assert "**RS2**. None of the 1 others" in line
+    assert not readme.recommendation(pd.DataFrame([("UCB", 0.5, 1.0, float("nan"))], columns=columns), "x")
+
+
 def test_the_gallery_has_every_figure_and_the_verdict_of_the_largest_profile(tmp_path, monkeypatch):
     monkeypatch.setattr(readme, "root", lambda: tmp_path)
     for profile, verdict in (("laptop", "reproduced"), ("paper", "not reproduced")):

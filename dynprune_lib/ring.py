@@ -8,15 +8,19 @@ from dynprune_lib.paths import PACKAGE
 from dynprune_lib.tables import against, differences, name_rows
 
 PLAIN = "RS2"  # full data in as many passes, cut into shorter epochs: the rule that no score enters
+NEAR = 0.05  # by how much passes may differ at one cost: whole epochs of full data cannot always come close
 PUBLISHED = PACKAGE / "published.yaml"
 
 
 def rules(runs: pd.DataFrame) -> pd.DataFrame:
     """The table of `tabulate` with the columns `rule`, by name and way, and `saved`, the measured share of the passes
-    of full data that a run leaves out, to the nearest tenth."""
-    full = runs.loc[runs["method"] == "full", "passes"].max()
+    of full data that a run leaves out, to the nearest tenth; without the runs that make over NEAR more or fewer passes
+    than that."""
+    made = runs["passes"] / runs.loc[runs["method"] == "full", "passes"].max()
+    saved = (1 - made).round(1)
     names = runs["method"].map(lambda method: LOOKS[method].label) + runs["way"].map(lambda way: way and f", {way}")
-    return runs.assign(rule=names, saved=(1 - runs["passes"] / full).round(1))
+    is_near = (made - (1 - saved)).abs() <= NEAR * (1 - saved)
+    return runs.assign(rule=names, saved=saved)[is_near]
 
 
 def against_plain(runs: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """What a notebook works with: the runs of one figure of one profile, and where its figures and verdicts go."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -77,10 +77,13 @@ class Study:
         figure.savefig(target.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
         write_whole(target.with_suffix(".csv"), data.to_csv(index=False, float_format="%.6g").encode())
 
-    def conclude(self, claim: str, title: str, verdict: str, evidence: str) -> None:
-        """Prints a verdict and keeps it."""
+    def conclude(
+        self, claim: str, title: str, verdict: str, evidence: str, studies: "Sequence[Study] | None" = None
+    ) -> None:
+        """Prints a verdict and keeps it; it is of this study alone unless it is of all those of `studies`."""
+        made_of = "; ".join(dict.fromkeys(study.caption for study in studies or [self]))
         found = Verdict(
-            claim=claim, title=title, verdict=verdict, evidence=evidence, made_of=self.caption, notebook=self.notebook
+            claim=claim, title=title, verdict=verdict, evidence=evidence, made_of=made_of, notebook=self.notebook
         )
         found.save(self.folder)
         print(found)

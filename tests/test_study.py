@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -100,6 +101,13 @@ def test_a_verdict_is_printed_and_kept(study, capsys):
     assert "C9, it works: PARTLY REPRODUCED" in capsys.readouterr().out
     (verdict,) = load_verdicts(study.folder)
     assert (verdict.claim, verdict.verdict, verdict.made_of) == ("C9", "partly reproduced", study.caption)
+
+
+def test_a_verdict_of_several_studies_names_each_once(study):
+    other = replace(study, profile=replace(study.profile, about="another size"))
+    study.conclude("C9", "it works", "partly reproduced", "+1.0", [study, other, study])
+    (verdict,) = load_verdicts(study.folder)
+    assert verdict.made_of == f"{study.caption}; {other.caption}"
 
 
 @pytest.mark.parametrize(

@@ -113,16 +113,14 @@ def plot_selection_counts(counts: dict[str, np.ndarray], epochs: int, title: str
 
 
 def plot_differences(found: pd.DataFrame, zero: str, title: str) -> Figure:
-    """Means and 95 % intervals of differences, one row each (index: its name), about the line of `zero`, its name."""
+    """Means and 95 % intervals of differences, one row each (index: its name; its `colour`, if any), about the line of
+    `zero`, its name. What lies far below is named."""
     figure, axes = _one_axes(title, height=0.24 * len(found) + 1.0)
-    places = np.arange(len(found))
-    colours = found["colour"] if "colour" in found else ["#0072b2"] * len(found)
-    for place, (_, row), colour in zip(places, found.iterrows(), colours, strict=True):
-        axes.errorbar(
-            row["mean"], place, xerr=row["half"], color=colour, marker="o", markersize=4, capsize=2, linewidth=1.2
-        )
-    axes.axvline(0, color=LOOKS["full"].colour, linestyle="--", linewidth=1)
-    axes.set_yticks(places, list(found.index))
+    limit = _usual_size(found)
+    _draw_differences(axes, found, limit)
+    if (found["mean"] < -limit).any():
+        axes.set_xlim(-limit, limit)
+    axes.set_yticks(range(len(found)), list(found.index))
     axes.invert_yaxis()
     figure.supxlabel(f"points of test accuracy above {zero}", fontsize="medium")  # the names leave the axes little room
     return _finish(figure, axes, legend=False)
@@ -134,19 +132,13 @@ def plot_ranking(found: pd.DataFrame, zero: str, title: str) -> Figure:
     use_style()
     order = found.groupby("rule")["mean"].mean().sort_values(ascending=False).index
     panels = list(found.groupby("saved"))
-    limit = 3 * (found["mean"].abs() + found["half"].fillna(0)).median()  # a rule that fails would hide the others
+    limit = _usual_size(found)
     figure, grid = plt.subplots(
         1, len(panels), sharey=True, squeeze=False, layout="constrained", figsize=(WIDTH + 2.6, 0.19 * len(order) + 1.2)
     )
     for axes, (saved, rows) in zip(grid.flat, panels, strict=True):
-        rows = rows.set_index("rule").reindex(order)
-        places = range(len(order))
-        axes.errorbar(rows["mean"], places, xerr=rows["half"], fmt="o", color="#0072b2", ms=3, capsize=1.5)
+        _draw_differences(axes, rows.set_index("rule").reindex(order), limit)
         axes.set_xlim(-limit, limit)
-        for place, mean in enumerate(rows["mean"]):
-            if mean < -limit:
-                axes.text(-limit, place, f" ◂ {mean:.1f}", fontsize="x-small", va="center")
-        axes.axvline(0, color=LOOKS["full"].colour, linestyle="--", linewidth=1)
         axes.set_title(f"{saved:.0%} saved", fontsize="small")
     grid[0, 0].set_yticks(range(len(order)), order)
     grid[0, 0].invert_yaxis()
@@ -202,6 +194,22 @@ def use_style() -> None:
         style="ticks",
         rc={"figure.dpi": 150, "axes.grid": True, "grid.alpha": 0.3, "font.size": 9, "hatch.linewidth": 0.5},
     )
+
+
+def _usual_size(found: pd.DataFrame) -> float:
+    """Three times the usual difference with its interval: what fails far below that would hide the others."""
+    return 3 * (found["mean"].abs() + found["half"].fillna(0)).median()
+
+
+def _draw_differences(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
+    """A line each with the mean and its interval, or the number where the mean is below -`limit`, about zero."""
+    for place, (_, row) in enumerate(rows.iterrows()):
+        if row["mean"] < -limit:
+            axes.text(-limit, place, f" ◂ {row['mean']:.1f}", fontsize="x-small", va="center")
+        else:
+            colour = row.get("colour", "#0072b2")
+            axes.errorbar(row["mean"], place, xerr=row["half"], color=colour, marker="o", ms=3.5, capsize=2, lw=1.2)
+    axes.axvline(0, color=LOOKS["full"].colour, linestyle="--", linewidth=1)
 
 
 def _one_axes(title: str, height: float = 3.0) -> tuple[Figure, Axes]:

@@ -64,6 +64,14 @@ def test_differences_stand_about_zero():
     assert [float(container.lines[0].get_xdata()[0]) for container in axes.containers] == [1, -2]
 
 
+def test_a_difference_far_below_the_others_is_named_and_does_not_hide_them():
+    found = pd.DataFrame({"mean": [1.0, -30.0, 0.5], "half": [0.5, 4.0, 0.5]}, index=["a", "b", "c"])
+    (axes,) = figures.plot_differences(found, "zero", "title").axes
+    assert [text.get_text().strip() for text in axes.texts] == ["◂ -30.0"]
+    assert axes.get_xlim() == (-4.5, 4.5)
+    assert [float(container.lines[0].get_xdata()[0]) for container in axes.containers] == [1, 0.5]
+
+
 def test_images_of_any_kind_are_shown_in_rows():
     images = {"one": np.zeros((3, 8, 8, 1), np.uint8), "two": np.zeros((2, 8, 8, 1), np.uint8)}
     figure = figures.plot_images(images, "title")

@@ -1,5 +1,7 @@
 """The fair ring: every rule of selection at one cost, beside a plain shuffled pass over the data."""
 
+from string import ascii_lowercase
+
 import pandas as pd
 import yaml
 
@@ -83,6 +85,15 @@ def beside_published(runs: pd.DataFrame, ours: str, dataset: str) -> pd.DataFram
     both = both[both["method"].isin(set(theirs["method"]))]
     cells = both.pivot(index=["method", "of"], columns="rate", values="text").fillna("")
     return name_rows(cells.rename(columns=lambda rate: f"{rate:.0%}" if rate else "none"))
+
+
+def with_letters(table: pd.DataFrame) -> str:
+    """A table of `beside_published` as text that fits a page: a letter for each source, which stands below."""
+    if table.empty:
+        return "none are at hand for this data set"
+    letters = dict(zip(table.index.unique("of"), ascii_lowercase, strict=False))
+    sources = [f"{letter}: {source}" for source, letter in letters.items()]
+    return "\n".join([table.rename(index=letters, level="of").to_string(), "", *sources])
 
 
 def published() -> pd.DataFrame:

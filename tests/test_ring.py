@@ -1,3 +1,5 @@
+import re
+
 import pandas as pd
 import pytest
 
@@ -91,7 +93,15 @@ def test_ours_stand_beside_the_published(runs):
     assert table.loc[("UCB", theirs), "50%"] == "94.7 (-0.9)"
     assert table.loc["InfoBatch", "36%"].max() == "95.4 (-0.2)"
     assert "RS2" not in table.index.get_level_values(0)  # nobody has published it under this protocol
-    assert ring.beside_published(runs, "ours", "digits").empty
+    text = ring.with_letters(table)
+    assert re.search(r"UCB +\w .* 94\.7 \(-0\.9\)", text)
+    assert re.search(r"\n *g +88\.0 \(-3\.0\)", text)
+    assert text.endswith("\ng: ours")
+
+
+def test_where_nothing_is_published_it_says_so(runs):
+    table = ring.beside_published(runs, "ours", "digits")
+    assert ring.with_letters(table) == "none are at hand for this data set"
 
 
 @pytest.mark.parametrize(

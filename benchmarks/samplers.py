@@ -23,6 +23,7 @@ from dynprune_lib.samplers import (
     InstanceEarlyStopping,
     ProgressiveDropout,
     SeTa,
+    TiltedRS2,
 )
 
 BATCH = 256
@@ -36,6 +37,7 @@ SAMPLERS = (
     DynamicEL2N,
     InstanceEarlyStopping,
     ProgressiveDropout,
+    TiltedRS2,
 )
 
 
@@ -103,7 +105,8 @@ def fill(sampler: PruningSampler | HostLists) -> None:
     """Scores as a training would leave them: all different."""
     generator = torch.Generator().manual_seed(0)
     for tensor in sampler.memory().values():
-        tensor.uniform_(generator=generator)
+        if tensor.is_floating_point():  # others hold epochs
+            tensor.uniform_(generator=generator)
 
 
 def time_selection(sampler: PruningSampler | HostLists) -> tuple[float, int]:

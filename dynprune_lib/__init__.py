@@ -28,6 +28,7 @@ from dynprune_lib.samplers import (
     SeTa,
     StaticRandom,
     StaticScored,
+    TiltedRS2,
 )
 
 __all__ = [
@@ -45,5 +46,6 @@ __all__ = [
     "SeTa",
     "StaticRandom",
     "StaticScored",
+    "TiltedRS2",
     "indexed",
 ]

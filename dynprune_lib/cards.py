@@ -8,10 +8,8 @@ import torch
 
 from dynprune_lib import ring
 from dynprune_lib.looks import LOOKS
-from dynprune_lib.paths import results_dir
 from dynprune_lib.runs import sampler_settings
 from dynprune_lib.samplers import SAMPLERS, PruningSampler, StaticScored
-from dynprune_lib.study import best_records, load_study
 from dynprune_lib.tables import describe
 
 COMMON = ("period", "warm_up", "anneal_from", "rescale")  # told once, for all
@@ -32,12 +30,8 @@ NOT_YET = "The runs of the ring are not all made yet at any size that counts: no
 
 def cards() -> str:
     """The page, in Markdown, of the largest profile that has a record of each run of the ring."""
-    if best_records("the_fair_ring", results_dir())[1]:
-        study = load_study("the_fair_ring")
-        found, told = ring.against_plain(ring.rules(study.runs)), f"{COMPARED} ({study.caption})."
-    else:
-        found, told = None, NOT_YET
-    lines = [*HEAD.splitlines(), told, ""]
+    found, caption = ring.all_differences() or (None, "")
+    lines = [*HEAD.splitlines(), f"{COMPARED} ({caption})." if caption else NOT_YET, ""]
     for name, sampler in SAMPLERS.items():
         lines += [*_card(name, sampler, found), ""]
     return "\n".join(lines)

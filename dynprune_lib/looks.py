@@ -22,6 +22,7 @@ LOOKS = {
     "dynamic-el2n": Look("dynamic EL2N", "#4477aa", "H"),
     "early-stopping": Look("instance early stopping", "#ee6677", "1"),
     "progressive-dropout": Look("progressive data dropout", "#66a61e", "2"),
+    "tilted-rs2": Look("tilted RS2 (ours)", "#6a3d9a", "3"),
     "static-random": Look("static random", "#cc79a7", "v"),
     "forget": Look("forget scores", "#e69f00", "P"),
     "el2n": Look("EL2N", "#56b4e9", "X"),

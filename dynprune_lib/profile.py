@@ -25,7 +25,8 @@ class Profile:
         dataset: of all runs but those of a figure that names another.
         threads: CPU threads that suit a run of it; None leaves torch's choice.
         seeds: of every run.
-        figures: name -> its runs, at the first seed, in the order of their use.
+        figures: name -> its runs, at the first seed, in the order of their use. A run with a `seed` of its own begins
+            there and counts on: other seeds than those of the other figures.
     """
 
     name: str
@@ -46,7 +47,13 @@ class Profile:
             check_choice(f"figure of profile {self.name}", figure, self.figures)
         names = self.figures if figure is None else [figure]
         seeds = self.seeds if seeds is None else seeds
-        specs = [replace(spec, seed=seed) for seed in seeds for name in names for spec in self.figures[name]]
+        first = self.seeds[0]
+        specs = [
+            replace(spec, seed=spec.seed + seed - first)
+            for seed in seeds
+            for name in names
+            for spec in self.figures[name]
+        ]
         return list({spec.name: spec for spec in specs}.values())
 
 

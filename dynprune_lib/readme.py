@@ -38,9 +38,8 @@ def results_block() -> str:
         "",
         *_markdown(_verdict_table()),
     ]
-    if best_records("the_fair_ring", results_dir())[1]:
-        study = load_study("the_fair_ring")
-        lines += ["", *recommendation(ring.against_plain(ring.rules(study.runs)), study.caption)]
+    if compared := ring.all_differences():
+        lines += ["", *recommendation(*compared)]
     return "\n".join([*lines, "", ""])
 
 

@@ -6,8 +6,9 @@ import pandas as pd
 import yaml
 
 from dynprune_lib.looks import LOOKS
-from dynprune_lib.paths import PACKAGE
-from dynprune_lib.tables import against, differences, name_rows
+from dynprune_lib.paths import PACKAGE, results_dir
+from dynprune_lib.study import best_records, load_study
+from dynprune_lib.tables import against, differences, name_rows, paired_differences
 
 PLAIN = "RS2"  # full data in as many passes, cut into shorter epochs: the rule that no score enters
 NEAR = 0.05  # by how much passes may differ at one cost: whole epochs of full data cannot always come close
@@ -16,13 +17,14 @@ PUBLISHED = PACKAGE / "published.yaml"
 
 def rules(runs: pd.DataFrame) -> pd.DataFrame:
     """The table of `tabulate` with the columns `rule`, by name and way, and `saved`, the measured share of the passes
-    of full data that a run leaves out, to the nearest tenth; without the runs that make over NEAR more or fewer passes
-    than that."""
-    made = runs["passes"] / runs.loc[runs["method"] == "full", "passes"].max()
-    saved = (1 - made).round(1)
+    of full data that a run leaves out, to the nearest tenth; without the runs whose passes are over NEAR more or fewer
+    than those of PLAIN there."""
+    full = runs.loc[runs["method"] == "full", "passes"].max()
     names = runs["method"].map(lambda method: LOOKS[method].label) + runs["way"].map(lambda way: way and f", {way}")
-    is_near = (made - (1 - saved)).abs() <= NEAR * (1 - saved)
-    return runs.assign(rule=names, saved=saved)[is_near]
+    table = runs.assign(rule=names, saved=(1 - runs["passes"] / full).round(1))
+    plain = table[table["rule"] == PLAIN].groupby("saved")["passes"].mean()
+    is_far = (table["passes"] / table["saved"].map(plain) - 1).abs() > NEAR
+    return table[~is_far]
 
 
 def against_plain(runs: pd.DataFrame) -> pd.DataFrame:
@@ -34,6 +36,25 @@ def against_plain(runs: pd.DataFrame) -> pd.DataFrame:
         found = against(group[is_plain], group[~is_plain], by="rule").reset_index()
         tables.append(found.assign(saved=saved))
     return pd.concat(tables, ignore_index=True)
+
+
+def ours(runs: pd.DataFrame) -> pd.DataFrame:
+    """By how many points our own rule is above PLAIN in runs of these two, as `against_plain` has it."""
+    found = paired_differences(runs, "tilted-rs2", "rs2").reset_index(names="saved")
+    return found.assign(rule=LOOKS["tilted-rs2"].label)
+
+
+def all_differences() -> tuple[pd.DataFrame, str] | None:
+    """The table of `against_plain`, with our own rule as soon as it has runs of that size, and the caption, of the
+    largest profile that has a record of each run of the ring; None if there is none."""
+    profile, records = best_records("the_fair_ring", results_dir())
+    if not records:
+        return None
+    study = load_study("the_fair_ring")
+    found = [against_plain(rules(study.runs))]
+    if best_records("a_rule_of_our_own", results_dir())[0] == profile:
+        found.append(ours(load_study("a_rule_of_our_own").runs))
+    return pd.concat(found, ignore_index=True), study.caption
 
 
 def gains(runs: pd.DataFrame, way: str) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from dynprune_lib.samplers.progressive_dropout import ProgressiveDropout
 from dynprune_lib.samplers.rs2 import RS2
 from dynprune_lib.samplers.seta import SeTa
 from dynprune_lib.samplers.static_scored import EL2N, FinalSubset, Forget, GraNd, StaticScored, WithoutGroup
+from dynprune_lib.samplers.tilted_rs2 import TiltedRS2
 from dynprune_lib.samplers.ucb import UCB
 from dynprune_lib.samplers.uniform import DynamicRandom, Full, StaticRandom
 
@@ -27,6 +28,7 @@ SAMPLERS: dict[str, type[PruningSampler]] = {
     "dynamic-el2n": DynamicEL2N,
     "early-stopping": InstanceEarlyStopping,
     "progressive-dropout": ProgressiveDropout,
+    "tilted-rs2": TiltedRS2,
     "forget": Forget,
     "el2n": EL2N,
     "grand": GraNd,
@@ -55,5 +57,6 @@ __all__ = [
     "SeTa",
     "StaticRandom",
     "StaticScored",
+    "TiltedRS2",
     "WithoutGroup",
 ]

@@ -17,12 +17,12 @@ VARIED = {"score", "rescore"}  # fields of a spec, beside the settings, that mak
 def tabulate(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row a run, by method, rate, variant and seed.
 
-    Columns: `method`; `variant`, what differs from the method's defaults; `way`, of the function of that name; `model`;
-    `epochs`; `rate`, the share of the sample passes that is saved, nominally; `seed`; `test_accuracy` in % (of the last
-    epoch); `passes`, samples that went forward and backward in the training; `forward_only`, samples that went forward
-    only, in the training; `scoring_passes` and `scoring_forward_only`, the same of the scoring before it; `seconds` of
-    the training, whatever else was on the device. Full data in fewer epochs than the longest full run is a method of
-    its own, `fewer-epochs`.
+    Columns: `dataset`; `method`; `variant`, what differs from the method's defaults; `way`, of the function of that
+    name; `model`; `epochs`; `rate`, the share of the sample passes that is saved, nominally; `seed`; `test_accuracy` in
+    % (of the last epoch); `passes`, samples that went forward and backward in the training; `forward_only`, samples
+    that went forward only, in the training; `scoring_passes` and `scoring_forward_only`, the same of the scoring before
+    it; `seconds` of the training, whatever else was on the device. Full data in fewer epochs than the longest full run
+    is a method of its own, `fewer-epochs`.
     """
     return pd.DataFrame(_rows(list(records))).sort_values(["rate", "method", "variant", "seed"], ignore_index=True)
 
@@ -36,6 +36,7 @@ def _row(record: RunRecord, epochs: int) -> dict[str, Any]:
     spec, cost, scoring = record.spec, record.training, record.scoring
     is_short = spec.sampler == "full" and spec.epochs < epochs
     return {
+        "dataset": spec.dataset,
         "method": "fewer-epochs" if is_short else spec.sampler,
         "variant": variant(spec),
         "way": way(spec),
@@ -148,10 +149,11 @@ def name_rows(table: pd.DataFrame) -> pd.DataFrame:
     return table.rename(index={method: look.label for method, look in LOOKS.items()}, level=0)
 
 
-def differences(runs: pd.DataFrame, others: pd.DataFrame, by: str = "rate") -> pd.DataFrame:
-    """By how many points of accuracy `runs` are above `others`, at each value of `by` that both have, paired by seed:
-    columns mean, half (of the 95 % interval), n. Each side has one run for a value and a seed."""
-    one, two = (side.set_index([by, "seed"])["test_accuracy"] for side in (runs, others))
+def differences(runs: pd.DataFrame, others: pd.DataFrame, by: str | list[str] = "rate") -> pd.DataFrame:
+    """By how many points of accuracy `runs` are above `others`, at each value of `by` (a column, or several) that both
+    have, paired by seed: columns mean, half (of the 95 % interval), n. Each side has one run for a value and a seed."""
+    keys = [by] if isinstance(by, str) else by
+    one, two = (side.set_index([*keys, "seed"])["test_accuracy"] for side in (runs, others))
     return (one - two).dropna().groupby(by, sort=False).agg(mean="mean", half=half_interval, n="count")
 
 
@@ -174,6 +176,14 @@ def compare(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.DataFram
 def against_full(runs: pd.DataFrame, method: str) -> pd.DataFrame:
     """By how many points of accuracy `method` is above full data at each of its rates: see `differences`."""
     return against(runs[runs["method"] == "full"], runs[runs["method"] == method])
+
+
+def against_full_alike(runs: pd.DataFrame, method: str) -> pd.DataFrame:
+    """By how many points of accuracy `method` is above full data of the same data set, net and number of epochs: a row
+    for each of these, with the columns dataset, model, epochs, mean, half, n; see `differences`."""
+    is_full = runs["method"].isin(["full", "fewer-epochs"])
+    keys = ["dataset", "model", "epochs"]
+    return differences(runs[runs["method"] == method], runs[is_full], by=keys).sort_index().reset_index()
 
 
 def against(plain: pd.DataFrame, runs: pd.DataFrame, by: str = "rate") -> pd.DataFrame:

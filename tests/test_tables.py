@@ -54,6 +54,24 @@ def test_records_to_rows():
     assert row["seconds"] == 3 * 3 * 1.5
 
 
+def test_against_full_data_of_the_same_training():
+    runs = pd.concat(
+        table(values, dataset="digits", model=model, epochs=epochs)
+        for model, epochs, values in (
+            ("tiny", 16, {("full", 0.0): [90.0, 91.0], ("ucb", 0.5): [89.0, 91.0]}),
+            ("tiny", 8, {("fewer-epochs", 0.5): [80.0, 81.0], ("ucb", 0.5): [78.0, 78.0]}),
+            ("small", 16, {("full", 0.0): [95.0], ("ucb", 0.5): [94.0]}),
+        )
+    )
+    found = tables.against_full_alike(runs, "ucb")
+    columns = ["dataset", "model", "epochs", "mean", "n"]
+    assert found[columns].values.tolist() == [
+        ["digits", "small", 16, -1, 1],
+        ["digits", "tiny", 8, -2.5, 2],
+        ["digits", "tiny", 16, -0.5, 2],
+    ]
+
+
 def test_full_data_in_fewer_epochs_is_a_method_of_its_own():
     specs = [RunSpec(dataset="digits", model="tiny", epochs=epochs) for epochs in (16, 11, 8, 5)]
     runs = tables.tabulate(make_record(spec) for spec in specs)

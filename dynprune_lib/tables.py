@@ -186,6 +186,18 @@ def against_full_alike(runs: pd.DataFrame, method: str) -> pd.DataFrame:
     return differences(runs[runs["method"] == method], runs[is_full], by=keys).sort_index().reset_index()
 
 
+def change_with_length(runs: pd.DataFrame, method: str) -> pd.DataFrame:
+    """By how many points the distance of `method` from full data of as many epochs is above that in the shortest of the
+    trainings of one data set and net, paired by seed: a row for each longer one, by epochs, columns mean, half, n."""
+    is_full = runs["method"].isin(["full", "fewer-epochs"])
+    mine, full = (
+        side.set_index(["epochs", "seed"])["test_accuracy"] for side in (runs[runs["method"] == method], runs[is_full])
+    )
+    distance = (mine - full).dropna().reset_index()
+    is_shortest = distance["epochs"] == distance["epochs"].min()
+    return against(distance[is_shortest], distance[~is_shortest], by="epochs")
+
+
 def against(plain: pd.DataFrame, runs: pd.DataFrame, by: str = "rate") -> pd.DataFrame:
     """By how many points of accuracy `runs` are above the one run of `plain` that has their seed: see `differences`."""
     accuracy = plain.set_index("seed")["test_accuracy"]

@@ -14,7 +14,7 @@ from dynprune_lib.store import Store
 from dynprune_lib.sweep import Plan, sweep
 from tests.conftest import free_port
 
-OPTIONS = {"dataset": "digits", "model": "tiny", "prune_rate": 0.5, "epochs": 3, "batch_size": 32}
+OPTIONS = {"dataset": "digits", "model": "tiny", "prune_rate": 0.5, "epochs": 8, "batch_size": 32}
 
 
 def command(ranks, results, **options):

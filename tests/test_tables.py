@@ -70,6 +70,9 @@ def test_against_full_data_of_the_same_training():
         ["digits", "tiny", 8, -2.5, 2],
         ["digits", "tiny", 16, -0.5, 2],
     ]
+    change = tables.change_with_length(runs[runs["model"] == "tiny"], "ucb")
+    assert change["mean"].to_dict() == {16: 2.0}  # a point by one seed, three by the other
+    assert change.loc[16, "half"] == pytest.approx(tables.half_interval([1, 3]))
 
 
 def test_full_data_in_fewer_epochs_is_a_method_of_its_own():

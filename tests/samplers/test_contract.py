@@ -237,7 +237,7 @@ def test_a_loader_gives_the_subset_and_its_indices(make, drop_last):
 
 
 @pytest.mark.parametrize(
-    ("workers", "method", "drop_last"), [(2, "fork", False), (2, "fork", True), (1, "spawn", True)]
+    ("workers", "method", "drop_last"), [(2, "fork", False), (4, "fork", True), (1, "spawn", True)]
 )
 def test_workers_change_nothing(workers, method, drop_last):  # they never see the sampler
     options = {"num_workers": workers, "multiprocessing_context": method, "persistent_workers": True}

@@ -78,7 +78,7 @@ def _advice(rows: pd.DataFrame) -> str:
     if rows["half"].isna().any():
         return "one seed decides nothing"
     clear = {
-        "above": ring.clear_wins(rows),
+        "above": rows[rows["wins"]],
         "below": rows[rows["mean"] < -rows["half"]],
     }
     parts = [

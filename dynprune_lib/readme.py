@@ -49,10 +49,10 @@ def recommendation(found: pd.DataFrame, caption: str) -> list[str]:
     if name is None:
         return []
     if name == ring.PLAIN:
-        why = f"None of the {others} others is above it at some cost, by more than the interval, and below it at none"
+        why = f"None of the {others} others wins against it at some cost, tested together, and loses at none"
     else:
         gain = describe(found[found["rule"] == name].set_index("saved"))
-        why = f"Against {ring.PLAIN} at the same cost: {gain} saved. It is the best of {others}, which flatters it"
+        why = f"Against {ring.PLAIN} at the same cost: {gain} saved; the best of {others}, tested together"
     where = "[09_the_fair_ring](notebooks/09_the_fair_ring.ipynb)"
     return [f"To try first, by {where}: **{name}**. {why} ({caption})."]
 

@@ -144,14 +144,14 @@ def test_verdicts_on_what_is_saved(saved, verdict):
 
 
 def test_the_readme_recommends_a_rule_on_its_evidence():
-    columns = ["rule", "saved", "mean", "half"]
-    (line,) = readme.recommendation(
-        pd.DataFrame([("UCB", 0.5, 1.0, 0.5), ("SeTa", 0.5, -1.0, 0.5)], columns=columns), "x"
-    )
-    assert "**UCB**. Against RS2 at the same cost: +1.0 ± 0.5 points at 50% saved. It is the best of 2" in line
-    (line,) = readme.recommendation(pd.DataFrame([("UCB", 0.5, 0.1, 0.5)], columns=columns), "x")
+    def recommended(*rows):
+        return readme.recommendation(pd.DataFrame(rows, columns=["rule", "saved", "mean", "half", "wins"]), "x")
+
+    (line,) = recommended(("UCB", 0.5, 1.0, 0.5, True), ("SeTa", 0.5, -1.0, 0.5, False))
+    assert "**UCB**. Against RS2 at the same cost: +1.0 ± 0.5 points at 50% saved; the best of 2" in line
+    (line,) = recommended(("UCB", 0.5, 0.1, 0.5, False))
     assert "**RS2**. None of the 1 others" in line
-    assert not readme.recommendation(pd.DataFrame([("UCB", 0.5, 1.0, float("nan"))], columns=columns), "x")
+    assert not recommended(("UCB", 0.5, 1.0, float("nan"), False))
 
 
 def test_the_gallery_has_every_figure_and_the_verdict_of_the_largest_profile(tmp_path, monkeypatch):

@@ -132,11 +132,11 @@ def plot_ranking(found: pd.DataFrame, zero: str, title: str) -> Figure:
     use_style()
     order = found.groupby("rule")["mean"].mean().sort_values(ascending=False).index
     panels = list(found.groupby("saved"))
-    limit = _usual_size(found)
     figure, grid = plt.subplots(
         1, len(panels), sharey=True, squeeze=False, layout="constrained", figsize=(WIDTH + 2.6, 0.19 * len(order) + 1.2)
     )
     for axes, (saved, rows) in zip(grid.flat, panels, strict=True):
+        limit = _usual_size(rows)
         _draw_differences(axes, rows.set_index("rule").reindex(order), limit)
         axes.set_xlim(-limit, limit)
         axes.set_title(f"{saved:.0%} saved", fontsize="small")
@@ -197,8 +197,9 @@ def use_style() -> None:
 
 
 def _usual_size(found: pd.DataFrame) -> float:
-    """Three times the usual difference with its interval: what fails far below that would hide the others."""
-    return 3 * (found["mean"].abs() + found["half"].fillna(0)).median()
+    """Three times the usual difference with its interval, or the highest mean if that is more: what fails far below
+    would hide the others."""
+    return max(3 * (found["mean"].abs() + found["half"].fillna(0)).median(), 1.1 * found["mean"].max())
 
 
 def _draw_differences(axes: Axes, rows: pd.DataFrame, limit: float) -> None:

@@ -1,5 +1,6 @@
 """Data-parallel training: `torchrun --standalone --nproc-per-node 2 ddp.py`."""
 
+import gc
 import time
 
 import torch
@@ -36,4 +37,6 @@ seconds = time.perf_counter() - started
 accuracy = (net(images[1400:]).argmax(1) == labels[1400:]).float().mean().item()
 if dist.get_rank() == 0:
     print(f"{steps} steps in {seconds:.1f} s, test accuracy {accuracy:.1%}")
+del model
+gc.collect()  # DDP lives in cycles of references, and with it threads that abort a process which ends before them
 dist.destroy_process_group()

@@ -31,7 +31,7 @@ def process_group() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.collect()  # DDP lives in cycles of references, and with it threads that abort a process which ends before them
+        gc.collect()  # DDP lives in cycles of references, and with it threads that abort a process ending before them
         dist.destroy_process_group()
 
 

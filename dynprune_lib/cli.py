@@ -46,6 +46,9 @@ def _told_plainly() -> Iterator[None]:
     except (ValueError, DynpruneError) as error:
         typer.echo(f"dynprune: {error}", err=True)
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        typer.echo(f"dynprune: {error.name} is not installed: pip install -e '.[notebooks]' in the checkout", err=True)
+        sys.exit(1)
 
 
 @app.command()

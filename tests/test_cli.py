@@ -95,6 +95,14 @@ def test_a_run_from_a_plain_checkout_is_interrupted_and_goes_on(tmp_path):
     assert results(resumed) == results(whole)
 
 
+def test_what_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nbformat", None)
+    monkeypatch.delitem(sys.modules, "dynprune_lib.reproduce", raising=False)
+    done = call("render")
+    assert done.exit_code == 1
+    assert done.stderr == "dynprune: nbformat is not installed: pip install -e '.[notebooks]' in the checkout\n"
+
+
 def test_the_command_is_installed():
     done = subprocess.run([sys.executable, "-m", "dynprune_lib", "--help"], capture_output=True, text=True, check=True)
     for command in ("train", "sweep", "reproduce", "data"):

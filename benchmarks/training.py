@@ -21,9 +21,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dynprune_lib.data import ImageData, Split, load_dataset
 from dynprune_lib.paths import data_dir as folder_of_data
+from dynprune_lib.precision import autocast, used_precision
 from dynprune_lib.profile import load_profile
 from dynprune_lib.runs import EpochRecord, RunSpec
-from dynprune_lib.train import Training, prepare, train_epoch, train_steps, used_precision
+from dynprune_lib.train import Training, prepare, train_epoch, train_steps
 from dynprune_lib.vision import torchvision_datasets
 
 
@@ -210,9 +211,7 @@ def plain_steps(spec: RunSpec, data: ImageData, data_dir: str | None, workers: i
         for _ in range(STEPS):
             x, y = next(batches)
             x = x.to(device, memory_format=torch.channels_last, non_blocking=True)
-            with torch.autocast(
-                device.type, torch.bfloat16, enabled=used_precision(spec.precision, device) == "bfloat16"
-            ):
+            with autocast(device, spec.precision):
                 logits = training.model(x)
             loss = F.cross_entropy(logits.float(), y.to(device, non_blocking=True))
             training.optimizer.zero_grad()

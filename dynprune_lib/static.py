@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dynprune_lib.data import ImageData
 from dynprune_lib.errors import StoreError
+from dynprune_lib.evaluation import score_all
 from dynprune_lib.forgetting import ForgettingEvents
 from dynprune_lib.gradients import gradient_norms_of_all
 from dynprune_lib.groups import GROUPS, group_of
@@ -21,7 +22,7 @@ from dynprune_lib.runs import Cost, RunSpec, StaticScores, check_choice, cost_of
 from dynprune_lib.samplers import PruningSampler, StaticScored
 from dynprune_lib.scores import el2n
 from dynprune_lib.store import Store
-from dynprune_lib.train import OnEpoch, Training, check_size, describe_run, prepare, score_all, train_epochs
+from dynprune_lib.train import OnEpoch, Training, check_size, describe_run, prepare, train_epochs
 
 FIRST_SEED = 1000  # of the models that score; those after the first have the next ones
 

@@ -1,8 +1,7 @@
 """One training run: the loop, its evaluation, what it costs, and going on where it was interrupted."""
 
-import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,17 +13,17 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from dynprune_lib.augment import augment, normalize
-from dynprune_lib.data import ImageData, Split
+from dynprune_lib.data import ImageData
 from dynprune_lib.environment import describe_environment
 from dynprune_lib.errors import TrainingDiverged
+from dynprune_lib.evaluation import evaluate, score_all
 from dynprune_lib.models import build_model
+from dynprune_lib.precision import autocast, used_precision
 from dynprune_lib.runs import Cost, EpochRecord, RunRecord, RunSpec, StaticScores
 from dynprune_lib.samplers import PruningSampler
 from dynprune_lib.samplers.distributed import agree, average, rank, world_size
 from dynprune_lib.scores import SCORES
 from dynprune_lib.store import Store
-
-EVALUATION_BATCH = 1_000
 
 OnEpoch = Callable[[RunSpec, EpochRecord], None]
 
@@ -204,12 +203,6 @@ def rescore(training: Training, spec: RunSpec, data: ImageData) -> int:
     return len(index)
 
 
-@torch.no_grad()
-def score_all(model: nn.Module, data: ImageData, precision: str, score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """The score of every training sample by the model as it is, without augmentation: (N,) float32."""
-    return torch.cat([score(logits, labels) for logits, labels in predict(model, data.train, data, precision)])
-
-
 def check_size(spec: RunSpec, data: ImageData) -> None:
     """Raises ValueError if the run's rate leaves too few samples to train on, or its batches have no equal shares."""
     if spec.batch_size % world_size():
@@ -228,25 +221,6 @@ def describe_run(spec: RunSpec, data: ImageData, jobs: int) -> dict[str, Any]:
     return describe_environment(data, jobs) | {"precision": used_precision(spec.precision, data.device)}
 
 
-@torch.no_grad()
-def evaluate(model: nn.Module, split: Split, data: ImageData, precision: str) -> tuple[float, float]:
-    """(mean loss, accuracy in [0, 1]) of the model on a split, without augmentation of any kind."""
-    correct = loss = torch.zeros((), device=data.device)
-    for logits, labels in predict(model, split, data, precision):
-        correct = correct + (logits.argmax(1) == labels).sum()
-        loss = loss + F.cross_entropy(logits, labels, reduction="sum")
-    return loss.item() / len(split), correct.item() / len(split)
-
-
-def predict(model: nn.Module, split: Split, data: ImageData, precision: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """(logits, labels) of the split, batch by batch in its order, by the model in its evaluation mode."""
-    model.eval()
-    for images, labels in zip(split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True):
-        with _autocast(data.device, precision):
-            logits = model(normalize(images, data)).float()
-        yield logits, labels
-
-
 def train_steps(training: Training, spec: RunSpec, data: ImageData, batches: tuple[Tensor, ...], epoch: int) -> Tensor:
     """The steps of an epoch; their losses (steps,) stay on the device, which is not waited for."""
     device = data.device
@@ -259,7 +233,7 @@ def train_steps(training: Training, spec: RunSpec, data: ImageData, batches: tup
     for index in batches:
         images = augment(data.train.images[index], data.pad, data.flip, generator)
         labels = data.train.labels[index]
-        with _autocast(device, spec.precision):
+        with autocast(device, spec.precision):
             logits = training.forward(normalize(images, data))
         losses = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=spec.label_smoothing)
         if spec.rescore:
@@ -292,23 +266,6 @@ def _make_schedule(spec: RunSpec, optimizer: torch.optim.Optimizer, steps: int) 
         div_factor=10,
         final_div_factor=1_000,
     )
-
-
-def used_precision(wanted: str, device: torch.device) -> str:
-    """float32 in place of bfloat16 where the device does not compute in it: in software, it takes far longer."""
-    return wanted if _computes_in_bfloat16(device) else "float32"
-
-
-@functools.cache  # it is asked at every step
-def _computes_in_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return any(value for name, value in capabilities.items() if name.endswith("bf16"))
-
-
-def _autocast(device: torch.device, precision: str) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=used_precision(precision, device) == "bfloat16")
 
 
 def _check_finite(losses: Tensor, epoch: int) -> None:

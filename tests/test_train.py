@@ -6,21 +6,13 @@ import torch
 
 from dynprune_lib.data import ImageData, Split
 from dynprune_lib.errors import TrainingDiverged
+from dynprune_lib.evaluation import score_all
 from dynprune_lib.profile import PROFILES, load_profile
 from dynprune_lib.runs import RunSpec
 from dynprune_lib.samplers import SAMPLERS, StaticScored
 from dynprune_lib.scores import SCORES
 from dynprune_lib.store import Store
-from dynprune_lib.train import (
-    Sparingly,
-    _computes_in_bfloat16,
-    evaluate,
-    prepare,
-    score_all,
-    train,
-    train_epoch,
-    used_precision,
-)
+from dynprune_lib.train import Sparingly, prepare, train, train_epoch
 
 
 class Stop(Exception):
@@ -170,15 +162,6 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(digits, store, s
     assert len(store.load_checkpoint(spec)["epochs"]) == 1
 
 
-def test_evaluation_against_one_batch_in_float32(digits, spec):
-    model = prepare(spec, digits).model
-    loss, accuracy = evaluate(model, digits.test, digits, "float32")
-    x = ((digits.test.images.float() - digits.mean) / digits.std).permute(0, 3, 1, 2)
-    logits = model(x)
-    assert loss == pytest.approx(torch.nn.functional.cross_entropy(logits, digits.test.labels).item(), rel=1e-5)
-    assert accuracy == (logits.argmax(1) == digits.test.labels).double().mean().item()
-
-
 def test_the_random_state_of_the_user_is_left_alone(digits, store, spec):
     before = torch.get_rng_state()
     train(spec, digits, store)
@@ -193,15 +176,6 @@ def test_the_laptop_net_learns_from_real_images(cifar10, store):
     assert isinstance(data, ImageData)
     spec = RunSpec(dataset="cifar10", model="small", sampler="ucb", prune_rate=0.5, epochs=5, precision="bfloat16")
     assert train(spec, data, store).test_accuracy > 0.3  # chance is 0.1
-
-
-@pytest.mark.parametrize("has_it", [True, False])
-def test_bfloat16_is_used_where_the_device_computes_in_it(monkeypatch, has_it):
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx2": True, "avx512_bf16": has_it}, raising=False)
-    _computes_in_bfloat16.cache_clear()
-    assert used_precision("bfloat16", torch.device("cpu")) == ("bfloat16" if has_it else "float32")
-    assert used_precision("float32", torch.device("cpu")) == "float32"
-    _computes_in_bfloat16.cache_clear()
 
 
 def test_a_rate_that_keeps_fewer_than_one_sample_a_class_is_refused(digits, store, spec):

@@ -8,8 +8,10 @@ import torch
 
 from dynprune_lib import ring
 from dynprune_lib.looks import LOOKS
+from dynprune_lib.paths import results_dir
 from dynprune_lib.runs import sampler_settings
 from dynprune_lib.samplers import SAMPLERS, PruningSampler, StaticScored
+from dynprune_lib.study import best_records
 from dynprune_lib.tables import describe
 
 COMMON = ("period", "warm_up", "anneal_from", "rescale")  # told once, for all
@@ -23,7 +25,8 @@ Written by `make render`: what a sampler does is the beginning of its own descri
 """
 COMPARED = """\
 Differences are in points of test accuracy from RS2, a plain shuffled pass over the data, at the same number of sample
-passes, paired by seed, with 95 % intervals"""
+passes, paired by seed, with 95 % intervals; *clearly above* is by Dunnett's test of all rules of one cost together,
+*clearly below* by more than the interval"""
 
 NOT_YET = "The runs of the ring are not all made yet at any size that counts: no card says what its sampler gave."
 
@@ -31,19 +34,23 @@ NOT_YET = "The runs of the ring are not all made yet at any size that counts: no
 def cards() -> str:
     """The page, in Markdown, of the largest profile that has a record of each run of the ring."""
     found, caption = ring.all_differences() or (None, "")
+    timed = best_records("seconds_of_rules", results_dir())[1]
+    times = ring.epoch_times(timed)["times RS2"] if timed else pd.Series()
     lines = [*HEAD.splitlines(), f"{COMPARED} ({caption})." if caption else NOT_YET, ""]
     for name, sampler in SAMPLERS.items():
-        lines += [*_card(name, sampler, found), ""]
+        lines += [*_card(name, sampler, found, times.get(name)), ""]
     return "\n".join(lines)
 
 
-def _card(name: str, sampler: type[PruningSampler], found: pd.DataFrame | None) -> list[str]:
+def _card(name: str, sampler: type[PruningSampler], found: pd.DataFrame | None, times: float | None) -> list[str]:
     label = LOOKS[name].label
     lines = [f"## {label}", "", f"`{sampler.__name__}`, on the command line `{name}`.", "", _about(sampler), ""]
     own = {key: value for key, value in sampler_settings(name).items() if key not in COMMON}
     meanings = _meanings(sampler)
     lines += [f"- `{key} = {value}`: {meanings[key]}" for key, value in own.items()] or ["- no settings of its own"]
     lines.append(f"- memory: {_bytes(name, sampler)} bytes a sample, beside the subset")
+    if times:
+        lines.append(f"- time: {times:.2f} times that of RS2 for an epoch of half of the data, all costs inside")
     if found is not None:
         for rule, rows in found[found["rule"].str.split(", ").str[0] == label].groupby("rule", sort=False):
             way = rule.removeprefix(label).removeprefix(", ") or "as it is"

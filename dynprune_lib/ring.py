@@ -8,8 +8,9 @@ from scipy import stats
 
 from dynprune_lib.looks import LOOKS
 from dynprune_lib.paths import PACKAGE, results_dir
+from dynprune_lib.runs import RunRecord
 from dynprune_lib.study import best_records, load_study
-from dynprune_lib.tables import against, differences, name_rows, paired_differences
+from dynprune_lib.tables import against, differences, epoch_seconds, name_rows, paired_differences
 
 PLAIN = "RS2"  # full data in as many passes, cut into shorter epochs: the rule that no score enters
 NEAR = 0.05  # by how much passes may differ at one cost: whole epochs of full data cannot always come close
@@ -72,6 +73,13 @@ def all_differences() -> tuple[pd.DataFrame, str] | None:
     if best_records("a_rule_of_our_own", results_dir())[0] == profile:
         found.append(ours(load_study("a_rule_of_our_own").runs))
     return pd.concat(found, ignore_index=True), study.caption
+
+
+def epoch_times(records: list[RunRecord]) -> pd.DataFrame:
+    """Seconds of a pruned epoch by method, with selecting, recording and scoring inside, of runs that had the device
+    alone; and as a multiple of RS2's."""
+    seconds = epoch_seconds(records).droplevel("rate").rename_axis("method")
+    return pd.DataFrame({"seconds": seconds, "times RS2": seconds / seconds["rs2"]})
 
 
 def gains(runs: pd.DataFrame, way: str) -> pd.DataFrame:

@@ -52,9 +52,11 @@ def _card(name: str, sampler: type[PruningSampler], found: pd.DataFrame | None, 
     if times:
         lines.append(f"- time: {times:.2f} times that of RS2 for an epoch of half of the data, all costs inside")
     if found is not None:
-        for rule, rows in found[found["rule"].str.split(", ").str[0] == label].groupby("rule", sort=False):
+        mine = found[found["rule"].str.split(", ").str[0] == label]
+        for (rule, dataset), rows in mine.groupby(["rule", "dataset"], sort=False):
             way = rule.removeprefix(label).removeprefix(", ") or "as it is"
-            lines.append(f"- {way}: {describe(rows.set_index('saved'))} saved; {_advice(rows)}")
+            where = f", on {dataset} against full data in fewer epochs" if dataset else ""
+            lines.append(f"- {way}{where}: {describe(rows.set_index('saved'))} saved; {_advice(rows)}")
     return lines
 
 

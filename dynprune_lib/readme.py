@@ -44,17 +44,18 @@ def results_block() -> str:
 
 
 def recommendation(found: pd.DataFrame, caption: str) -> list[str]:
-    """Which rule to try first, of a table of `ring.against_plain`, and what it gave."""
-    name, others = ring.recommended(found), found["rule"].nunique()
+    """Which rule to try first, of a table of `ring.all_differences`, and what it gave."""
+    name, others = ring.recommended(found), len(ring.candidates(found))
     if name is None:
         return []
     if name == ring.PLAIN:
-        why = f"None of the {others} others wins against it at some cost, tested together, and loses at none"
+        why = f"Of the {others} others with several seeds at every cost, each wins at none or loses somewhere"
     else:
-        gain = describe(found[found["rule"] == name].set_index("saved"))
-        why = f"Against {ring.PLAIN} at the same cost: {gain} saved; the best of {others}, tested together"
+        gain = describe(found[(found["rule"] == name) & (found["dataset"] == "")].set_index("saved"))
+        why = f"Against {ring.PLAIN}: {gain} saved; the best of the {others} with several seeds at every cost"
     where = "[09_the_fair_ring](notebooks/09_the_fair_ring.ipynb)"
-    return [f"To try first, by {where}: **{name}**. {why} ({caption})."]
+    cards = "what each gave is in [docs/samplers.md](docs/samplers.md)"
+    return [f"To try first, by {where}: **{name}**. {why} ({caption}); {cards}."]
 
 
 def gallery() -> str:

@@ -58,20 +58,33 @@ def winners(runs: pd.DataFrame) -> set[str]:
 def ours(runs: pd.DataFrame) -> pd.DataFrame:
     """By how many points our own rule is above PLAIN in runs of these two, as `against_plain` has it; it `wins` where
     that is more than the interval."""
-    found = paired_differences(runs, "tilted-rs2", "rs2").reset_index(names="saved")
-    return found.assign(rule=LOOKS["tilted-rs2"].label, wins=found["mean"] > found["half"])
+    return _against(runs, "tilted-rs2", "rs2")
+
+
+def elsewhere(runs: pd.DataFrame) -> pd.DataFrame:
+    """The same of every rule in runs of another data set, above full data in fewer epochs, whose steps PLAIN makes."""
+    methods = [method for method in LOOKS if method in set(runs["method"]) - {"full", "fewer-epochs"}]
+    return pd.concat([_against(runs, method, "fewer-epochs") for method in methods])
+
+
+def _against(runs: pd.DataFrame, method: str, other: str) -> pd.DataFrame:
+    found = paired_differences(runs, method, other).reset_index(names="saved")
+    return found.assign(rule=LOOKS[method].label, wins=found["mean"] > found["half"])
 
 
 def all_differences() -> tuple[pd.DataFrame, str] | None:
-    """The table of `against_plain`, with our own rule as soon as it has runs of that size, and the caption, of the
-    largest profile that has a record of each run of the ring; None if there is none."""
+    """What there is of the largest profile that has a record of each run of the ring, and its caption; None if there is
+    none: the tables of `against_plain`, `ours` and `elsewhere`, of which the last has the title of its data set in the
+    column `dataset`, empty for the ring's."""
     profile, records = best_records("the_fair_ring", results_dir())
     if not records:
         return None
     study = load_study("the_fair_ring")
-    found = [against_plain(rules(study.runs))]
-    if best_records("a_rule_of_our_own", results_dir())[0] == profile:
-        found.append(ours(load_study("a_rule_of_our_own").runs))
+    found = [against_plain(rules(study.runs)).assign(dataset="")]
+    for name, compared in (("a_rule_of_our_own", ours), ("another_data_set", elsewhere)):
+        if best_records(name, results_dir())[0] == profile:
+            more = load_study(name)
+            found.append(compared(more.runs).assign(dataset="" if more.title == study.title else more.title))
     return pd.concat(found, ignore_index=True), study.caption
 
 
@@ -93,16 +106,24 @@ def gains(runs: pd.DataFrame, way: str) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def candidates(found: pd.DataFrame) -> pd.DataFrame:
+    """The rules of a table of `all_differences` that were run with several seeds at every share saved: a row each, with
+    the columns `wins` (at some share), `loses` (by more than the interval, at some share or on another data set) and
+    `mean`, over the shares."""
+    judged = found.dropna(subset="half")
+    loses = (judged["mean"] < -judged["half"]).groupby(judged["rule"]).any().rename("loses")
+    here = judged[judged["dataset"] == ""].groupby("rule").agg({"wins": "any", "saved": "nunique", "mean": "mean"})
+    here = here.drop(LOOKS["fewer-epochs"].label, errors="ignore")  # no sampler
+    return here[here["saved"] == found["saved"].nunique()].join(loses)
+
+
 def recommended(found: pd.DataFrame) -> str | None:
-    """The rule to try first, of a table of `against_plain`: run at every share saved, with a win over PLAIN at some,
-    below it by more than the interval at none, and above it by most on average; PLAIN itself where there is none such.
-    None where a rule has a single seed."""
-    if found["half"].isna().any():
+    """The rule to try first, of a table of `all_differences`: of the candidates that win over PLAIN and lose nowhere,
+    the one with the highest mean; PLAIN itself where there is none such. None where there are no candidates."""
+    rules = candidates(found)
+    if rules.empty:
         return None
-    sides = found.assign(below=found["mean"] < -found["half"])
-    rules = sides.groupby("rule").agg({"wins": "any", "below": "any", "saved": "nunique", "mean": "mean"})
-    rules = rules.drop(LOOKS["fewer-epochs"].label, errors="ignore")  # no sampler
-    fit = rules[rules["wins"] & ~rules["below"] & (rules["saved"] == found["saved"].nunique())]
+    fit = rules[rules["wins"] & ~rules["loses"]]
     return PLAIN if fit.empty else fit["mean"].idxmax()
 
 

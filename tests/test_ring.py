@@ -86,7 +86,7 @@ def rows_of(**rules):
         for saved, mean in zip((0.5, 0.7), means, strict=False)
     ]
     found = pd.DataFrame(rows, columns=["rule", "saved", "mean", "half"])
-    return found.assign(wins=found["mean"] > 1)
+    return found.assign(wins=found["mean"] > 1, dataset="")
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,28 @@ def rows_of(**rules):
         ({"a": (0.9, 0.9)}, "RS2"),
         ({"a": (9, -2)}, "RS2"),
         ({"full data, fewer epochs": (9, 9), "a": (0, 0)}, "RS2"),
+        ({"full data, fewer epochs": (9, 9)}, None),
     ],
 )
 def test_what_is_recommended(rules, expected):
     assert ring.recommended(rows_of(**rules)) == expected
+
+
+def test_a_rule_that_loses_on_another_data_set_is_not_recommended():
+    elsewhere = rows_of(a=(-2,)).assign(dataset="CIFAR-100", saved=0.5)
+    assert ring.recommended(pd.concat([rows_of(a=(9, 9), b=(2, 2)), elsewhere])) == "b"
+    assert ring.recommended(pd.concat([rows_of(a=(9, 9), b=(2, 2)), elsewhere.assign(mean=-0.5)])) == "a"
+
+
+def test_a_rule_with_a_single_seed_is_not_recommended():
+    single = rows_of(a=(9, 9)).assign(half=float("nan"))
+    assert ring.recommended(pd.concat([single, rows_of(b=(2, 2))])) == "b"
+
+
+def test_every_rule_of_another_data_set_against_full_data_in_fewer_epochs(runs):
+    found = ring.elsewhere(runs.assign(rate=runs["saved"]).query("way == ''")).set_index(["rule", "saved"])
+    assert found["mean"].to_dict() == {("UCB", 0.5): 1, ("RS2", 0.5): 0}
+    assert found["wins"].to_dict() == {("UCB", 0.5): True, ("RS2", 0.5): False}  # the seeds differ by exactly as much
 
 
 def test_one_seed_recommends_nothing():

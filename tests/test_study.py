@@ -144,13 +144,15 @@ def test_verdicts_on_what_is_saved(saved, verdict):
 
 
 def test_the_readme_recommends_a_rule_on_its_evidence():
+    columns = ["rule", "saved", "mean", "half", "wins"]
+
     def recommended(*rows):
-        return readme.recommendation(pd.DataFrame(rows, columns=["rule", "saved", "mean", "half", "wins"]), "x")
+        return readme.recommendation(pd.DataFrame(rows, columns=columns).assign(dataset=""), "x")
 
     (line,) = recommended(("UCB", 0.5, 1.0, 0.5, True), ("SeTa", 0.5, -1.0, 0.5, False))
-    assert "**UCB**. Against RS2 at the same cost: +1.0 ± 0.5 points at 50% saved; the best of 2" in line
+    assert "**UCB**. Against RS2: +1.0 ± 0.5 points at 50% saved; the best of the 2" in line
     (line,) = recommended(("UCB", 0.5, 0.1, 0.5, False))
-    assert "**RS2**. None of the 1 others" in line
+    assert "**RS2**. Of the 1 others" in line
     assert not recommended(("UCB", 0.5, 1.0, float("nan"), False))
 
 

@@ -57,12 +57,14 @@ def cluster_cuts(values: np.ndarray, groups: int) -> np.ndarray:
     """The upper ends (groups - 1,) of all groups but the last, each within its group, that split `values` with the
     least sum of squared distances from the means of the groups: the k-means problem, which in one dimension dynamic
     programming solves. Exact up to BINS values; of more, the cuts lie on the edges of BINS equal bins, of which each
-    has its exact sum and number of values. Where there are fewer different values than groups, some have none."""
+    has its sum and number of values. Where there are fewer different values than groups, some have none."""
     if len(values) > BINS:
-        edges = np.linspace(values.min(), values.max(), BINS + 1, dtype=values.dtype)[1:]
+        low, high = float(values.min()), float(values.max())
+        edges = np.linspace(low, high, BINS + 1, dtype=values.dtype)[1:]
+        scale = BINS / (high - low) if high > low else 0.0
+        place = np.minimum(((values - low) * scale).astype(np.int32), BINS - 1)  # a search would take far longer
     else:
-        edges = np.unique(values)
-    place = np.searchsorted(edges, values)  # of the first edge that is not below the value
+        edges, place = np.unique(values, return_inverse=True)
     count = _sums(np.bincount(place, minlength=len(edges)))
     total = _sums(np.bincount(place, weights=values - values.mean(), minlength=len(edges)))
     # the cost of bins i..j in one group, but for the sum of squares, which every split has: -(sum)^2 / number

@@ -197,9 +197,9 @@ def use_style() -> None:
 
 
 def _usual_size(found: pd.DataFrame) -> float:
-    """Three times the usual difference with its interval, or the highest mean if that is more: what fails far below
+    """Four times the usual difference with its interval, or the highest mean if that is more: what fails far below
     would hide the others."""
-    return max(3 * (found["mean"].abs() + found["half"].fillna(0)).median(), 1.1 * found["mean"].max())
+    return max(4 * (found["mean"].abs() + found["half"].fillna(0)).median(), 1.1 * found["mean"].max())
 
 
 def _draw_differences(axes: Axes, rows: pd.DataFrame, limit: float) -> None:

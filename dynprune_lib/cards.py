@@ -55,7 +55,7 @@ def _card(name: str, sampler: type[PruningSampler], found: pd.DataFrame | None, 
         mine = found[found["rule"].str.split(", ").str[0] == label]
         for (rule, dataset), rows in mine.groupby(["rule", "dataset"], sort=False):
             way = rule.removeprefix(label).removeprefix(", ") or "as it is"
-            where = f", on {dataset} against full data in fewer epochs" if dataset else ""
+            where = f", on {dataset}" if dataset else ""
             lines.append(f"- {way}{where}: {describe(rows.set_index('saved'))} saved; {_advice(rows)}")
     return lines
 

@@ -51,8 +51,9 @@ def recommendation(found: pd.DataFrame, caption: str) -> list[str]:
     if name == ring.PLAIN:
         why = f"Of the {others} others with several seeds at every cost, each wins at none or loses somewhere"
     else:
-        gain = describe(found[(found["rule"] == name) & (found["dataset"] == "")].set_index("saved"))
-        why = f"Against {ring.PLAIN}: {gain} saved; the best of the {others} with several seeds at every cost"
+        mine = found[found["rule"] == name].groupby("dataset")  # that of the ring, without a name, is the first
+        gains = [f"{dataset and f'on {dataset} '}{describe(rows.set_index('saved'))} saved" for dataset, rows in mine]
+        why = f"Against {ring.PLAIN}: {'; '.join(gains)}; the best of the {others} with several seeds at every cost"
     where = "[09_the_fair_ring](notebooks/09_the_fair_ring.ipynb)"
     cards = "what each gave is in [docs/samplers.md](docs/samplers.md)"
     return [f"To try first, by {where}: **{name}**. {why} ({caption}); {cards}."]

@@ -68,7 +68,7 @@ def test_a_difference_far_below_the_others_is_named_and_does_not_hide_them():
     found = pd.DataFrame({"mean": [1.0, -30.0, 0.5], "half": [0.5, 4.0, 0.5]}, index=["a", "b", "c"])
     (axes,) = figures.plot_differences(found, "zero", "title").axes
     assert [text.get_text().strip() for text in axes.texts] == ["◂ -30.0"]
-    assert axes.get_xlim() == (-4.5, 4.5)
+    assert axes.get_xlim() == (-6.0, 6.0)
     assert [float(container.lines[0].get_xdata()[0]) for container in axes.containers] == [1, 0.5]
 
 

@@ -151,6 +151,9 @@ def test_the_readme_recommends_a_rule_on_its_evidence():
 
     (line,) = recommended(("UCB", 0.5, 1.0, 0.5, True), ("SeTa", 0.5, -1.0, 0.5, False))
     assert "**UCB**. Against RS2: +1.0 ± 0.5 points at 50% saved; the best of the 2" in line
+    found = pd.DataFrame([("UCB", 0.5, 1.0, 0.5, True)], columns=columns)
+    (line,) = readme.recommendation(pd.concat([found.assign(dataset=""), found.assign(dataset="CIFAR-100")]), "x")
+    assert "+1.0 ± 0.5 points at 50% saved; on CIFAR-100 +1.0 ± 0.5 points at 50% saved; the best" in line
     (line,) = recommended(("UCB", 0.5, 0.1, 0.5, False))
     assert "**RS2**. Of the 1 others" in line
     assert not recommended(("UCB", 0.5, 1.0, float("nan"), False))

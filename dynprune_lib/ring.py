@@ -80,6 +80,7 @@ def all_differences() -> tuple[pd.DataFrame, str] | None:
         if best_records(name, results_dir())[0] == profile:
             more = load_study(name)
             found.append(compared(more.runs).assign(dataset="" if more.title == study.title else more.title))
+    # a profile without another data set has some runs of the ring twice
     return pd.concat(found, ignore_index=True).drop_duplicates(["rule", "saved", "dataset"]), study.caption
 
 

@@ -1,4 +1,5 @@
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -115,6 +116,38 @@ def test_a_rule_that_loses_on_another_data_set_is_not_recommended():
 def test_a_rule_with_a_single_seed_is_not_recommended():
     single = rows_of(a=(9, 9)).assign(half=float("nan"))
     assert ring.recommended(pd.concat([single, rows_of(b=(2, 2))])) == "b"
+
+
+def as_ours(runs):
+    """The runs of UCB as if our own rule had made them, as `tabulate` has them."""
+    return runs.assign(rate=runs["saved"], method=runs["method"].replace("ucb", "tilted-rs2")).query("way == ''")
+
+
+def test_our_own_rule_wins_where_it_is_above_the_plain_pass_by_more_than_its_interval(runs):
+    found = ring.ours(as_ours(runs)).set_index("saved")
+    assert found["mean"].to_dict() == {0.5: 1, 0.9: -9}
+    assert found["wins"].to_dict() == {0.5: True, 0.9: False}  # the seeds differ by exactly as much
+    assert set(found["rule"]) == {LOOKS["tilted-rs2"].label}
+    even = as_ours(runs.assign(test_accuracy=80.0))
+    assert not ring.ours(even)["wins"].any()
+
+
+@pytest.mark.parametrize(("title", "names"), [("other", {"", "other"}), ("first", {""})])
+def test_all_differences_name_another_data_set_and_have_nothing_twice(runs, monkeypatch, title, names):
+    titles = {"the_fair_ring": "first", "a_rule_of_our_own": "first", "the_ring_elsewhere": title}
+
+    def load_study(name):
+        made = as_ours(runs) if name == "a_rule_of_our_own" else runs
+        return SimpleNamespace(runs=made, title=titles[name], caption="caption")
+
+    monkeypatch.setattr(ring, "best_records", lambda *_: ("laptop", ["a record"]))
+    monkeypatch.setattr(ring, "load_study", load_study)
+    found, caption = ring.all_differences()
+    assert caption == "caption"
+    assert set(found["dataset"]) == names
+    assert not found.duplicated(["rule", "saved", "dataset"]).any()
+    here = found[found["dataset"] == ""]
+    assert sorted(here[here["saved"] == 0.9]["rule"]) == ["UCB", LOOKS["tilted-rs2"].label]
 
 
 def test_one_seed_recommends_nothing():

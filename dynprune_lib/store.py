@@ -50,12 +50,20 @@ class Store:
         return [_read_record(path) for path in sorted(self.folder.glob("*.json"))]
 
     def selections(self, spec: RunSpec) -> np.ndarray:
-        """In how many epochs of the run each training sample was selected, (N,) unsigned integers."""
-        return self._array(self._path(spec, ".npz"), "selections")
+        """In how many epochs of the run each training sample was selected, (N,) unsigned integers.
+
+        Raises:
+            StoreError: the record came without them: the repository keeps those that a notebook reads.
+        """
+        return self._kept(spec, "selections")
 
     def trace(self, spec: RunSpec) -> np.ndarray:
-        """Mean scores of the run's traced samples after every epoch, (epochs, samples) float16; inf: not scored yet."""
-        return self._array(self._path(spec, ".npz"), "trace")
+        """Mean scores of the run's traced samples after every epoch, (epochs, samples) float16; inf: not scored yet.
+
+        Raises:
+            StoreError: the record came without them.
+        """
+        return self._kept(spec, "trace")
 
     def save(self, record: RunRecord, arrays: dict[str, np.ndarray]) -> None:
         """Keeps a finished run and forgets its checkpoint. The record comes last: where it is, all of it is."""
@@ -128,6 +136,12 @@ class Store:
             yield
         finally:
             lock.release()
+
+    def _kept(self, spec: RunSpec, name: str) -> np.ndarray:
+        path = self._path(spec, ".npz")
+        if not path.exists():
+            raise StoreError(f"{path} is not here: remove the record beside it and the run is made again, with both")
+        return self._array(path, name)
 
     @staticmethod
     def _array(path: Path, name: str) -> np.ndarray:

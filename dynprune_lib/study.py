@@ -53,7 +53,7 @@ class Study:
     @property
     def samples_of_full_data(self) -> int:
         """Sample passes of full data in as many epochs: what costs are shares of."""
-        return self.epochs * len(self.store.selections(self.records[0].spec))
+        return self.epochs * max(epoch.samples_kept for record in self.records for epoch in record.epochs)
 
     @property
     def folder(self) -> Path:

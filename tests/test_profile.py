@@ -61,9 +61,18 @@ def test_the_committed_records_are_whole_and_of_their_profile():
             assert record.spec.name in names
             assert len(record.epochs) == record.spec.epochs
             assert np.isfinite(record.test_accuracy)
-            kept = Store(folder).selections(record.spec)
-            assert kept.sum() == record.total("samples_kept")
             assert "+" not in record.environment["commit"], "made from changed files"
+
+
+def test_the_committed_arrays_are_whole_and_those_that_notebooks_read_are_there():
+    for folder in (root() / "results" / name for name in PROFILES if name != "smoke"):
+        profile, store = load_profile(folder.name), Store(folder)
+        read = {spec.name for figure in ("sometimes_samples", "a_dynamic_process") for spec in profile.runs(figure)}
+        for record in store.records():
+            if record.spec.name in read or (folder / f"{record.spec.name}.npz").exists():
+                assert store.selections(record.spec).sum() == record.total("samples_kept")
+            if record.spec.trace:
+                assert len(store.trace(record.spec)) == len(record.epochs)
 
 
 def test_the_committed_scores_are_whole_and_charged_to_their_runs():

@@ -25,6 +25,14 @@ def test_what_is_saved_is_there(store, spec):
     assert store.load(dataclasses.replace(spec, seed=1)) is None
 
 
+def test_a_record_without_its_arrays_says_how_to_have_them(store, spec):
+    store.save(make_record(spec), {"selections": np.zeros(1)})
+    (store.folder / f"{spec.name}.npz").unlink()
+    assert store.has(spec)
+    with pytest.raises(StoreError, match=f"{spec.name}.npz is not here: remove the record beside it"):
+        store.selections(spec)
+
+
 def test_a_checkpoint_lives_until_the_run_is_saved(store, spec):
     assert store.load_checkpoint(spec) is None
     store.save_checkpoint(spec, {"epochs": [], "tensor": torch.arange(3)})

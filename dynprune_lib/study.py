@@ -36,9 +36,13 @@ class Study:
     @property
     def caption(self) -> str:
         """What was trained, and how often."""
-        seeds = self.runs.groupby(["method", "variant", "model", "rate"])["seed"].nunique()
-        count = f"{seeds.max()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
-        return f"{self.title}, {self.profile.about}, n = {count}"
+        return f"{self.title}, {self.profile.about}, {self.count}"
+
+    @property
+    def count(self) -> str:
+        """How often each run was made, with other seeds."""
+        seeds = self.runs.groupby(["dataset", "method", "variant", "model", "rate", "epochs"])["seed"].nunique()
+        return f"n = {seeds.max()}" if seeds.min() == seeds.max() else f"n = {seeds.min()} to {seeds.max()}"
 
     @property
     def title(self) -> str:

@@ -151,10 +151,7 @@ class Store:
     @staticmethod
     def _save_pair(path: Path, arrays: dict[str, np.ndarray], text: str) -> None:
         packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_LZMA) as file:  # a tenth smaller than numpy's own deflate
-            for name, array in arrays.items():
-                with file.open(f"{name}.npy", "w") as member:
-                    np.lib.format.write_array(member, array, allow_pickle=False)
+        np.savez_compressed(packed, **arrays)
         write_whole(path.with_name(path.name + ".npz"), packed.getvalue())
         write_whole(path.with_name(path.name + ".json"), text.encode())
 

@@ -57,6 +57,7 @@ class Study:
     @property
     def samples_of_full_data(self) -> int:
         """Sample passes of full data in as many epochs: what costs are shares of."""
+        # those of an epoch with all the data: the ring has full data, the ablations have a warm-up and annealing
         return self.epochs * max(epoch.samples_kept for record in self.records for epoch in record.epochs)
 
     @property

@@ -54,10 +54,15 @@ def test_unknown_names_list_the_known():
         load_profile("smoke").runs("x")
 
 
+def committed():
+    """Every profile whose records are committed, with their store."""
+    return [(load_profile(name), Store(root() / "results" / name)) for name in PROFILES if name != "smoke"]
+
+
 def test_the_committed_records_are_whole_and_of_their_profile():
-    for folder in (root() / "results" / name for name in PROFILES if name != "smoke"):  # whose are not committed
-        names = {spec.name for spec in load_profile(folder.name).runs()}
-        for record in Store(folder).records():
+    for profile, store in committed():
+        names = {spec.name for spec in profile.runs()}
+        for record in store.records():
             assert record.spec.name in names
             assert len(record.epochs) == record.spec.epochs
             assert np.isfinite(record.test_accuracy)
@@ -65,21 +70,20 @@ def test_the_committed_records_are_whole_and_of_their_profile():
 
 
 def test_the_committed_arrays_are_whole_and_those_that_notebooks_read_are_there():
-    for folder in (root() / "results" / name for name in PROFILES if name != "smoke"):
-        profile, store = load_profile(folder.name), Store(folder)
+    for profile, store in committed():
         read = {spec.name for figure in ("sometimes_samples", "a_dynamic_process") for spec in profile.runs(figure)}
         for record in store.records():
-            if record.spec.name in read or (folder / f"{record.spec.name}.npz").exists():
+            if record.spec.name in read or (store.folder / f"{record.spec.name}.npz").exists():
                 assert store.selections(record.spec).sum() == record.total("samples_kept")
             if record.spec.trace:
                 assert len(store.trace(record.spec)) == len(record.epochs)
 
 
 def test_the_committed_scores_are_whole_and_charged_to_their_runs():
-    for folder in (root() / "results" / name for name in PROFILES if name != "smoke"):
-        for record in Store(folder).records():
+    for _, store in committed():
+        for record in store.records():
             if record.spec.is_static_scored:
-                scores = Store(folder).load_scores(scoring_spec(record.spec))
+                scores = store.load_scores(scoring_spec(record.spec))
                 assert record.scoring == scores.cost
                 assert record.scoring.backward_passes > 0
                 assert "+" not in scores.environment["commit"], "made from changed files"

@@ -35,3 +35,7 @@ class SweepError(DynpruneError):
 
 class NotebookError(DynpruneError):
     """A notebook that failed, or was given a parameter that it does not have."""
+
+
+class PrivateFolderError(DynpruneError):
+    """A folder for locks and caches that is not this user's alone, or cannot be made."""

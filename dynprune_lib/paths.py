@@ -1,7 +1,11 @@
 """Where things are, whatever folder a notebook or a command is started in."""
 
 import os
+import stat
+import tempfile
 from pathlib import Path
+
+from dynprune_lib.errors import PrivateFolderError
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -19,3 +23,54 @@ def data_dir(given: str | Path | None = None) -> Path:
 def results_dir(given: str | Path | None = None) -> Path:
     """The folder of the run records, one folder a profile in it: the one given, else `results` in the checkout."""
     return Path(given).expanduser() if given else root() / "results"
+
+
+def private_folder(*names: str) -> Path:
+    """Make and return a folder that only this user can enter: for locks, and for what is kept between runs.
+
+    It lies in DYNPRUNE_CACHE, else in XDG_CACHE_HOME/dynprune, else in ~/.cache/dynprune. Where none of these can be
+    made (a read-only home), it lies in the folder of temporary files.
+
+    Args:
+        names: folders below it, one inside the other.
+
+    Raises:
+        PrivateFolderError: the folder belongs to somebody else or is a link or a file, or it cannot be made.
+    """
+    try:
+        folder = _make_private(_cache_folder())
+    except PrivateFolderError:
+        if "DYNPRUNE_CACHE" in os.environ:
+            raise
+        folder = _make_private(Path(tempfile.gettempdir()) / f"dynprune-{_user_number()}")
+    for name in names:
+        folder = _make_private(folder / name)
+    return folder
+
+
+def _cache_folder() -> Path:
+    if given := os.environ.get("DYNPRUNE_CACHE"):
+        return Path(given)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dynprune"
+    except RuntimeError as error:  # this user has no home
+        raise PrivateFolderError(str(error)) from error
+
+
+def _make_private(folder: Path) -> Path:
+    remedy = "remove it, or name another folder by DYNPRUNE_CACHE"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+        if stat.S_ISLNK(found.st_mode) or found.st_uid != _user_number():
+            raise PrivateFolderError(f"{folder} is a link, or belongs to another user: {remedy}")
+        folder.chmod(0o700)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PrivateFolderError(f"{folder} cannot be written: {remedy}")
+    except OSError as error:
+        raise PrivateFolderError(f"cannot make the folder {folder} ({error.strerror}): {remedy}") from error
+    return folder
+
+
+def _user_number() -> int:
+    return os.getuid() if hasattr(os, "getuid") else 0

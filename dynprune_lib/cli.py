@@ -1,15 +1,17 @@
 """The command line: dynprune train | sweep | reproduce | data."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 import yaml
 
+from dynprune_lib import stopping
 from dynprune_lib.data import download, load_dataset
 from dynprune_lib.errors import DynpruneError, SweepError
 from dynprune_lib.parallel import process_group, train_together
@@ -37,18 +39,33 @@ Jobs = Annotated[int, typer.Option(min=1, help="Runs at a time, each in a proces
 
 @contextlib.contextmanager
 def _told_plainly() -> Iterator[None]:
-    """What a user did or can mend is told in a line, without a traceback."""
+    """Tell in a line, without a traceback, what a user did or can mend."""
     try:
         yield
-    except KeyboardInterrupt:
-        typer.echo("dynprune: interrupted; the same command goes on after the last whole epoch", err=True)
-        sys.exit(130)
+        sys.stdout and sys.stdout.flush()
+    except KeyboardInterrupt as interrupt:
+        _stop("interrupted; the same command goes on after the last whole epoch", stopping.exit_code(interrupt))
+    except BrokenPipeError:  # whoever read the output has enough of it
+        _discard_output()
+        sys.exit(1)
     except (ValueError, DynpruneError) as error:
-        typer.echo(f"dynprune: {error}", err=True)
-        sys.exit(1)
+        _stop(str(error))
+    except OSError as error:
+        _discard_output()
+        _stop(f"{error.filename or 'the output'} cannot be read or written: {error.strerror}")
     except ModuleNotFoundError as error:
-        typer.echo(f"dynprune: {error.name} is not installed: pip install -e '.[notebooks]' in the checkout", err=True)
-        sys.exit(1)
+        _stop(f"{error.name} is not installed: pip install -e '.[notebooks]' in the checkout")
+
+
+def _stop(message: str, code: int = 1) -> NoReturn:
+    typer.echo(f"dynprune: {message}", err=True)
+    sys.exit(code)
+
+
+def _discard_output() -> None:
+    """Have the interpreter not try once more, at its end, to write what cannot be written."""
+    if sys.stdout:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.command()
@@ -124,14 +141,15 @@ def sweep_profile(
     store = Store(results_dir(results) / profile)
     if dry_run:
         for spec in specs:
-            typer.echo(f"{'there  ' if store.load(spec) else 'missing'} {spec.name}")
+            typer.echo(f"{'there  ' if store.has(spec) else 'missing'} {spec.name}")
     else:
         deadline = None if minutes is None else time.time() + 60 * minutes
         sweep(specs, Plan(store, data_dir, jobs, found.threads, deadline))
-    there = sum(store.load(spec) is not None for spec in specs)
+    there = sum(store.has(spec) for spec in specs)
     typer.echo(f"{there} of {len(specs)} runs of {profile} are in {store.folder}")
-    if there < len(specs) and minutes is None and not dry_run:
-        typer.echo("the others are made by another process, or wait for the device that it uses: try again later")
+    if there < len(specs) and not dry_run:
+        why = "another process makes them, or they wait for a device" if minutes is None else "the time is up"
+        raise SweepError(f"{len(specs) - there} runs are missing ({why}): the same command again goes on")
 
 
 @app.command()
@@ -184,7 +202,14 @@ def data(
 
 def _parse_settings(pairs: list[str]) -> dict[str, Any]:
     """`name=value` words to a dict; values are read as yaml, so numbers are numbers."""
-    for pair in pairs:
-        if "=" not in pair:
-            raise ValueError(f"{pair!r} is no setting: write name=value")
-    return {name: yaml.safe_load(value) for name, value in (pair.split("=", 1) for pair in pairs)}
+    return dict(_parse_setting(pair) for pair in pairs)
+
+
+def _parse_setting(pair: str) -> tuple[str, Any]:
+    name, equals, value = pair.partition("=")
+    if not equals:
+        raise ValueError(f"{pair!r} is no setting: write name=value")
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{pair!r} is no setting: the value is no yaml ({' '.join(str(error).split())})") from error

@@ -21,10 +21,15 @@ from dynprune_lib.store import Store
 from dynprune_lib.train import train
 
 
+def is_rank() -> bool:
+    """Return whether torchrun has started this process."""
+    return dist.is_available() and dist.is_torchelastic_launched()
+
+
 @contextlib.contextmanager
 def process_group() -> Iterator[None]:
-    """Joins the processes that torchrun has started, if it has started this one."""
-    if not dist.is_torchelastic_launched():
+    """Join the processes that torchrun has started, if it has started this one."""
+    if not is_rank():
         yield
         return
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")

@@ -1,5 +1,6 @@
 """What a person sees of long work: one bar for all runs, and a line for each that is finished."""
 
+import io
 import sys
 from typing import Self
 
@@ -18,7 +19,9 @@ class Progress:
         self.failures: list[str] = []
         self._epochs_left = {spec.name: spec.epochs for spec in specs}
         total = sum(spec.epochs * _weight(spec) for spec in specs)
-        self._bar = tqdm(total=total, bar_format=FORMAT, smoothing=0, mininterval=0.5, dynamic_ncols=True, leave=False)
+        self._file = sys.stderr or io.StringIO()  # there is none where it was closed
+        look = {"bar_format": FORMAT, "smoothing": 0, "mininterval": 0.5, "dynamic_ncols": True, "leave": False}
+        self._bar = tqdm(total=total, file=self._file, **look)
         self._count, self._done = len(specs), 0
 
     def __enter__(self) -> Self:
@@ -28,9 +31,12 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def handle(self, event: str, spec: RunSpec, value: EpochRecord | RunRecord | str) -> None:
-        """Shows one event of a sweep: `epoch`, `finished` or `failed`, with what belongs to it."""
+    def handle(self, event: str, spec: RunSpec, value: EpochRecord | RunRecord | str | None) -> None:
+        """Show one event of a sweep: `begun`, `epoch`, `finished` or `failed`, with what belongs to it."""
         getattr(self, f"_{event}")(spec, value)
+
+    def _begun(self, spec: RunSpec, _: None) -> None:
+        self._bar.set_postfix_str(_title(spec), refresh=False)
 
     def _epoch(self, spec: RunSpec, epoch: EpochRecord) -> None:
         speed = epoch.backward_passes / epoch.training_seconds
@@ -45,7 +51,7 @@ class Progress:
         self._show()
         self._advance(spec, self._epochs_left[spec.name])  # those that an earlier sweep had made
         line = f"{_title(spec)}: {record.test_accuracy:.2%} after {record.training.seconds:.1f} s of training"
-        self._bar.write(line, file=sys.stderr)
+        self._bar.write(line, file=self._file)
 
     def _failed(self, _: RunSpec, message: str) -> None:
         self.failures.append(message)  # told when the sweep ends, with what else there is to tell

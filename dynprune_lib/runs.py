@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
@@ -161,6 +162,12 @@ class EpochRecord:
     scoring_seconds: float
     evaluation_seconds: float
 
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            _check_number(each.name, getattr(self, each.name), each.type)
+        if self.test_accuracy > 1:
+            raise ValueError(f"test_accuracy is {self.test_accuracy}: it is a share, at most 1")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
@@ -170,6 +177,10 @@ class Cost:
     forward_passes: int = 0
     backward_passes: int = 0
 
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            _check_number(each.name, getattr(self, each.name), each.type)
+
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
 
@@ -177,12 +188,20 @@ class Cost:
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """A finished run: what it was, what each epoch gave and cost, what scoring the samples before the training cost,
-    and where it was made."""
+    and where it was made.
+
+    Raises:
+        ValueError: there are more or fewer epochs than the spec has.
+    """
 
     spec: RunSpec
     epochs: list[EpochRecord]
     environment: dict[str, Any]
-    scoring: Cost = Cost()
+    scoring: Cost = field(default_factory=Cost)
+
+    def __post_init__(self) -> None:
+        if len(self.epochs) != self.spec.epochs:
+            raise ValueError(f"it has {len(self.epochs)} of {self.spec.epochs} epochs")
 
     @property
     def test_accuracy(self) -> float:
@@ -201,10 +220,10 @@ class RunRecord:
     def to_json(self) -> str:
         """One line a column of the epochs, so that a record reads well and its changes do too."""
         columns = {name: [getattr(epoch, name) for epoch in self.epochs] for name in _columns()}
-        lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(values)}" for name, values in columns.items())
-        spec = json.dumps(asdict(self.spec), indent=2).replace("\n", "\n  ")
-        environment = json.dumps(self.environment, indent=2).replace("\n", "\n  ")
-        scoring = json.dumps(asdict(self.scoring))
+        lines = ",\n".join(f"    {json.dumps(name)}: {_dumps(values)}" for name, values in columns.items())
+        spec = _dumps(asdict(self.spec), indent=2).replace("\n", "\n  ")
+        environment = _dumps(self.environment, indent=2).replace("\n", "\n  ")
+        scoring = _dumps(asdict(self.scoring))
         parts = f'  "epochs": {{\n{lines}\n  }},\n  "scoring": {scoring},\n  "environment": {environment}'
         return f'{{\n  "spec": {spec},\n{parts}\n}}\n'
 
@@ -213,6 +232,8 @@ class RunRecord:
         """The record that `to_json` wrote; anything else raises ValueError, KeyError or TypeError."""
         values = json.loads(text)
         columns = [values["epochs"][name] for name in _columns()]
+        if not all(isinstance(column, list) for column in columns):
+            raise TypeError("a column of the epochs is no list")
         epochs = [EpochRecord(**dict(zip(_columns(), row, strict=True))) for row in zip(*columns, strict=True)]
         spec, scoring = RunSpec.from_dict(values["spec"]), Cost(**values.get("scoring", {}))
         return cls(spec=spec, epochs=epochs, environment=values["environment"], scoring=scoring)
@@ -247,6 +268,17 @@ def check_choice(what: str, value: str, allowed: Any) -> None:
     """Raises ValueError, with the allowed values, if `value` is none of them."""
     if value not in allowed:
         raise ValueError(f"unknown {what} {value!r}: there are {', '.join(map(str, allowed)) or 'none'}")
+
+
+def _check_number(name: str, value: Any, kind: type) -> None:
+    allowed = int if kind is int else (int, float)
+    if isinstance(value, bool) or not isinstance(value, allowed) or not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} is {value!r}: it must be a finite {kind.__name__} of at least 0")
+
+
+def _dumps(value: Any, **layout: Any) -> str:
+    """As every reader of json understands it: without NaN."""
+    return json.dumps(value, allow_nan=False, **layout)
 
 
 def _columns() -> list[str]:

@@ -22,7 +22,7 @@ from dynprune_lib.runs import Cost, RunSpec, StaticScores, check_choice, cost_of
 from dynprune_lib.samplers import PruningSampler, StaticScored
 from dynprune_lib.scores import el2n
 from dynprune_lib.store import Store
-from dynprune_lib.train import OnEpoch, Training, check_size, describe_run, prepare, train_epochs
+from dynprune_lib.train import OnEpoch, Training, check_size, conditions_of, describe_run, prepare, train_epochs
 
 FIRST_SEED = 1000  # of the models that score; those after the first have the next ones
 
@@ -91,26 +91,29 @@ def scoring_spec(spec: RunSpec) -> RunSpec:
 
 def _compute(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | None, jobs: int) -> StaticScores:
     method = _method(spec, len(data.train))
-    begun = store.load_checkpoint(spec) or {"done": 0, "total": torch.zeros(len(data.train)), "cost": {}}
+    environment = describe_run(spec, data, jobs)
+    conditions = conditions_of(environment)
+    begun = store.load_checkpoint(spec, conditions)
+    begun = begun or {"done": 0, "total": torch.zeros(len(data.train)), "cost": {}}
     total, cost = begun["total"], Cost(**begun["cost"])
     for number in range(begun["done"], method.models):
         run = replace(method.training, seed=FIRST_SEED + number)
         training = prepare(run, data, sampler=method.make_sampler and method.make_sampler(len(data.train)))
         if number == begun["done"] and "training" in begun:
-            training.load_state_dict(begun["training"])
+            with store.reading_checkpoint(spec):
+                training.load_state_dict(begun["training"])
         before = {"done": number, "total": total, "cost": asdict(cost)}
-        save = partial(_save, store, spec, before, training)
+        save = partial(_save, store, spec, before, training, conditions)
         train_epochs(training, run, data, method.epochs, save, on_epoch)
         started = time.perf_counter()
         total = total + method.ask(training, run, data).cpu()
         asking = Cost(seconds=round(time.perf_counter() - started, 6))
         cost = cost + cost_of(training.epochs) + asking + method.passes
-    environment = describe_run(spec, data, jobs)
     return StaticScores(spec=spec, values=total / method.models, cost=cost, environment=environment)
 
 
-def _save(store: Store, spec: RunSpec, before: dict, training: Training) -> None:
-    store.save_checkpoint(spec, before | {"training": training.state_dict()})
+def _save(store: Store, spec: RunSpec, before: dict, training: Training, conditions: dict[str, str]) -> None:
+    store.save_checkpoint(spec, before | {"training": training.state_dict()}, conditions)
 
 
 def _method(spec: RunSpec, num_samples: int) -> Method:

@@ -1,6 +1,8 @@
 """One training run: the loop, its evaluation, what it costs, and going on where it was interrupted."""
 
+import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -79,13 +81,15 @@ def train(
     environment = describe_run(spec, data, jobs)
     is_first = rank() == 0
     training = prepare(spec, data, scores and scores.values)
-    if state := store.load_checkpoint(spec):
-        training.load_state_dict(state)
+    conditions = conditions_of(environment)
+    if state := store.load_checkpoint(spec, conditions):
+        with store.reading_checkpoint(spec):
+            training.load_state_dict(state)
 
     def save() -> None:
         state = training.state_dict()  # all ranks have a part in it
         if is_first:
-            store.save_checkpoint(spec, state)
+            store.save_checkpoint(spec, state, conditions)
 
     train_epochs(training, spec, data, spec.epochs, save, on_epoch)
     scoring = scores.cost if scores else Cost()
@@ -145,6 +149,8 @@ def prepare(
     check_size(spec, data)
     if sampler is None:
         sampler = spec.make_sampler(len(data.train), scores)
+        if spec.is_static_scored:
+            _warn_of_missing_classes(spec, sampler, data)
     model = build_model(spec.model, tuple(data.train.images.shape[1:]), len(data.classes), spec.seed)
     model = model.to(data.device, memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
@@ -179,6 +185,8 @@ def train_epoch(training: Training, spec: RunSpec, data: ImageData, epoch: int) 
         step = max(1, len(data.train) // spec.trace)
         training.trace.append(sampler.memory()["mean"][::step][: spec.trace].half().cpu())
     test_loss, test_accuracy = evaluate(training.model, data.test, data, spec.precision)
+    if not math.isfinite(test_loss):  # the losses of the steps do not show what the last step made of the weights
+        raise TrainingDiverged(f"the test loss is {test_loss} after epoch {epoch}: a lower learning_rate may help")
     evaluated = _now(device)
     passes = len(batches) * spec.batch_size  # of all ranks
     return EpochRecord(
@@ -214,6 +222,22 @@ def check_size(spec: RunSpec, data: ImageData) -> None:
                 f"prune_rate {spec.prune_rate} keeps {kept} of {len(data.train)} samples, fewer than {what}{wanted}:"
                 " lower the rate" + (" or the batch size" if "batch" in what else "")
             )
+
+
+def _warn_of_missing_classes(spec: RunSpec, sampler: PruningSampler, data: ImageData) -> None:
+    counts = torch.bincount(data.train.labels.cpu()[sampler.subset()], minlength=len(data.classes))
+    missing = [name for name, count in zip(data.classes, counts.tolist(), strict=True) if count == 0]
+    if missing:
+        warnings.warn(
+            f"{spec.sampler} at prune_rate {spec.prune_rate} keeps no sample of the classes {', '.join(missing)}:"
+            " the model cannot learn them",
+            stacklevel=2,
+        )
+
+
+def conditions_of(environment: dict[str, Any]) -> dict[str, str]:
+    """Return what must be the same for an interrupted run to go on: its record names one data set, one precision."""
+    return {name: environment[name] for name in ("data_md5", "precision")}
 
 
 def describe_run(spec: RunSpec, data: ImageData, jobs: int) -> dict[str, Any]:
@@ -260,7 +284,7 @@ def _make_schedule(spec: RunSpec, optimizer: torch.optim.Optimizer, steps: int) 
         optimizer,
         spec.learning_rate,
         total_steps=steps + 1,  # torch counts the state after the last step as one more
-        pct_start=0.25,
+        pct_start=0.25 if steps != 3 else 0.5,  # a quarter of 3 + 1 steps would be a warm-up of length 0 to torch
         anneal_strategy="linear",
         cycle_momentum=False,
         div_factor=10,

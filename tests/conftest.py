@@ -16,6 +16,7 @@ worker = os.environ.get("PYTEST_XDIST_WORKER", "")  # several run the tests side
 os.environ["TMPDIR"] = str(Path(tempfile.gettempdir()) / f"dynprune-tests{worker}")
 Path(os.environ["TMPDIR"]).mkdir(exist_ok=True)
 tempfile.tempdir = None  # it is asked for anew
+os.environ["DYNPRUNE_CACHE"] = str(Path(os.environ["TMPDIR"]) / "cache")
 
 torch.set_num_threads(1)  # small tensors, and maybe other processes beside: more threads only wait for each other
 

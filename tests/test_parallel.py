@@ -84,10 +84,10 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path):
         process.kill()
         process.communicate()
     store, spec = Store(tmp_path / "train"), RunSpec(sampler="ucb", **OPTIONS | {"epochs": 300})
-    begun = store.load_checkpoint(spec)["epochs"]
+    begun = store.load_checkpoint(spec, {})["epochs"]
     assert 0 < len(begun) < 300
     sweep([spec], Plan(store, threads=1, deadline=time.time() + 1))  # what is left would take a while
-    assert len(store.load_checkpoint(spec)["epochs"]) > len(begun)
+    assert len(store.load_checkpoint(spec, {})["epochs"]) > len(begun)
 
 
 def test_what_cannot_be_shared_is_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Whatever happens to a sweep, what it has made stays whole, and the rest goes on or stops with a clear message."""
 
+import contextlib
 import dataclasses
 import multiprocessing
 import random
@@ -12,9 +13,11 @@ import torch
 from dynprune_lib import sweep as sweep_module
 from dynprune_lib.errors import StoreError, SweepError
 from dynprune_lib.runs import RunSpec
+from dynprune_lib.static import score_samples
 from dynprune_lib.store import Store
 from dynprune_lib.sweep import Plan, sweep
-from tests.test_train import results
+from dynprune_lib.train import train
+from tests.test_train import Stop, results, stop_after
 
 BASE = RunSpec(dataset="digits", model="tiny", epochs=6, batch_size=32)
 METHODS = [
@@ -122,33 +125,90 @@ def test_a_folder_that_cannot_be_written_is_told_before_any_training(monkeypatch
         sweep(SPECS, Plan(Store(tmp_path / "folder")))
 
 
-def test_a_record_cut_short_is_told_before_any_training(monkeypatch, store):
+def test_a_record_cut_short_is_told_and_the_other_runs_are_made(store):
     sweep(SPECS[:1], Plan(store))
     path = store.folder / f"{SPECS[0].name}.json"
     path.write_text(path.read_text()[:100])
-    monkeypatch.setattr(sweep_module, "train", lambda *_: pytest.fail("trained"))
-    with pytest.raises(StoreError, match=r"is no whole run record .*: remove it and the run is made again"):
-        sweep(SPECS, Plan(store))
+    with pytest.raises(SweepError, match=r"is no whole run record .*: remove it and the run is made again"):
+        sweep(SPECS[:2], Plan(store))
+    assert store.has(SPECS[1])
 
 
 def test_a_damaged_checkpoint_stops_its_run_alone(store):
-    store.save_checkpoint(SPECS[0], {})
+    store.save_checkpoint(SPECS[0], {}, {})
     path = store.folder / ".running" / f"{SPECS[0].name}.pt"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(SweepError, match="is no whole checkpoint: remove it and the run begins anew"):
+    with pytest.raises(SweepError, match=r"is no checkpoint to go on from .*: remove it and the run begins anew"):
         sweep(SPECS[:2], Plan(store))
     assert [store.has(spec) for spec in SPECS[:2]] == [False, True]
 
 
-def test_a_run_that_the_device_has_no_memory_for_does_not_stop_the_others(monkeypatch, store):
+OUT_OF_MEMORY = {
+    "cuda": torch.OutOfMemoryError("CUDA out of memory"),
+    "cpu": RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"),
+    "python": MemoryError(),
+}
+
+
+@pytest.mark.parametrize("where", ["train", "score_samples"])
+@pytest.mark.parametrize("device", OUT_OF_MEMORY)
+def test_a_run_that_the_device_has_no_memory_for_does_not_stop_the_others(monkeypatch, store, device, where):
+    original, scored = getattr(sweep_module, where), SPECS[3]
+
+    def short_of_memory(spec, *rest):
+        if spec == scored:
+            raise OUT_OF_MEMORY[device]
+        return original(spec, *rest)
+
+    monkeypatch.setattr(sweep_module, where, short_of_memory)
+    with pytest.raises(SweepError, match=r"memory.*: try fewer runs at a time \(--jobs\) or a smaller batch"):
+        sweep([scored, SPECS[1]], Plan(store))
+    assert [store.has(spec) for spec in (scored, SPECS[1])] == [False, True]
+
+
+def test_a_fault_of_the_code_is_told_with_its_traceback_and_does_not_stop_the_others(monkeypatch, store):
     original = sweep_module.train
 
     def train(spec, *rest):
-        if spec == SPECS[0]:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return original(spec, *rest)
+        return original(spec, *rest) if spec != SPECS[0] else 1 / 0
 
     monkeypatch.setattr(sweep_module, "train", train)
-    with pytest.raises(SweepError, match=r"CUDA out of memory: try fewer runs at a time \(--jobs\) or a smaller batch"):
+    with pytest.raises(SweepError, match=r"(?s)Traceback.*test_reliability.py.*ZeroDivisionError"):
         sweep(SPECS[:2], Plan(store))
     assert [store.has(spec) for spec in SPECS[:2]] == [False, True]
+
+
+def test_a_run_that_another_process_finished_just_before_is_not_made_again(monkeypatch, store, digits):
+    class Late(Store):
+        @contextlib.contextmanager
+        def claim(self, spec):  # between the look at the list and the claim, another process makes it
+            if not self.has(spec):
+                train(spec, digits, store)
+            with store.claim(spec):
+                yield
+
+    monkeypatch.setattr(sweep_module, "train", lambda *_: pytest.fail("trained again"))
+    sweep(SPECS[:1], Plan(Late(store.folder)))
+    assert store.has(SPECS[0])
+
+
+def test_two_data_sets_never_mix_in_one_record(store, digits):
+    with pytest.raises(Stop):
+        train(SPECS[0], digits, store, stop_after(2))
+    other = dataclasses.replace(digits, md5="another")
+    with pytest.raises(StoreError, match=r"data_md5 \w+, here it is another\): remove it and the run begins anew"):
+        train(SPECS[0], other, store)
+    with pytest.raises(Stop):
+        score_samples(SPECS[3], digits, store, stop_after(2))
+    with pytest.raises(StoreError, match="here it is another"):
+        score_samples(SPECS[3], other, store)
+
+
+def test_two_precisions_never_mix_in_one_record(store, digits, monkeypatch):
+    monkeypatch.setattr("dynprune_lib.precision._computes_in_bfloat16", lambda _: True)
+    spec = dataclasses.replace(SPECS[0], precision="bfloat16")
+    with pytest.raises(Stop):
+        train(spec, digits, store, stop_after(2))
+    monkeypatch.setattr("dynprune_lib.precision._computes_in_bfloat16", lambda _: False)
+    with pytest.raises(StoreError, match="precision bfloat16, here it is float32"):
+        train(spec, digits, store)

@@ -10,9 +10,9 @@ from dynprune_lib.runs import Cost, EpochRecord, RunRecord, RunSpec
 BASE = {"dataset": "digits", "model": "tiny"}
 
 
-def make_record(spec, epochs=2):
-    columns = {field.name: 1.5 for field in dataclasses.fields(EpochRecord)}
-    made = [EpochRecord(**columns | {"test_accuracy": 0.5 + epoch / 10}) for epoch in range(epochs)]
+def make_record(spec):
+    columns = {field.name: 2 if field.type is int else 1.5 for field in dataclasses.fields(EpochRecord)}
+    made = [EpochRecord(**columns | {"test_accuracy": min(0.5 + epoch / 10, 1.0)}) for epoch in range(spec.epochs)]
     return RunRecord(spec=spec, epochs=made, environment={"device": "cpu", "threads": 1, "jobs": 1})
 
 
@@ -111,10 +111,10 @@ def test_a_record_survives_json(rate, seed, learning_rate):
 
 
 def test_accuracy_is_of_the_last_epoch_and_time_without_evaluation():
-    record = make_record(RunSpec(**BASE), epochs=3)
-    record.epochs.append(dataclasses.replace(record.epochs[0], test_accuracy=0.1))
+    record = make_record(RunSpec(**BASE, epochs=4))
+    record.epochs[-1] = dataclasses.replace(record.epochs[0], test_accuracy=0.1)
     assert record.test_accuracy == 0.1
-    assert record.training == Cost(seconds=4 * 3 * 1.5, forward_passes=6, backward_passes=6)
+    assert record.training == Cost(seconds=4 * 3 * 1.5, forward_passes=8, backward_passes=8)
     assert record.total("evaluation_seconds") == 6
 
 

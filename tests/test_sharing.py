@@ -14,8 +14,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)  # it is asked for anew
+    monkeypatch.setenv("DYNPRUNE_CACHE", str(tmp_path))
 
 
 def hold(alone, held, release):

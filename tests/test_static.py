@@ -229,7 +229,7 @@ def test_damaged_scores_are_named_with_the_remedy(digits, store, spec):
     score_samples(wanted, digits, store)
     (path,) = (store.folder / "scores").glob("*.npz")
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(StoreError, match=r"has no whole scores .*: remove it and they are made again"):
+    with pytest.raises(StoreError, match=r"is no whole file of scores .*: remove it and they are made again"):
         score_samples(wanted, digits, store)
 
 

@@ -44,7 +44,7 @@ def test_a_deadline_stops_before_it_and_loses_nothing(store, specs):
     started = time.time()
     sweep([long, *specs], Plan(store, deadline=started + 1.5))
     assert time.time() - started < 3
-    assert len(store.load_checkpoint(long)["epochs"]) > 1
+    assert len(store.load_checkpoint(long, {})["epochs"]) > 1
     assert store.load(specs[0]) is None
     sweep(specs, Plan(store, deadline=time.time() - 1))
     assert store.load(specs[0]) is None

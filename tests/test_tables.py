@@ -42,14 +42,14 @@ def test_every_sampler_has_a_look_of_its_own():
 
 
 def test_records_to_rows():
-    spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, seed=4)
-    record = make_record(spec, epochs=3)
+    spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, seed=4, epochs=3)
+    record = make_record(spec)
     record.epochs[-1] = dataclasses.replace(record.epochs[-1], test_accuracy=0.625, forward_passes=10)
     record = dataclasses.replace(record, scoring=Cost(seconds=7.0, forward_passes=9, backward_passes=5))
     (row,) = tables.tabulate([record]).to_dict("records")
     assert (row["method"], row["variant"], row["model"]) == ("ucb", "", "tiny")
     assert (row["rate"], row["seed"], row["test_accuracy"]) == (0.5, 4, 62.5)
-    assert (row["passes"], row["forward_only"]) == (4.5, 8.5)
+    assert (row["passes"], row["forward_only"]) == (6, 8)
     assert (row["scoring_passes"], row["scoring_forward_only"]) == (5, 4)
     assert row["seconds"] == 3 * 3 * 1.5
 
@@ -198,7 +198,7 @@ def test_the_rate_that_is_saved_without_loss():
 
 
 def timed(device="cpu", **settings):
-    record = make_record(RunSpec(dataset="digits", model="tiny", **{"alone": True} | settings), epochs=4)
+    record = make_record(RunSpec(dataset="digits", model="tiny", **{"alone": True, "epochs": 4} | settings))
     seconds = zip(record.epochs, (99, 7, 1, 2), strict=True)
     epochs = [dataclasses.replace(epoch, training_seconds=taken) for epoch, taken in seconds]
     return dataclasses.replace(record, epochs=epochs, environment=record.environment | {"device": device})
@@ -224,15 +224,14 @@ def test_speed_up_counts_epochs_and_what_each_takes():
 
 
 def test_learning_curves_add_up_passes_and_seconds():
-    full = make_record(RunSpec(dataset="digits", model="tiny"))
-    shorter = make_record(RunSpec(dataset="digits", model="tiny", epochs=8))
-    other = make_record(RunSpec(dataset="digits", model="tiny", epochs=5))
-    pruned = make_record(RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5))
-    forget = RunSpec(dataset="digits", model="tiny", sampler="forget", prune_rate=0.5)
+    base = {"dataset": "digits", "model": "tiny"}
+    full, shorter, other = (make_record(RunSpec(**base, epochs=epochs)) for epochs in (4, 2, 1))
+    pruned = make_record(RunSpec(**base, sampler="ucb", prune_rate=0.5, epochs=2))
+    forget = RunSpec(**base, sampler="forget", prune_rate=0.5, epochs=2)
     scored = dataclasses.replace(make_record(forget), scoring=Cost(seconds=100.0, forward_passes=9, backward_passes=9))
     seconds = pd.concat([SECONDS, pd.Series({("forget", 0.5): 1.5})])
     curves = tables.learning_curves([full, shorter, other, pruned, scored], 0.5, seconds)
-    assert curves["method"].tolist() == ["full"] * 2 + ["fewer-epochs"] * 2 + ["ucb"] * 2 + ["forget"] * 2
-    assert curves["passes"].tolist() == [1.5, 3] * 3 + [10.5, 12]
-    assert curves["seconds"].tolist() == [2, 4, 2, 4, 1.25, 2.5, 101.5, 103]
-    assert curves["test_accuracy"].tolist() == pytest.approx([50, 60] * 4)
+    assert curves["method"].tolist() == ["full"] * 4 + ["fewer-epochs"] * 2 + ["ucb"] * 2 + ["forget"] * 2
+    assert curves["passes"].tolist() == [2, 4, 6, 8] + [2, 4] * 2 + [11, 13]
+    assert curves["seconds"].tolist() == [2, 4, 6, 8, 2, 4, 1.25, 2.5, 101.5, 103]
+    assert curves["test_accuracy"].tolist() == pytest.approx([50, 60, 70, 80] + [50, 60] * 3)

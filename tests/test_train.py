@@ -80,7 +80,7 @@ def test_a_run_that_is_stopped_between_checkpoints_loses_nothing(digits, store, 
     monkeypatch.setattr(Sparingly, "__call__", lambda _: None)
     with pytest.raises(Stop):
         train(spec, digits, store, stop_after(3))
-    assert len(store.load_checkpoint(spec)["epochs"]) == 3
+    assert len(store.load_checkpoint(spec, {})["epochs"]) == 3
 
 
 def test_what_a_run_costs_is_counted(digits, store, spec):
@@ -159,7 +159,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(digits, store, s
     with pytest.raises(TrainingDiverged, match="the loss is nan at step 4 of epoch 1"):
         train(spec, digits, store)
     assert store.load(spec) is None
-    assert len(store.load_checkpoint(spec)["epochs"]) == 1
+    assert len(store.load_checkpoint(spec, {})["epochs"]) == 1
 
 
 def test_the_random_state_of_the_user_is_left_alone(digits, store, spec):

@@ -11,8 +11,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from dynprune_lib.indexed import indexed
-from dynprune_lib.samplers import PruningSampler
+from dynprune_lib.samplers import PruningSampler, indexed
 from dynprune_lib.trainers import check_constant
 
 KEY = "dynprune_index"  # of the position in a batch

@@ -12,7 +12,7 @@ from dynprune_lib.runs import RunSpec
 from dynprune_lib.samplers import SAMPLERS, StaticScored
 from dynprune_lib.scores import SCORES
 from dynprune_lib.store import Store
-from dynprune_lib.train import Sparingly, prepare, train, train_epoch
+from dynprune_lib.train import Sparingly, prepare, train, train_epoch, train_steps
 
 
 class Stop(Exception):
@@ -160,6 +160,49 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(digits, store, s
         train(spec, digits, store)
     assert store.load(spec) is None
     assert len(store.load_checkpoint(spec, {})["epochs"]) == 1
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_the_ranks(digits, spec, monkeypatch):
+    monkeypatch.setattr("dynprune_lib.train.average", lambda loss: loss * 0 + 1.25)  # of two ranks, tests/samplers
+    assert train_epoch(prepare(spec, digits), spec, digits, 0).train_loss == 1.25
+
+
+def test_augmentation_is_decided_by_seed_and_epoch_and_rank(digits, spec, monkeypatch):
+    def augmented(seed, epoch, rank):
+        monkeypatch.setattr("dynprune_lib.train.rank", lambda: rank)
+        training, seen = prepare(spec, digits), []
+        training.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+        batches = (torch.arange(32), torch.arange(32))
+        train_steps(training, dataclasses.replace(spec, seed=seed), digits, batches, epoch)
+        assert not torch.equal(*seen)  # nor do two batches of an epoch have the same crops
+        return seen[0]
+
+    first = augmented(seed=0, epoch=0, rank=0)
+    assert torch.equal(augmented(seed=0, epoch=0, rank=0), first)
+    for other in ({"seed": 1}, {"epoch": 1}, {"rank": 1}):
+        assert not torch.equal(augmented(**{"seed": 0, "epoch": 0, "rank": 0} | other), first)
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 7])
+def test_any_number_of_steps_trains(digits, store, spec, steps, schedule):
+    changes = {"sampler": "full", "prune_rate": 0.0, "settings": {}, "epochs": 1, "schedule": schedule}
+    record = train(dataclasses.replace(spec, batch_size=1437 // steps, **changes), digits, store)
+    assert record.total("steps") == steps
+
+
+def test_weights_that_the_last_step_broke_are_no_result(digits, store, spec):
+    changes = {"sampler": "full", "prune_rate": 0.0, "settings": {}, "epochs": 1}
+    with pytest.raises(TrainingDiverged, match=r"the test loss is (nan|inf) after epoch 0"):
+        train(dataclasses.replace(spec, batch_size=1437, learning_rate=1e38, **changes), digits, store)
+    assert not store.has(spec)
+
+
+def test_a_static_subset_without_a_class_is_told_with_the_name_of_the_class(digits, spec):
+    spec = dataclasses.replace(spec, sampler="el2n", settings={}, prune_rate=0.5)
+    scores = (digits.train.labels != 7).float() + (digits.train.labels > 4)
+    with pytest.warns(UserWarning, match="el2n at prune_rate 0.5 keeps no sample of the classes .*7.*: the model"):
+        prepare(spec, digits, scores - 2 * (digits.train.labels == 7))
 
 
 def test_the_random_state_of_the_user_is_left_alone(digits, store, spec):

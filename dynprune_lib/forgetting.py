@@ -25,8 +25,8 @@ class ForgettingEvents(Full):
     def memory(self) -> dict[str, Tensor]:
         return {"events": self.events, "is_right": self.is_right, "was_learned": self.was_learned}
 
-    def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:  # noqa: ARG002 (an error is finite)
-        right = scores == 0
+    def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:
+        right = torch.where(usable, scores == 0, self.is_right[index])
         self.events.index_add_(0, index, (self.is_right[index] & ~right).float())
         self.is_right.index_copy_(0, index, right)
         self.was_learned.index_copy_(0, index, self.was_learned[index] | right)

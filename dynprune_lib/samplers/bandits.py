@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.base import PruningSampler
+from dynprune_lib.samplers.checks import real
 from dynprune_lib.samplers.selection import highest
 
 
@@ -29,8 +30,7 @@ class Bandit(PruningSampler):
     alpha: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.alpha <= 1.0:
-            raise ValueError(f"alpha is {self.alpha}: the rate of the moving average must be above 0 and at most 1")
+        self.alpha = real("alpha", self.alpha, "the rate of the moving averages", "(0, 1]")
         super().__post_init__()
         self.mean = torch.full((self.num_samples,), torch.inf)  # infinite: no score yet
 

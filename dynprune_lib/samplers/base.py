@@ -4,7 +4,6 @@ import hashlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, fields
-from numbers import Real
 from typing import Any, ClassVar
 
 import torch
@@ -12,8 +11,11 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from dynprune_lib.samplers import distributed
-from dynprune_lib.samplers.checks import check_batch, integer
+from dynprune_lib.samplers.checks import boolean, check_batch, integer, real
 
+MAX_SAMPLES = 2**31  # indices are kept as int32
+MAX_EPOCH = 2**31 - 2  # so are epochs, of which -1 is none
+MAX_SCORE = 1e15  # its square, and that of a difference of two, is finite in float32
 ITERATION_CHUNK = 65_536  # indices turned into Python integers at a time
 
 
@@ -28,7 +30,7 @@ class PruningSampler(Sampler[int]):
     the ranks recorded are exchanged in `set_epoch`, once a period. `state_dict` is then a collective call as well.
 
     Args:
-        num_samples: size of the data set, N.
+        num_samples: size of the data set, N, at most 2**31.
         prune_rate: fraction of the samples left out of every pruned epoch, in [0, 1).
         period: epochs between two selections, T in the paper; the first period begins after the warm-up.
         warm_up: all the data in so many epochs before anything is left out.
@@ -53,13 +55,13 @@ class PruningSampler(Sampler[int]):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.prune_rate, Real) and 0 <= self.prune_rate < 1):
-            raise ValueError(f"prune_rate is {self.prune_rate!r}: it is the fraction left out, at least 0 and below 1")
-        for name, lowest in (("num_samples", 1), ("period", 1), ("warm_up", 0), ("seed", 0)):
+        self.prune_rate = real("prune_rate", self.prune_rate, "the fraction left out", "[0, 1)")
+        self.num_samples = integer("num_samples", self.num_samples, at_least=1, at_most=MAX_SAMPLES)
+        for name, lowest in (("period", 1), ("warm_up", 0), ("seed", 0)):
             setattr(self, name, integer(name, getattr(self, name), at_least=lowest))
         if self.anneal_from is not None:
             self.anneal_from = integer("anneal_from", self.anneal_from, at_least=self.warm_up)
-        self.prune_rate = float(self.prune_rate)
+        boolean("rescale", self.rescale)
         self.num_kept = round((1 - self.prune_rate) * self.num_samples)
         if self.num_kept == 0:
             raise ValueError(f"prune_rate {self.prune_rate} keeps none of {self.num_samples} samples: lower it")
@@ -105,7 +107,7 @@ class PruningSampler(Sampler[int]):
     def set_epoch(self, epoch: int) -> None:
         """Starts an epoch, selecting a new subset if it opens a new period. Call it before iterating, as for
         `torch.utils.data.DistributedSampler`."""
-        epoch = integer("epoch", epoch, at_least=0)
+        epoch = integer("epoch", epoch, at_least=0, at_most=MAX_EPOCH)
         self._report_not_finite()
         self._report_not_asked()
         if self._phase(epoch) != self._phase(self.epoch):
@@ -136,12 +138,17 @@ class PruningSampler(Sampler[int]):
         return loss
 
     def observe(self, index: Tensor, scores: Tensor) -> None:
-        """Records scores without training on them, as when the whole set is scored anew: arguments as of `update`."""
+        """Record scores without training on them, as when the whole data set is re-scored.
+
+        Scores are clamped to [-1e15, 1e15], so that their squares are finite; those that are not finite are counted,
+        reported by the next `set_epoch`, and not recorded. Arguments as for `update`.
+        """
         check_batch("scores", index, scores)
         self._check_range(index)
-        scores = scores.detach().float()
-        self._remember_on(scores.device)
+        scores = scores.detach()
         usable = torch.isfinite(scores)
+        scores = scores.float().clamp(-MAX_SCORE, MAX_SCORE)
+        self._remember_on(scores.device)
         finite = usable.sum()
         self._observed += len(scores)
         self._finite = finite if self._finite is None else self._finite.to(finite.device).add_(finite)
@@ -270,6 +277,9 @@ class PruningSampler(Sampler[int]):
             selected, self._weights = torch.arange(self.num_samples, dtype=torch.int32), None
         else:
             selected = self.select().to("cpu", torch.int32)
+            if len(selected) != self.num_kept:
+                name = type(self).__name__
+                raise RuntimeError(f"{name}.select returned {len(selected)} samples, not {self.num_kept}")
             self._weights = self._inverse_probability(selected) if self.rescale else None
         if distributed.world_size() > 1:
             # the shares, and the few samples that fit in none, must not follow the order of the data set

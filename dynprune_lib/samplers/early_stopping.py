@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY, dataclass
 import torch
 from torch import Tensor
 
+from dynprune_lib.samplers.checks import real
 from dynprune_lib.samplers.last_score import LastScore
 
 
@@ -25,8 +26,7 @@ class InstanceEarlyStopping(LastScore):
     threshold: float = 0.001
 
     def __post_init__(self) -> None:
-        if not self.threshold > 0.0:
-            raise ValueError(f"threshold is {self.threshold}: the largest second difference must be above 0")
+        self.threshold = real("threshold", self.threshold, "the largest second difference", "(0, 1e38]")
         super().__post_init__()
         # infinite as long as there are too few losses: inf - finite stays so, and the last of three is finite
         self.difference = torch.full((self.num_samples,), torch.inf, dtype=torch.float16)

@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY, dataclass
 import torch
 from torch import Tensor
 
+from dynprune_lib.samplers.checks import real
 from dynprune_lib.samplers.last_score import LastScore
 from dynprune_lib.samplers.selection import highest
 
@@ -28,8 +29,7 @@ class TiltedRS2(LastScore):
     tilt: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.tilt >= 0.0:
-            raise ValueError(f"tilt is {self.tilt}: the passes that the hardest sample comes early, at least 0")
+        self.tilt = real("tilt", self.tilt, "the number of passes that the hardest sample comes early", "[0, 1e38]")
         super().__post_init__()
         self.scored = torch.full((self.num_samples,), -1, dtype=torch.int32)  # the epoch of the last score
 
@@ -38,7 +38,7 @@ class TiltedRS2(LastScore):
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:
         super().record(index, scores, usable)
-        self.scored.index_fill_(0, index, self.epoch)
+        self.scored.index_copy_(0, index, self.scored.index_select(0, index).masked_fill_(usable, self.epoch))
 
     def select(self) -> Tensor:
         last = self.last.cpu()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.bandits import Bandit
+from dynprune_lib.samplers.checks import boolean, real
 
 
 @dataclass(eq=False)
@@ -28,8 +29,8 @@ class UCB(Bandit):
     root: bool = False
 
     def __post_init__(self) -> None:
-        if not self.c >= 0.0:
-            raise ValueError(f"c is {self.c}: the weight of the variance must be at least 0")
+        self.c = real("c", self.c, "the weight of the variance", "[0, 1e38]")
+        boolean("root", self.root)
         super().__post_init__()
         self.var = torch.zeros(self.num_samples)
 
@@ -43,4 +44,5 @@ class UCB(Bandit):
         return above
 
     def select(self) -> Tensor:
-        return self.highest(self.mean + self.c * (self.var.sqrt() if self.root else self.var), self.num_kept)
+        spread = self.c * (self.var.sqrt() if self.root else self.var)
+        return self.highest(self.mean + spread.clamp(max=torch.finfo(spread.dtype).max), self.num_kept)

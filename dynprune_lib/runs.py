@@ -7,14 +7,30 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 
 from dynprune_lib.models import MODELS
 from dynprune_lib.samplers import SAMPLERS, Bandit, LastScore, PruningSampler, StaticScored
+from dynprune_lib.samplers.checks import boolean, integer, real
 from dynprune_lib.scores import SCORES
 
 PRECISIONS = ("float32", "bfloat16")
 SCHEDULES = ("one-cycle", "cosine")
+CHOICES = {
+    "model": MODELS,
+    "sampler": SAMPLERS,
+    "score": SCORES,
+    "schedule": SCHEDULES,
+    "precision": PRECISIONS,
+}
+NUMBERS = {
+    "prune_rate": ("the fraction left out", "[0, 1)"),
+    "learning_rate": ("the peak of the schedule", "(0, inf)"),
+    "momentum": ("the momentum of SGD", "[0, 1)"),
+    "weight_decay": ("the weight decay of SGD", "[0, 1)"),
+    "label_smoothing": ("the label smoothing", "[0, 1)"),
+}
 GIVEN_BY_THE_RUN = {"num_samples", "prune_rate", "seed", "scores"}  # what a sampler takes and no setting says
 
 
@@ -68,35 +84,34 @@ class RunSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, allowed in (
-            ("model", MODELS),
-            ("sampler", SAMPLERS),
-            ("score", SCORES),
-            ("schedule", SCHEDULES),
-            ("precision", PRECISIONS),
-        ):
+        if not isinstance(self.dataset, str):
+            raise ValueError(f"dataset is {self.dataset!r}: it must be the name of a data set")
+        for name, allowed in CHOICES.items():
             check_choice(name, getattr(self, name), allowed)
+        for name, lowest in (("epochs", 1), ("batch_size", 1), ("trace", 0), ("seed", 0)):
+            integer(name, getattr(self, name), at_least=lowest)
+        for name, (meaning, interval) in NUMBERS.items():
+            real(name, getattr(self, name), meaning, interval)
+        for name in ("rescore", "alone"):
+            boolean(name, getattr(self, name))
+        if not isinstance(self.settings, dict):
+            raise ValueError(f"settings is {self.settings!r}: it must be a dict of the sampler's settings")
         for name in self.settings:
             check_choice(f"setting of {self.sampler}", name, sampler_settings(self.sampler))
         object.__setattr__(self, "settings", sampler_settings(self.sampler) | self.settings)
+        self._check_score()
+        num_samples = min(1_000_000, math.ceil(1_000 / (1 - self.prune_rate)))  # enough for a small share of the kept
+        self.make_sampler(num_samples, torch.zeros(num_samples))  # it checks its settings
+        self._check_reached()
+
+    def _check_score(self) -> None:
         if of_score := SAMPLERS[self.sampler].of_score:
             if self.score not in ("loss", of_score):
                 raise ValueError(f"score is {self.score}: {self.sampler} looks at {of_score} alone")
             object.__setattr__(self, "score", of_score)
-        for name in ("epochs", "batch_size"):
-            if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
-                raise ValueError(f"{name} is {getattr(self, name)!r}: it must be an integer of at least 1")
-        if not 0 <= self.prune_rate < 1:
-            raise ValueError(f"prune_rate is {self.prune_rate}: it is the fraction left out, at least 0 and below 1")
         for name, samplers in (("rescore", (Bandit, LastScore)), ("trace", Bandit)):
             if getattr(self, name) and not issubclass(SAMPLERS[self.sampler], samplers):
                 raise ValueError(f"{name} is {getattr(self, name)}: {self.sampler} does not look at scores of training")
-        self._check_reached()
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}: it must be above 0")
-        for name in ("momentum", "weight_decay", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 0 and below 1")
 
     def _check_reached(self) -> None:
         latest = {
@@ -266,7 +281,7 @@ def sampler_settings(sampler: str) -> dict[str, Any]:
 
 def check_choice(what: str, value: str, allowed: Any) -> None:
     """Raises ValueError, with the allowed values, if `value` is none of them."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"unknown {what} {value!r}: there are {', '.join(map(str, allowed)) or 'none'}")
 
 

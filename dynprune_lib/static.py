@@ -18,7 +18,7 @@ from dynprune_lib.evaluation import score_all
 from dynprune_lib.forgetting import ForgettingEvents
 from dynprune_lib.gradients import gradient_norms_of_all
 from dynprune_lib.groups import GROUPS, group_of
-from dynprune_lib.runs import Cost, RunSpec, StaticScores, check_choice, cost_of
+from dynprune_lib.runs import Cost, RunSpec, StaticScores, cost_of
 from dynprune_lib.samplers import PruningSampler, StaticScored
 from dynprune_lib.scores import el2n
 from dynprune_lib.store import Store
@@ -131,7 +131,6 @@ def _method(spec: RunSpec, num_samples: int) -> Method:
     if spec.sampler == "final-subset":
         dynamic = replace(full, sampler=settings["of"], prune_rate=spec.prune_rate)
         return Method(dynamic, spec.epochs, _is_in_subset)
-    check_choice("group", settings["group"], GROUPS)
     dynamic = replace(full, sampler=settings["of"], prune_rate=settings["of_rate"])
     return Method(dynamic, spec.epochs, partial(_is_elsewhere, group=settings["group"]))
 

@@ -54,7 +54,7 @@ def test_train_prints_and_keeps_the_result(tmp_path):
         ([*TRAIN, "--epochs", "0"], "epochs is 0"),
         (["train", "--data-dir", "~nobody-of-this-name/x"], "write the path without ~"),
         ([*TRAIN, "--set", "c=-1"], "c is -1"),
-        ([*TRAIN, "--prune-rate", "1.5"], "prune_rate is 1.5: it is the fraction left out"),
+        ([*TRAIN, "--prune-rate", "1.5"], "prune_rate is 1.5: the fraction left out must be a number in [0, 1)"),
         (["train", "--dataset", "imagenet"], "unknown data set 'imagenet'"),
         (["train", "--data-dir", "/nowhere"], "/nowhere/cifar-10-batches-py/data_batch_1 is missing"),
         (["sweep", "big"], "unknown profile 'big': there are smoke, laptop, short, paper"),

@@ -81,7 +81,7 @@ def test_a_sampler_that_is_of_one_score_gets_it():
         ({"sampler": "infobatch", "trace": 9}, "infobatch does not look at scores"),
         ({"sampler": "seta", "settings": {"random_from": 16}}, "random_from of seta is 16: .* at most 15"),
         ({"epochs": 0}, "epochs is 0"),
-        ({"prune_rate": 1.0}, "prune_rate is 1.0: it is the fraction left out"),
+        ({"prune_rate": 1.0}, "prune_rate is 1.0: the fraction left out must be a number in"),
         ({"prune_rate": float("nan")}, "prune_rate is nan"),
         ({"sampler": "dynamic-random", "rescore": True}, "dynamic-random does not look at scores of training"),
         ({"trace": 9}, "trace is 9: full does not look at scores"),

@@ -166,9 +166,9 @@ def test_a_group_is_left_out(digits, tmp_path, spec, group):
     assert members[left_out].sum() == min(144, members.sum())
 
 
-def test_an_unknown_group_is_refused(digits, store, spec):
-    with pytest.raises(ValueError, match="unknown group 'rare': there are never, sometimes, always"):
-        score_samples(static_spec(spec, "without-group", group="rare"), digits, store)
+def test_an_unknown_group_is_refused(spec):
+    with pytest.raises(ValueError, match="group is 'rare': it must be one of never, sometimes, always"):
+        static_spec(spec, "without-group", group="rare")
 
 
 def test_scores_are_computed_once_and_charged_to_every_run_that_uses_them(store, spec, monkeypatch):

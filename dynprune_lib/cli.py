@@ -52,7 +52,7 @@ def _told_plainly() -> Iterator[None]:
         _stop(str(error))
     except OSError as error:
         _discard_output()
-        _stop(f"{error.filename or 'the output'} cannot be read or written: {error.strerror}")
+        _stop(f"{error.filename or 'the output'} cannot be read or written: {error.strerror or error}")
     except ModuleNotFoundError as error:
         _stop(f"{error.name} is not installed: pip install -e '.[notebooks]' in the checkout")
 

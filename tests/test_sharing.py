@@ -65,6 +65,14 @@ def test_who_comes_while_a_run_is_alone_waits_for_its_end(other):
         assert release.is_set()
 
 
+def test_who_waits_for_long_says_for_what(other, monkeypatch, capsys):
+    monkeypatch.setattr("dynprune_lib.sharing.PATIENCE", 0.1)
+    _, release = other(alone=True)
+    threading.Timer(1.0, release.set).start()
+    with use_device(CPU, alone=False):
+        assert capsys.readouterr().err == "waiting for a timing run that has the device cpu to itself\n"
+
+
 def test_a_run_that_wants_the_device_alone_is_left_out_while_another_is_on_it(other, store, spec):
     alone = dataclasses.replace(spec, epochs=1, alone=True)
     process, _ = other(alone=False)

@@ -68,5 +68,5 @@ def test_what_is_not_ones_own_is_refused_with_the_remedy(cache, prepare, message
 
 
 def test_an_unknown_home_is_told():
-    with pytest.raises(DynpruneError, match="~nobody-of-this-name/x: .*: write the path without ~"):
+    with pytest.raises(DynpruneError, match=r"~nobody-of-this-name/x: .*: write the path without ~"):
         expand("~nobody-of-this-name/x")

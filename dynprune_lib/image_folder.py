@@ -170,7 +170,7 @@ def _write_cache(cache_file: Path, images: np.ndarray) -> None:
         total = 0
         for file in sorted(cache_file.parent.glob("*.images*"), key=lambda file: file.stat().st_mtime, reverse=True):
             total += file.stat().st_size
-            if total > CACHE_BYTES and file != cache_file:
+            if total > CACHE_BYTES:
                 file.unlink()
 
 

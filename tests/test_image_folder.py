@@ -270,7 +270,7 @@ def test_the_cache_is_bounded(folder, cache, monkeypatch):
     os.utime(old, (0, 0))
     (cache / f".{old.name}.123").write_bytes(b"of a process that was killed")
     os.utime(cache / f".{old.name}.123", (0, 0))
-    monkeypatch.setattr(image_folder, "CACHE_BYTES", 11 * 32 * 32 * 3 + 100)
+    monkeypatch.setattr(image_folder, "CACHE_BYTES", 11 * 32 * 32 * 3 + 32)  # the new file, and not a byte more
     Image.new("RGB", (8, 8)).save(folder / "train" / "cats" / "x.png")
     load(folder)
     (new,) = cache.glob("*.images*")

@@ -7,6 +7,7 @@
 import gzip
 import hashlib
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,13 @@ import torch
 from torch import Tensor
 
 from dynprune_lib.errors import DataError
+from dynprune_lib.image_folder import read_image_folder
 from dynprune_lib.paths import data_dir as default_data_dir
 from dynprune_lib.vision import torchvision_datasets
 
-DATASETS = ("digits", "cifar10", "cifar100", "fashion_mnist", "folder:PATH")
+DOWNLOADED = ("cifar10", "cifar100", "fashion_mnist")
+DATASETS = ("digits", *DOWNLOADED, "folder:PATH")
 TITLES = {"digits": "digits (8x8)", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "fashion_mnist": "Fashion-MNIST"}
-FOLDER_SIZE = 32  # height and width that the images of a folder are resized to
-SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 
 @dataclass(frozen=True)
@@ -59,40 +60,67 @@ class ImageData:
 
 
 def load_dataset(name: str, data_dir: str | Path | None = None, device: torch.device | str = "cpu") -> ImageData:
-    """Reads a data set, checks it and puts it on `device`.
+    """Read a data set, check it and put it on `device`.
 
     Args:
-        name: one of DATASETS; `folder:PATH` has PATH/train/CLASS/*.png|jpg and PATH/test/CLASS/*.png|jpg.
-        data_dir: where torchvision's layouts lie; by default DYNPRUNE_DATA or `data` in the checkout.
+        name: one of DATASETS; `folder:PATH` has images in PATH/train/CLASS/ and PATH/test/CLASS/, of any size: they are
+            squashed to 32 x 32, see `read_image_folder`.
+        data_dir: folder with torchvision's layouts. Default: DYNPRUNE_DATA, else `data` in the checkout.
+        device: of all tensors. Default: the CPU.
 
     Raises:
         DataError: the name is unknown, or a file is missing, damaged or unreadable.
     """
-    root = default_data_dir(data_dir)
-    if name == "digits":
-        classes, train, test, pad, flip = *_read_digits(), 1, False
-    elif name in ("cifar10", "cifar100"):
-        classes, train, test, pad, flip = *_read_cifar(name, root), 4, True
-    elif name == "fashion_mnist":
-        classes, train, test, pad, flip = *_read_fashion_mnist(root), 2, True
-    elif name.startswith("folder:"):
-        classes, train, test, pad, flip = *_read_folder(Path(name.removeprefix("folder:")).expanduser()), 4, True
-    else:
-        raise DataError(f"unknown data set {name!r}: there are {', '.join(DATASETS)}")
+    try:
+        classes, train, test, pad, flip = _read(name, data_dir)
+    except OSError as error:
+        place, reason = error.filename or name, error.strerror or error
+        raise DataError(f"cannot read {place} ({reason}): correct the path or its permissions, or remove it") from error
     mean, std = _pixel_statistics(train.images)
     train, test = (Split(part.images.to(device), part.labels.to(device)) for part in (train, test))
     return ImageData(name, classes, train, test, mean.to(device), std.to(device), pad, flip, _md5(train, test))
 
 
 def dataset_title(name: str) -> str:
-    """How a caption names a data set: a folder by its own name."""
+    """Return the name of a data set in captions: that of the folder for an image folder."""
     return TITLES.get(name) or Path(name.removeprefix("folder:")).name
 
 
 def download(name: str, data_dir: str | Path | None = None) -> None:
-    """Downloads a data set of torchvision's where it is not whole; `digits` and folders need none."""
-    if name in ("cifar10", "cifar100", "fashion_mnist"):
-        _torchvision_class(name)(default_data_dir(data_dir), download=True)
+    """Download a data set of torchvision unless all its files are whole; `digits` and folders need no download.
+
+    Raises:
+        DataError: the network does not reach the files, or the folder cannot be written.
+    """
+    if name not in DOWNLOADED:
+        return
+    root, source = _data_root(data_dir), _torchvision_class(name)
+    if name == "fashion_mnist":
+        folder = _fashion_mnist_folder(root)
+        archives = [(source.mirrors[0] + filename, md5) for filename, md5 in source.resources]
+    else:
+        folder, archives = root, [(source.url, source.tgz_md5)]
+    try:
+        if not all(_is_whole(path, md5) for path, md5 in _listed_files(name, root)):
+            for address, md5 in archives:
+                torchvision_datasets().utils.download_and_extract_archive(address, folder, md5=md5)
+    except (OSError, HTTPException, RuntimeError) as error:
+        raise DataError(
+            f"cannot download {archives[0][0]} to {folder} ({error}): check the network and that the folder can be"
+            " written, or name the folder that has the data set by --data-dir or DYNPRUNE_DATA"
+        ) from error
+
+
+def _read(name: str, data_dir: str | Path | None) -> tuple[tuple[str, ...], Split, Split, int, bool]:
+    if name == "digits":
+        return *_read_digits(), 1, False
+    if name in ("cifar10", "cifar100"):
+        return *_read_cifar(name, _data_root(data_dir)), 4, True
+    if name == "fashion_mnist":
+        return *_read_fashion_mnist(_data_root(data_dir)), 2, True
+    if name.startswith("folder:"):
+        return *_read_folder(name.removeprefix("folder:")), 4, True
+    raise DataError(f"unknown data set {name!r}: there are {', '.join(DATASETS)}")
 
 
 def _read_digits() -> tuple[tuple[str, ...], Split, Split]:
@@ -107,63 +135,28 @@ def _read_digits() -> tuple[tuple[str, ...], Split, Split]:
 
 
 def _read_cifar(name: str, root: Path) -> tuple[tuple[str, ...], Split, Split]:
+    _check_files(name, root)  # before torchvision unpickles them
     source = _torchvision_class(name)
-    listed = [*source.train_list, *source.test_list, [source.meta["filename"], source.meta["md5"]]]
-    for filename, md5 in listed:
-        _check_file(root / source.base_folder / filename, md5, name)
     train, test = source(root, train=True), source(root, train=False)
     return tuple(train.classes), _split(train.data, train.targets), _split(test.data, test.targets)
 
 
 def _read_fashion_mnist(root: Path) -> tuple[tuple[str, ...], Split, Split]:
-    name = "fashion_mnist"
-    source = _torchvision_class(name)
-    folder = root / source.__name__ / "raw"
-    for archive, md5 in source.resources:
-        _check_file(folder / archive, md5, name)
-        extracted = folder / archive.removesuffix(".gz")
-        if not extracted.is_file() or extracted.read_bytes() != gzip.decompress((folder / archive).read_bytes()):
-            raise DataError(f"{extracted} is missing or damaged: remove it, then {_how_to_download(name)}")
-    train, test = source(root, train=True), source(root, train=False)
-    return tuple(train.classes), *(_split(part.data.unsqueeze(-1), part.targets) for part in (train, test))
+    _check_files("fashion_mnist", root)
+    # not by torchvision's class, which would read other files that nobody has checked: extracted or processed ones
+    train_images, train_labels, test_images, test_labels = (
+        np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8) for path, _ in _listed_files("fashion_mnist", root)
+    )
+    splits = (
+        _split(images[16:].reshape(-1, 28, 28, 1).copy(), labels[8:].astype(np.int64))  # each after its header
+        for images, labels in ((train_images, train_labels), (test_images, test_labels))
+    )
+    return tuple(_torchvision_class("fashion_mnist").classes), *splits
 
 
-def _read_folder(root: Path) -> tuple[tuple[str, ...], Split, Split]:
-    classes = _class_names(root / "train")
-    if (test_classes := _class_names(root / "test")) != classes:
-        odd = sorted(set(classes) ^ set(test_classes))
-        raise DataError(f"{root}: train and test must have the same classes, but only one of them has {odd}")
-    return classes, *(_read_class_folders(root / part, classes) for part in ("train", "test"))
-
-
-def _class_names(folder: Path) -> tuple[str, ...]:
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not there: a folder data set has train/CLASS/*.png|jpg and test/CLASS/*.png|jpg")
-    names = tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "."))
-    if len(names) < 2:
-        raise DataError(f"{folder} has {len(names)} class folders: at least two are needed")
-    return names
-
-
-def _read_class_folders(folder: Path, classes: tuple[str, ...]) -> Split:
-    images, labels = [], []
-    for label, name in enumerate(classes):
-        files = sorted(file for file in (folder / name).iterdir() if file.suffix.lower() in SUFFIXES)
-        if not files:
-            raise DataError(f"{folder / name} has no images: put .png or .jpg files there, or remove the class")
-        images += [_read_image(file) for file in files]
-        labels += [label] * len(files)
-    return _split(np.stack(images), labels)
-
-
-def _read_image(file: Path) -> np.ndarray:
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            return np.asarray(image.convert("RGB").resize((FOLDER_SIZE, FOLDER_SIZE), Image.Resampling.BILINEAR))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as an image ({error}): repair or remove it") from error
+def _read_folder(path: str) -> tuple[tuple[str, ...], Split, Split]:
+    classes, parts = read_image_folder(_data_root(path or "."))
+    return classes, *(_split(*parts[part]) for part in ("train", "test"))
 
 
 def _torchvision_class(name: str) -> type:
@@ -171,12 +164,39 @@ def _torchvision_class(name: str) -> type:
     return {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100, "fashion_mnist": datasets.FashionMNIST}[name]
 
 
-def _check_file(path: Path, md5: str, name: str) -> None:
-    if not path.is_file():
-        raise DataError(f"{path} is missing: {_how_to_download(name)}")
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "md5").hexdigest() != md5:
+def _fashion_mnist_folder(root: Path) -> Path:
+    return root / "FashionMNIST" / "raw"
+
+
+def _listed_files(name: str, root: Path) -> list[tuple[Path, str]]:
+    """Return the files that a data set of torchvision is read from, each with its published md5."""
+    source = _torchvision_class(name)
+    if name == "fashion_mnist":
+        return [(_fashion_mnist_folder(root) / filename, md5) for filename, md5 in source.resources]
+    listed = [*source.train_list, *source.test_list, [source.meta["filename"], source.meta["md5"]]]
+    return [(root / source.base_folder / filename, md5) for filename, md5 in listed]
+
+
+def _check_files(name: str, root: Path) -> None:
+    for path, md5 in _listed_files(name, root):
+        if not path.is_file():
+            raise DataError(f"{path} is missing: {_how_to_download(name)}")
+        if not _is_whole(path, md5):
             raise DataError(f"{path} is damaged (its md5 is not {md5}): remove it, then {_how_to_download(name)}")
+
+
+def _is_whole(path: Path, md5: str) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest() == md5
+
+
+def _data_root(data_dir: str | Path | None) -> Path:
+    try:
+        return default_data_dir(data_dir)
+    except RuntimeError as error:
+        raise DataError(f"{data_dir or 'DYNPRUNE_DATA'}: {error}: write the path without ~") from error
 
 
 def _how_to_download(name: str) -> str:

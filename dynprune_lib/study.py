@@ -1,5 +1,6 @@
 """What a notebook works with: the runs of one figure of one profile, and where its figures and verdicts go."""
 
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,13 +10,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dynprune_lib.data import ImageData, dataset_title, load_dataset
+from dynprune_lib.errors import SweepError
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.profile import PROFILES, Profile, load_profile
-from dynprune_lib.runs import RunRecord
+from dynprune_lib.runs import RunRecord, RunSpec
 from dynprune_lib.store import Store, write_whole
 from dynprune_lib.sweep import ensure_runs
 from dynprune_lib.tables import tabulate
 from dynprune_lib.verdicts import Verdict
+
+PASSES_PER_SECOND = {"tiny": 15_000, "strided": 5_000, "small": 2_000, "resnet18": 40}  # on one CPU core, roughly
 
 
 @dataclass(frozen=True)
@@ -74,12 +78,21 @@ class Study:
         return load_dataset(self.records[0].spec.dataset, self.data_dir)
 
     def save(self, figure: Figure, data: pd.DataFrame, name: str | None = None) -> None:
-        """Writes NAME.png, NAME.pdf and NAME.csv, the numbers behind the figure, to the folder; NAME is the study's
-        if no other is given."""
-        target = self.folder / (name or self.name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(target.with_suffix(".png"), dpi=200, metadata={"Software": None})
-        figure.savefig(target.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
+        """Write NAME.png, NAME.pdf and NAME.csv, the numbers behind the figure, to the folder.
+
+        Args:
+            figure: the figure.
+            data: its numbers.
+            name: NAME. Default: the name of the study.
+
+        Raises:
+            StoreNotWritable: the folder cannot be written; every file is then the old one or the new one.
+        """
+        png, pdf, target = io.BytesIO(), io.BytesIO(), self.folder / (name or self.name)
+        figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
+        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+        write_whole(target.with_suffix(".png"), png.getvalue())
+        write_whole(target.with_suffix(".pdf"), pdf.getvalue())
         write_whole(target.with_suffix(".csv"), data.to_csv(index=False, float_format="%.6g").encode())
 
     def conclude(
@@ -109,27 +122,46 @@ def load_study(
     data_dir: str | Path | None = None,
     results: str | Path | None = None,
     seeds: Iterable[int] | None = None,
+    train: bool | None = None,
 ) -> Study:
-    """Reads the records of a figure; those that are missing are trained first.
+    """Read the records of a figure, and train the missing runs if asked to.
 
     Args:
         name: a figure of the profile.
-        profile: one of PROFILES; None: the largest that has a record of each of the figure's runs for at least one of
-            the seeds, as it is, or `smoke`, which trains in seconds.
+        profile: one of PROFILES. Default: the largest that has a record of each of the figure's runs for at least one
+            of the seeds, else `smoke`.
         dataset: another data set than the profile's.
         data_dir: folder of the data sets, see `load_dataset`.
-        results: folder of the run records, by default `results` in the checkout.
+        results: folder of the run records. Default: `results` in the checkout.
         seeds: other seeds than the profile's.
+        train: whether to train the runs that have no record. Default: only if `profile` is given, so that nothing long
+            starts unasked.
 
     Raises:
-        SweepError: records are missing that could not be made.
+        SweepError: records are missing that are not to be trained, or that could not be made.
     """
     folder = results_dir(results)
     seeds = seeds and list(seeds)
+    train = profile is not None if train is None else train
     profile, records = (profile, []) if profile else best_records(name, folder, seeds, dataset)
     found = load_profile(profile, dataset)
+    store = Store(folder / found.name)
+    missing = [] if train or records else [spec for spec in found.runs(name, seeds) if not store.has(spec)]
+    if missing:
+        raise SweepError(
+            f"{len(missing)} runs of {name} have no record in {store.folder}: name the profile ({profile!r}) or pass"
+            f" train=True to train them, {_estimate(missing, data_dir)}"
+        )
     records = records or ensure_runs(found, name, data_dir=data_dir, results=results, seeds=seeds)
-    return Study(name, found, records, Store(folder / found.name), data_dir)
+    return Study(name, found, records, store, data_dir)
+
+
+def _estimate(specs: list[RunSpec], data_dir: str | Path | None) -> str:
+    """Return roughly how long runs take, without the scores that some compute before training."""
+    sizes = {name: len(load_dataset(name, data_dir).train) for name in {spec.dataset for spec in specs}}
+    passes = [spec.epochs * (1 - spec.prune_rate) * sizes[spec.dataset] for spec in specs]
+    seconds = sum(count / PASSES_PER_SECOND[spec.model] for count, spec in zip(passes, specs, strict=True))
+    return f"{sum(passes):,.0f} sample passes, about {max(1, seconds / 60):.0f} min on one CPU core"
 
 
 def best_records(

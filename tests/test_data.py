@@ -1,12 +1,15 @@
 import gzip
 import hashlib
+import pickle
+from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from dynprune_lib.data import DataError, download, load_dataset
+from dynprune_lib.vision import torchvision_datasets
 
 
 def test_digits_are_real_whole_and_stratified(digits):
@@ -77,8 +80,6 @@ def test_the_folder_comes_from_the_environment(tmp_path, monkeypatch):
 @pytest.fixture
 def fashion_mnist(tmp_path, monkeypatch):
     """A small data set in the format and the layout of Fashion-MNIST."""
-    from dynprune_lib.vision import torchvision_datasets
-
     folder = tmp_path / "FashionMNIST" / "raw"
     folder.mkdir(parents=True)
     random = np.random.default_rng(0)
@@ -106,79 +107,103 @@ def test_fashion_mnist_is_read_from_torchvisions_layout(fashion_mnist):
     download("fashion_mnist", fashion_mnist)  # whole: fetches nothing
 
 
-def test_fashion_mnist_extracted_only_in_part(fashion_mnist):
-    extracted = fashion_mnist / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte"
-    extracted.write_bytes(extracted.read_bytes()[:-100])
-    with pytest.raises(DataError, match="t10k-images-idx3-ubyte is missing or damaged"):
-        load_dataset("fashion_mnist", fashion_mnist)
+def test_fashion_mnist_is_read_from_the_checked_archives_alone(fashion_mnist):
+    whole = load_dataset("fashion_mnist", fashion_mnist).md5
+    (fashion_mnist / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").write_bytes(b"cut")
+    processed = fashion_mnist / "FashionMNIST" / "processed"  # of older versions of torchvision, which it prefers
+    processed.mkdir()
+    for name in ("training.pt", "test.pt"):
+        torch.save((torch.zeros(5, 28, 28, dtype=torch.uint8), torch.zeros(5)), processed / name)
+    assert load_dataset("fashion_mnist", fashion_mnist).md5 == whole
+
+
+class Hostile:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return Path.touch, (self.trace,)
 
 
 @pytest.fixture
-def image_folder(tmp_path):
-    """Two classes, images of several sizes and kinds."""
-    for part, count in (("train", 3), ("test", 2)):
-        for name, colour in (("cats", (250, 0, 0)), ("dogs", (0, 0, 250))):
-            folder = tmp_path / part / name
-            folder.mkdir(parents=True)
-            for number in range(count):
-                image = Image.new("RGB", (20 + 30 * number, 40), colour)
-                image.save(folder / f"{number}.{'jpg' if number == 0 else 'png'}")
-    (tmp_path / "train" / "cats" / "notes.txt").write_text("no image")
-    (tmp_path / "train" / ".hidden").mkdir()
-    return tmp_path
+def cifar(tmp_path, monkeypatch):
+    """A small data set in the format and the layout of CIFAR-10; returns the folder of its files."""
+    source = torchvision_datasets().CIFAR10
+    folder = tmp_path / source.base_folder
+    folder.mkdir()
+    images = {"data": np.zeros((4, 3 * 32 * 32), np.uint8), "labels": [0, 1, 0, 1]}
+    contents = {"data_batch_1": images, "test_batch": images, "batches.meta": {"label_names": ["cat", "dog"]}}
+    md5s = {}
+    for name, content in contents.items():
+        (folder / name).write_bytes(pickle.dumps(content))
+        md5s[name] = hashlib.md5((folder / name).read_bytes()).hexdigest()
+    monkeypatch.setattr(source, "train_list", [["data_batch_1", md5s["data_batch_1"]]])
+    monkeypatch.setattr(source, "test_list", [["test_batch", md5s["test_batch"]]])
+    monkeypatch.setattr(source, "meta", source.meta | {"md5": md5s["batches.meta"]})
+    return folder
 
 
-def test_a_folder_of_images(image_folder):
-    data = load_dataset(f"folder:{image_folder}")
-    assert data.classes == ("cats", "dogs")
-    assert data.train.images.shape == (6, 32, 32, 3)
-    assert data.test.images.shape == (4, 32, 32, 3)
-    assert data.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
-    reddest = data.train.images[data.train.labels == 0]
-    assert reddest[..., 0].min() > 230
-    assert reddest[..., 2].max() < 20
+@pytest.mark.parametrize("name", ["data_batch_1", "test_batch", "batches.meta"])
+def test_what_is_not_the_original_is_never_unpickled(cifar, tmp_path, monkeypatch, name):
+    assert load_dataset("cifar10", tmp_path).train.labels.tolist() == [0, 1, 0, 1]
+    (cifar / name).write_bytes(pickle.dumps(Hostile(tmp_path / "trace")))
+    monkeypatch.setattr(torchvision_datasets().utils, "download_and_extract_archive", lambda *_, **__: None)
+    download("cifar10", tmp_path)
+    with pytest.raises(DataError, match=f"{name} is damaged"):
+        load_dataset("cifar10", tmp_path)
+    assert not (tmp_path / "trace").exists()
+    pickle.loads((cifar / name).read_bytes())
+    assert (tmp_path / "trace").exists()  # it is hostile indeed
 
 
-def break_image(folder):
-    (folder / "test" / "dogs" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
-
-
-def empty_class(folder):
-    for file in (folder / "train" / "dogs").iterdir():
-        file.unlink()
-
-
-def remove_test(folder):
-    (folder / "test").rename(folder / "tests")
-
-
-def another_class(folder):
-    (folder / "test" / "birds").mkdir()
-
-
+@pytest.mark.usefixtures("cifar", "fashion_mnist")
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"cut")])
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    ("name", "file"),
     [
-        (break_image, r"test/dogs/1.png cannot be read as an image .*: repair or remove it"),
-        (empty_class, "train/dogs has no images: put .png or .jpg files there"),
-        (remove_test, "test is not there: a folder data set has train/CLASS"),
-        (another_class, r"only one of them has \['birds'\]"),
+        ("cifar10", "cifar-10-batches-py/batches.meta"),
+        ("fashion_mnist", "FashionMNIST/raw/t10k-labels-idx1-ubyte.gz"),
     ],
 )
-def test_what_is_wrong_with_a_folder_is_named(image_folder, damage, message):
-    damage(image_folder)
-    with pytest.raises(DataError, match=message):
-        load_dataset(f"folder:{image_folder}")
+def test_whatever_is_not_whole_is_downloaded(tmp_path, monkeypatch, name, file, damage):
+    fetched = []
+    utils = torchvision_datasets().utils
+    monkeypatch.setattr(utils, "download_and_extract_archive", lambda address, *_, **__: fetched.append(address))
+    download(name, tmp_path)
+    assert not fetched
+    damage(tmp_path / file)
+    download(name, tmp_path)
+    assert fetched
 
 
-def test_a_truncated_image_is_named(image_folder):
-    file = image_folder / "train" / "cats" / "2.png"
-    file.write_bytes(file.read_bytes()[:-30])
-    with pytest.raises(DataError, match=r"cats/2.png cannot be read"):
-        load_dataset(f"folder:{image_folder}")
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*_, **__):
+        raise URLError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
 
 
-def test_one_class_is_not_enough(tmp_path):
-    (tmp_path / "train" / "only").mkdir(parents=True)
-    with pytest.raises(DataError, match="train has 1 class folders: at least two"):
-        load_dataset(f"folder:{tmp_path}")
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "fashion_mnist"])
+def test_a_download_without_a_network_is_an_error_that_names_the_address(tmp_path, name):
+    with pytest.raises(DataError, match=r"cannot download http.*no network.*check the network") as caught:
+        download(name, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("name", ["cifar10", "fashion_mnist"])
+def test_a_download_below_a_file_is_an_error_that_names_it(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=f"cannot download http.* to {tmp_path}/file/x.*can be written"):
+        download(name, tmp_path / "file" / "x")
+
+
+def test_a_data_folder_that_cannot_be_read_is_an_error_that_names_it():
+    with pytest.raises(DataError, match=r"~nobody-of-that-name/x: .*write the path without ~"):
+        load_dataset("cifar10", "~nobody-of-that-name/x")
+    with pytest.raises(DataError, match=r"cannot read .*File name too long"):
+        load_dataset("cifar10", "x" * 5_000)

@@ -30,13 +30,31 @@ def test_every_requirement_has_a_pinned_version_that_it_allows(requirement):
     assert PINNED[wanted.name.lower()] in wanted.specifier
 
 
+def test_an_isolated_build_uses_the_pinned_version():
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
+    assert build["requires"] == [f"setuptools=={PINNED['setuptools']}"]
+
+
+def test_pip_is_pinned_and_installs_everything_else():
+    first, *others = re.findall(r"pip install --quiet (.*)", (ROOT / "Makefile").read_text())
+    assert first == "-c constraints.txt pip"
+    assert others
+    assert PINNED["pip"]
+
+
 def test_conda_installs_what_make_installs():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     *from_conda, by_pip = environment["dependencies"]
     assert from_conda == [f"python{PROJECT['requires-python']}", "pip"]
+    first, second = re.findall(r"pip install --quiet -c constraints.txt (.*)", (ROOT / "Makefile").read_text())
+    assert by_pip["pip"] == ["-c constraints.txt", first, second.replace("'", "")]
+
+
+def test_commands_of_make_are_quoted_for_any_path():
     make = (ROOT / "Makefile").read_text()
-    arguments = re.search(r"pip install --quiet (.*)", make).group(1).replace("'", "")
-    assert " ".join(by_pip["pip"]) == arguments == "-c constraints.txt -e .[dev]"
+    recipes = [line for line in make.splitlines() if line.startswith("\t") and "echo" not in line]
+    for line in recipes:
+        assert not re.search(r"(?<!\")\$\((PYTHON|BIN|VENV)\)", line), line
 
 
 def test_the_samplers_import_without_the_packages_of_the_notebooks_and_the_experiment():

@@ -1,3 +1,4 @@
+import errno
 import json
 from dataclasses import replace
 
@@ -8,9 +9,11 @@ import pytest
 from PIL import Image
 
 from dynprune_lib import figures, readme
+from dynprune_lib.errors import StoreNotWritable, SweepError
+from dynprune_lib.models import MODELS
 from dynprune_lib.profile import load_profile
 from dynprune_lib.store import Store
-from dynprune_lib.study import Study, best_records, load_study
+from dynprune_lib.study import PASSES_PER_SECOND, Study, best_records, load_study
 from dynprune_lib.verdicts import Verdict, judge, judge_all, judge_saving, load_verdicts
 from tests.test_runs import make_record
 from tests.test_store import save
@@ -63,6 +66,24 @@ def test_a_profile_that_is_asked_for_is_trained(study):
     assert study.data().name == "digits"
 
 
+def test_nothing_is_trained_unless_a_profile_is_named_or_training_is_asked_for(tmp_path):
+    where = {"results": tmp_path, "seeds": [5]}
+    for asked in ({}, {"train": False}, {"profile": "smoke", "train": False}):
+        with pytest.raises(SweepError) as caught:
+            load_study("quickstart", **asked, **where)
+        assert f"2 runs of quickstart have no record in {tmp_path}/smoke: name the profile ('smoke')" in str(
+            caught.value
+        )
+        assert "21,555 sample passes, about 1 min on one CPU core" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+    assert len(load_study("quickstart", train=True, **where).records) == 2
+    assert len(load_study("quickstart", **where).records) == 2  # now they are there
+
+
+def test_every_model_has_a_speed():
+    assert set(PASSES_PER_SECOND) == set(MODELS)
+
+
 def test_another_data_set_has_folders_and_a_caption_of_its_own(pictures, tmp_path):
     name = f"folder:{pictures}"
     where = {"dataset": name, "results": tmp_path / "results", "seeds": [5]}
@@ -82,6 +103,19 @@ def test_a_figure_is_written_with_its_data_and_again_to_the_same_bytes(study):
         contents.append([file.read_bytes() for file in files])
     assert contents[0] == contents[1]
     assert len(pd.read_csv(study.folder / "quickstart.csv")) == len(RUNS)
+
+
+def test_a_figure_on_a_full_disk_is_the_old_one(study, monkeypatch):
+    study.save(figures.plot_accuracy_vs_pruning_rate(RUNS, "title"), RUNS)
+    before = {file.name: file.read_bytes() for file in study.folder.iterdir()}
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StoreNotWritable, match=r"cannot write .*quickstart.png: No space left"):
+        study.save(figures.plot_accuracy_vs_pruning_rate(RUNS, "another title"), RUNS)
+    assert {file.name: file.read_bytes() for file in study.folder.iterdir()} == before
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """The notebooks: as they are committed, and run on the smoke profile. (nbval runs them as they are, beside this.)"""
 
+import errno
+
 import nbformat
 import papermill
 import pytest
 
-from dynprune_lib.errors import NotebookError
+from dynprune_lib.errors import NotebookError, StoreNotWritable
 from dynprune_lib.paths import root
 from dynprune_lib.profile import load_profile
-from dynprune_lib.reproduce import clean, notebook_paths, reproduce_notebooks
+from dynprune_lib.reproduce import clean, notebook_paths, render_notebooks, reproduce_notebooks
 from dynprune_lib.store import Store
 
 NOTEBOOKS = notebook_paths()
@@ -90,14 +92,90 @@ def test_a_mistyped_parameter_is_an_error():
         reproduce_notebooks("smoke", {"sedes": [0]})
 
 
-def test_a_notebook_that_fails_fails_with_its_own_error(tmp_path, monkeypatch):
-    cells = [
-        nbformat.v4.new_code_cell('profile = "smoke"', metadata={"tags": ["parameters"]}),
-        nbformat.v4.new_code_cell('raise RuntimeError("my own words")'),
-    ]
-    (tmp_path / "notebooks").mkdir()
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata=nbformat.read(NOTEBOOKS[0], as_version=4).metadata)
-    nbformat.write(notebook, tmp_path / "notebooks" / "00_broken.ipynb")
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout with one notebook, of the parameters and the cell that are passed."""
     monkeypatch.setattr("dynprune_lib.reproduce.root", lambda: tmp_path)
-    with pytest.raises(NotebookError, match=r"00_broken.ipynb, cell 3: RuntimeError: my own words"):
+
+    def make(source, parameters='profile = "smoke"'):
+        cells = [
+            nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+            nbformat.v4.new_code_cell(source),
+        ]
+        (tmp_path / "notebooks").mkdir()
+        notebook = nbformat.v4.new_notebook(cells=cells, metadata=nbformat.read(NOTEBOOKS[0], as_version=4).metadata)
+        nbformat.write(notebook, tmp_path / "notebooks" / "00_small.ipynb")
+        return tmp_path
+
+    return make
+
+
+FAILS = 'raise RuntimeError("my own words")'
+DIES = "import os; os._exit(1)"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [(FAILS, "00_small.ipynb, cell 3: RuntimeError: my own words"), (DIES, "00_small.ipynb: Kernel died")],
+)
+def test_a_notebook_that_fails_is_reported_in_a_line(checkout, source, message):
+    folder = checkout(source)
+    with pytest.raises(NotebookError, match=message) as caught:
         reproduce_notebooks("smoke")
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in (folder / "reproduced" / "smoke").iterdir()] == ["00_small.ipynb"]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [(FAILS, "00_small.ipynb: RuntimeError: my own words"), (DIES, "00_small.ipynb: Kernel died")],
+)
+def test_a_notebook_that_fails_is_not_rendered(checkout, source, message):
+    path = checkout(source) / "notebooks" / "00_small.ipynb"
+    before = path.read_bytes()
+    with pytest.raises(NotebookError, match=message) as caught:
+        render_notebooks()
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("run", [render_notebooks, lambda: reproduce_notebooks("smoke")])
+def test_what_is_written_on_a_full_disk_is_the_old_one(checkout, monkeypatch, run):
+    folder = checkout("1 + 1")
+    reproduce_notebooks("smoke")
+    files = [folder / "notebooks" / "00_small.ipynb", *(folder / "reproduced" / "smoke").iterdir()]
+    before = [file.read_bytes() for file in files]
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StoreNotWritable, match="No space left"):
+        run()
+    assert [file.read_bytes() for file in files] == before
+
+
+@pytest.mark.parametrize("name", ["reproduced", "figures"])
+def test_a_checkout_that_cannot_be_written_is_reported_before_anything_runs(checkout, monkeypatch, name):
+    (checkout("1 + 1") / name).touch()  # where there should be a folder
+    monkeypatch.setattr("dynprune_lib.reproduce.sweep", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("dynprune_lib.reproduce._execute", lambda *_: pytest.fail("executed"))
+    with pytest.raises(NotebookError, match=f"cannot write .*/{name}/smoke .*: use a checkout of your own"):
+        reproduce_notebooks("smoke", jobs=2)
+
+
+def test_several_jobs_train_what_the_parameters_ask_for(checkout, monkeypatch):
+    folder = checkout("1 + 1", 'profile = "smoke"\nseeds = None\nresults = None')
+    swept = []
+    monkeypatch.setattr("dynprune_lib.reproduce.sweep", lambda *given: swept.append(given))
+    reproduce_notebooks("smoke", {"seeds": [7]}, results=folder / "kept", jobs=2)
+    ((specs, plan),) = swept
+    assert specs == load_profile("smoke").runs(seeds=[7])
+    assert (plan.jobs, plan.store.folder) == (2, folder / "kept" / "smoke")
+
+
+def test_a_kernel_is_reached_where_the_path_of_temporary_files_is_long(checkout, monkeypatch):
+    folder = checkout("1 + 1")
+    (folder / ("x" * 100)).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder / ("x" * 100)))
+    reproduce_notebooks("smoke")

@@ -5,6 +5,10 @@ class DynpruneError(Exception):
     """Something that a user can mend; the message says what and how."""
 
 
+class SpecError(DynpruneError, ValueError):
+    """What was asked for cannot be: a setting, a name or a combination that is not allowed."""
+
+
 class DataError(DynpruneError):
     """A data set that is missing, incomplete or damaged."""
 

@@ -10,7 +10,7 @@ def main() -> None:
     parent = os.getppid()
     with stopping.leave_at_once():
         from dynprune_lib.cli import app
-        from dynprune_lib.parallel import is_rank
+        from dynprune_lib.experiments.ddp import is_rank
     if is_rank():  # SIGTERM ends a rank at once: it may be waiting for another that has ended already
         stopping.stop_with_parent(parent)
     else:

@@ -12,18 +12,18 @@ import typer
 import yaml
 
 from dynprune_lib import stopping
-from dynprune_lib.data import download, load_dataset
+from dynprune_lib.distributed import rank, world_size
 from dynprune_lib.errors import DynpruneError, SweepError
-from dynprune_lib.parallel import process_group, train_together
+from dynprune_lib.experiments.data import download, load_dataset
+from dynprune_lib.experiments.ddp import process_group, train_together
+from dynprune_lib.experiments.profile import PROFILES, load_profile
+from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.store import Store
+from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.paths import data_dir as resolved_data_dir
 from dynprune_lib.paths import results_dir
-from dynprune_lib.profile import PROFILES, load_profile
-from dynprune_lib.runs import RunSpec
 from dynprune_lib.samplers import SAMPLERS
-from dynprune_lib.samplers.distributed import rank, world_size
 from dynprune_lib.scores import SCORES
-from dynprune_lib.store import Store
-from dynprune_lib.sweep import Plan, sweep
 
 app = typer.Typer(
     help="Dynamic data pruning: train a run, make a profile's runs, reproduce the notebooks, look at a data set.",
@@ -164,7 +164,7 @@ def reproduce(
     results: Results = None,
 ) -> None:
     """Run every notebook on a profile, training what is missing; executed copies and HTML go to reproduced/."""
-    from dynprune_lib.reproduce import reproduce_notebooks
+    from dynprune_lib.report.notebooks import reproduce_notebooks
 
     found = load_profile(profile)
     if jobs > 1:
@@ -176,7 +176,7 @@ def reproduce(
 @_told_plainly()
 def render() -> None:
     """Run every notebook in place on its own parameters, as it is to be committed."""
-    from dynprune_lib.reproduce import render_notebooks
+    from dynprune_lib.report.notebooks import render_notebooks
 
     render_notebooks()
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from dynprune_lib.data import DataError, load_dataset
-from dynprune_lib.runs import RunSpec
-from dynprune_lib.store import Store
+from dynprune_lib.experiments.data import DataError, load_dataset
+from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.store import Store
 
 # the runs of the tests, and of the notebooks that they start, meet no other run of this machine: some of them want the
 # device alone

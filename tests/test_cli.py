@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from dynprune_lib.cli import app
-from dynprune_lib.store import Store
+from dynprune_lib.experiments.store import Store
 from tests.conftest import ROOT
+from tests.experiments.test_train import results
 from tests.test_stopping import deaf_to_nothing
-from tests.test_train import results
 
 TRAIN = ["train", "--dataset", "digits", "--model", "tiny", "--batch-size", "32", "--sampler", "ucb"]
 
@@ -118,7 +118,7 @@ def test_a_sweep_without_all_that_was_asked_for_is_no_success(tmp_path):
 
 def test_what_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "nbformat", None)
-    monkeypatch.delitem(sys.modules, "dynprune_lib.reproduce", raising=False)
+    monkeypatch.delitem(sys.modules, "dynprune_lib.report.notebooks", raising=False)
     done = call("render")
     assert done.exit_code == 1
     assert done.stderr == "dynprune: nbformat is not installed: pip install -e '.[notebooks]' in the checkout\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dynprune_lib.store import Store
+from dynprune_lib.experiments.store import Store
 from tests.conftest import ROOT
 
 LONG = ["--dataset", "digits", "--model", "tiny", "--batch-size", "32", "--epochs", "100000", "--sampler", "ucb"]

@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, InitVar, dataclass, field
 import torch
 from torch import Tensor
 
-from dynprune_lib.groups import GROUPS
+from dynprune_lib.experiments.selection_groups import GROUPS
 from dynprune_lib.samplers.base import PruningSampler
 from dynprune_lib.samplers.checks import boolean, choice, integer, real
 from dynprune_lib.samplers.selection import highest
@@ -122,7 +122,7 @@ class WithoutGroup(StaticScored):
     never, sometimes or always in a training; at random within the group, and beyond it where it is too small.
 
     Args:
-        group: `never`, `sometimes` or `always`, as `dynprune_lib.groups` tells them apart.
+        group: `never`, `sometimes` or `always`, as `dynprune_lib.experiments.selection_groups` tells them apart.
         of: the dynamic sampler, by its name in SAMPLERS.
         of_rate: its prune rate.
     """

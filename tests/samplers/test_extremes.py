@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dynprune_lib import UCB, DynamicRandom, InfoBatch, InstanceEarlyStopping, SeTa, StaticScored, TiltedRS2
-from dynprune_lib.forgetting import ForgettingEvents
 from dynprune_lib.samplers.base import MAX_SCORE
+from dynprune_lib.samplers.forgetting import ForgettingEvents
 from dynprune_lib.samplers.selection import highest
 from dynprune_lib.samplers.seta import BINS, cluster_cuts
 

@@ -38,7 +38,7 @@ Jobs = Annotated[int, typer.Option(min=1, help="Runs at a time, each in a proces
 
 
 @contextlib.contextmanager
-def _told_plainly() -> Iterator[None]:
+def _report_user_errors() -> Iterator[None]:
     """Tell in a line, without a traceback, what a user did or can mend."""
     try:
         yield
@@ -69,7 +69,7 @@ def _discard_output() -> None:
 
 
 @app.command()
-@_told_plainly()
+@_report_user_errors()
 def train(
     dataset: Annotated[str, typer.Option(help="digits, cifar10, cifar100, fashion_mnist or folder:PATH.")] = "cifar10",
     model: Annotated[str, typer.Option(help="small, resnet18 or tiny (for digits).")] = "small",
@@ -124,7 +124,7 @@ def train(
 
 
 @app.command(name="sweep")
-@_told_plainly()
+@_report_user_errors()
 def sweep_profile(
     profile: Annotated[str, typer.Argument(help=", ".join(PROFILES) + ".")],
     figure: Annotated[str | None, typer.Option(help="Only the runs of this figure.")] = None,
@@ -153,7 +153,7 @@ def sweep_profile(
 
 
 @app.command()
-@_told_plainly()
+@_report_user_errors()
 def reproduce(
     profile: Annotated[str, typer.Option(help=", ".join(PROFILES) + ".")] = "smoke",
     parameter: Annotated[
@@ -173,7 +173,7 @@ def reproduce(
 
 
 @app.command()
-@_told_plainly()
+@_report_user_errors()
 def render() -> None:
     """Run every notebook in place on its own parameters, as it is to be committed."""
     from dynprune_lib.report.notebooks import render_notebooks
@@ -182,7 +182,7 @@ def render() -> None:
 
 
 @app.command()
-@_told_plainly()
+@_report_user_errors()
 def data(
     name: Annotated[str, typer.Argument(help="digits, cifar10, cifar100, fashion_mnist or folder:PATH.")],
     fetch: Annotated[bool, typer.Option("--download", help="Download it first where it is not whole.")] = False,

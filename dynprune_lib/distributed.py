@@ -19,19 +19,19 @@ def rank() -> int:
     return dist.get_rank() if _running() else 0
 
 
-def share_length(num_kept: int) -> int:
+def shard_length(num_kept: int) -> int:
     """How many samples each rank gets; the remainder, fewer samples than ranks, is left out."""
     return num_kept // world_size()
 
 
-def share(subset: Tensor, of: int | None = None) -> Tensor:
+def shard(subset: Tensor, of: int | None = None) -> Tensor:
     """One rank's part of the subset, by default this one's: disjoint, equally long, and the same for all the epochs of
     a period, so that only one rank records a sample between two exchanges."""
     world = world_size()
-    return subset[rank() if of is None else of : share_length(len(subset)) * world : world]
+    return subset[rank() if of is None else of : shard_length(len(subset)) * world : world]
 
 
-def agree(answer: bool) -> bool:
+def broadcast_flag(answer: bool) -> bool:
     """The first rank's answer, for all of them."""
     answers = [answer]
     if world_size() > 1:
@@ -46,14 +46,14 @@ def average(value: Tensor) -> Tensor:
     return value / world_size()
 
 
-def exchange(memory: dict[str, Tensor], subset: Tensor) -> None:
+def all_gather_scores(memory: dict[str, Tensor], subset: Tensor) -> None:
     """Writes what every rank recorded of its share into every rank's memory, in place: one collective a tensor."""
     world = world_size()
     if world == 1:
         return
     for tensor in memory.values():
-        mine = tensor[share(subset).long().to(tensor.device)]
+        mine = tensor[shard(subset).long().to(tensor.device)]
         gathered = [torch.empty_like(mine) for _ in range(world)]
         dist.all_gather(gathered, mine)
         for other, values in enumerate(gathered):
-            tensor[share(subset, other).long().to(tensor.device)] = values
+            tensor[shard(subset, other).long().to(tensor.device)] = values

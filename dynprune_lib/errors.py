@@ -21,11 +21,11 @@ class StoreNotWritable(StoreError):
     """A file or folder of the store cannot be written: nothing can be kept."""
 
 
-class RunIsTaken(StoreError):
+class RunLocked(StoreError):
     """Another process is making this run."""
 
 
-class DeviceIsShared(DynpruneError):
+class DeviceBusy(DynpruneError):
     """A run wants a device alone, and another run is on it."""
 
 

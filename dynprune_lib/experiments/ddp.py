@@ -45,7 +45,7 @@ def train_together(spec: RunSpec, data_dir: str | Path | None, store: Store) -> 
 
     Raises:
         ValueError: the batch size cannot be shared equally.
-        RunIsTaken: another process trains this run.
+        RunLocked: another process trains this run.
         SweepError: the run needs scores that are not in the store.
         StoreError: these are damaged, or of another data set.
     """

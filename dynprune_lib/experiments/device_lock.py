@@ -14,7 +14,7 @@ import filelock
 import torch
 from tqdm import tqdm
 
-from dynprune_lib.errors import DeviceIsShared
+from dynprune_lib.errors import DeviceBusy
 from dynprune_lib.paths import private_folder
 
 PATIENCE = 5.0  # seconds of waiting before a line says what is waited for
@@ -25,7 +25,7 @@ def use_device(device: torch.device, alone: bool) -> Iterator[None]:
     """Hold a device for a run, `alone` or with others. While somebody has it alone, others wait at the gate.
 
     Raises:
-        DeviceIsShared: the run needs the device alone, and another is on it.
+        DeviceBusy: the run needs the device alone, and another is on it.
         PrivateFolderError: the folder of the locks is somebody else's, or cannot be made.
     """
     folder = private_folder("locks", str(device).replace(":", "-"))
@@ -40,7 +40,7 @@ def use_device(device: torch.device, alone: bool) -> Iterator[None]:
             mine.acquire()
             still = held.pop_all() if alone else contextlib.nullcontext()
     except filelock.Timeout:
-        raise DeviceIsShared(f"another run is on the device {device}") from None
+        raise DeviceBusy(f"another run is on the device {device}") from None
     with still:
         try:
             yield

@@ -21,7 +21,7 @@ import PIL
 from PIL import Image
 
 from dynprune_lib.errors import DataError, PrivateFolderError, StoreNotWritable
-from dynprune_lib.experiments.store import write_whole
+from dynprune_lib.experiments.store import atomic_write
 from dynprune_lib.paths import private_folder
 
 SIZE = 32  # height and width of the images in memory
@@ -166,7 +166,7 @@ def _write_cache(cache_file: Path, images: np.ndarray) -> None:
     if images.nbytes > CACHE_BYTES:
         return
     with contextlib.suppress(StoreNotWritable, OSError):
-        write_whole(cache_file, hashlib.sha256(images).digest() + images.tobytes())
+        atomic_write(cache_file, hashlib.sha256(images).digest() + images.tobytes())
         total = 0
         for file in sorted(cache_file.parent.glob("*.images*"), key=lambda file: file.stat().st_mtime, reverse=True):
             total += file.stat().st_size

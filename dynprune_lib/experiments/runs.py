@@ -105,10 +105,10 @@ class RunSpec:
         self._check_reached()
 
     def _check_score(self) -> None:
-        if of_score := SAMPLERS[self.sampler].of_score:
-            if self.score not in ("loss", of_score):
-                raise ValueError(f"score is {self.score}: {self.sampler} looks at {of_score} alone")
-            object.__setattr__(self, "score", of_score)
+        if required_score := SAMPLERS[self.sampler].required_score:
+            if self.score not in ("loss", required_score):
+                raise ValueError(f"score is {self.score}: {self.sampler} looks at {required_score} alone")
+            object.__setattr__(self, "score", required_score)
         for name, samplers in (("rescore", (Bandit, LastScore)), ("trace", Bandit)):
             if getattr(self, name) and not issubclass(SAMPLERS[self.sampler], samplers):
                 raise ValueError(f"{name} is {getattr(self, name)}: {self.sampler} does not look at scores of training")

@@ -60,7 +60,7 @@ def score_samples(
 
     Raises:
         ValueError: the run does not fit the data; raised before any training.
-        RunIsTaken: another process is computing them.
+        RunLocked: another process is computing them.
         StoreError: those in the store are damaged, or of another data set.
     """
     check_size(spec, data)

@@ -14,7 +14,7 @@ import filelock
 import numpy as np
 import torch
 
-from dynprune_lib.errors import RunIsTaken, StoreError, StoreNotWritable
+from dynprune_lib.errors import RunLocked, StoreError, StoreNotWritable
 from dynprune_lib.experiments.runs import Cost, RunRecord, RunSpec, StaticScores
 
 CHECKPOINT = b"dynprune checkpoint, version 2\n"  # the first line of one; the second is the SHA-256 of the rest
@@ -127,7 +127,7 @@ class Store:
         torch.save({"spec": asdict(spec), "conditions": conditions, "state": state}, buffer)
         content = buffer.getbuffer()
         digest = hashlib.sha256(content).hexdigest().encode()
-        write_whole(self._running(spec, ".pt"), b"".join([CHECKPOINT, digest, b"\n", content]))
+        atomic_write(self._running(spec, ".pt"), b"".join([CHECKPOINT, digest, b"\n", content]))
 
     def load_checkpoint(self, spec: RunSpec, conditions: dict[str, str]) -> dict[str, Any] | None:
         """Return the last state of an interrupted run, on the CPU; None if there is none.
@@ -165,7 +165,7 @@ class Store:
         """Hold the run for this process; it is free again however the process ends.
 
         Raises:
-            RunIsTaken: another process holds it.
+            RunLocked: another process holds it.
             StoreNotWritable: the folder cannot be written.
         """
         path = self._running(spec, ".lock")
@@ -174,7 +174,7 @@ class Store:
         try:
             lock.acquire()
         except filelock.Timeout:
-            raise RunIsTaken(f"{spec.name} is being trained by another process") from None
+            raise RunLocked(f"{spec.name} is being trained by another process") from None
         except OSError as error:
             raise StoreNotWritable(f"cannot write {path}: {error.strerror}") from error
         try:
@@ -201,8 +201,8 @@ class Store:
     def _save_pair(path: Path, arrays: dict[str, np.ndarray], text: str) -> None:
         packed = io.BytesIO()
         np.savez_compressed(packed, **arrays)
-        write_whole(path.with_name(path.name + ".npz"), packed.getvalue())
-        write_whole(path.with_name(path.name + ".json"), text.encode())
+        atomic_write(path.with_name(path.name + ".npz"), packed.getvalue())
+        atomic_write(path.with_name(path.name + ".json"), text.encode())
 
     def _scores(self, spec: RunSpec, suffix: str) -> Path:
         return self.folder / "scores" / (spec.name + suffix)
@@ -214,7 +214,7 @@ class Store:
         return self.folder / ".running" / (spec.name + suffix)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def atomic_write(path: Path, content: bytes) -> None:
     """Write a file so that at every moment, whatever happens, it is the old one or the new one.
 
     Raises:

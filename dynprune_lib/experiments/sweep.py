@@ -22,9 +22,9 @@ import torch
 
 from dynprune_lib import stopping
 from dynprune_lib.errors import (
-    DeviceIsShared,
+    DeviceBusy,
     DynpruneError,
-    RunIsTaken,
+    RunLocked,
     StoreError,
     StoreNotWritable,
     SweepError,
@@ -140,7 +140,7 @@ def _walk(specs: list[RunSpec], plan: Plan, report: Callable[..., None]) -> None
                 with plan.store.claim(spec):
                     if plan.store.load(spec) is None:  # it may have been made since the list was
                         _train_until(spec, plan, report)
-            except (RunIsTaken, DeviceIsShared):
+            except (RunLocked, DeviceBusy):
                 taken.append(spec)
             except OutOfTime:
                 return

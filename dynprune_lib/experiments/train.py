@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
-from dynprune_lib.distributed import agree, average, rank, world_size
+from dynprune_lib.distributed import average, broadcast_flag, rank, world_size
 from dynprune_lib.errors import TrainingDiverged
 from dynprune_lib.experiments.augment import augment, normalize
 from dynprune_lib.experiments.data import ImageData
@@ -112,19 +112,19 @@ def train_epochs(
 ) -> None:
     """Goes on with a training until it has so many epochs; calls `on_epoch` after each, and `save` when it is time to,
     or when `on_epoch` stops it: then nothing is lost."""
-    save_sparingly = Sparingly(save)
+    checkpoint = ThrottledCheckpoint(save)
     for epoch in range(len(training.epochs), epochs):
         training.epochs.append(train_epoch(training, spec, data, epoch))
-        save_sparingly()
+        checkpoint()
         try:
             if on_epoch:
                 on_epoch(spec, training.epochs[-1])
         except BaseException:
-            save_sparingly.now()
+            checkpoint.now()
             raise
 
 
-class Sparingly:
+class ThrottledCheckpoint:
     """Does something when it is called, unless that has taken more than a share of the time since the beginning."""
 
     def __init__(self, action: Callable[[], None], share: float = 0.05) -> None:
@@ -132,7 +132,7 @@ class Sparingly:
         self.begun, self.spent = time.perf_counter(), 0.0
 
     def __call__(self) -> None:
-        if agree(self.spent <= self.share * (time.perf_counter() - self.begun)):
+        if broadcast_flag(self.spent <= self.share * (time.perf_counter() - self.begun)):
             self.now()
 
     def now(self) -> None:
@@ -183,7 +183,7 @@ def train_epoch(training: Training, spec: RunSpec, data: ImageData, epoch: int) 
     _check_finite(losses, epoch)
     if spec.trace:
         step = max(1, len(data.train) // spec.trace)
-        training.trace.append(sampler.memory()["mean"][::step][: spec.trace].half().cpu())
+        training.trace.append(sampler.per_sample_state()["mean"][::step][: spec.trace].half().cpu())
     test_loss, test_accuracy = evaluate(training.model, data.test, data, spec.precision)
     if not math.isfinite(test_loss):  # the losses of the steps do not show what the last step made of the weights
         raise TrainingDiverged(f"the test loss is {test_loss} after epoch {epoch}: a lower learning_rate may help")

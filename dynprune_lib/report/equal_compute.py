@@ -9,7 +9,7 @@ from scipy import stats
 from dynprune_lib.experiments.runs import RunRecord
 from dynprune_lib.paths import PACKAGE, results_dir
 from dynprune_lib.report.study import best_records, load_study
-from dynprune_lib.report.style import LOOKS
+from dynprune_lib.report.style import STYLES
 from dynprune_lib.report.tables import against, differences, epoch_seconds, name_rows, paired_differences
 
 PLAIN = "RS2"  # full data in as many passes, cut into shorter epochs: the rule that no score enters
@@ -23,7 +23,7 @@ def rules(runs: pd.DataFrame) -> pd.DataFrame:
     of full data that a run leaves out, to the nearest tenth; without the runs whose passes are over NEAR more or fewer
     than those of PLAIN there."""
     full = runs.loc[runs["method"] == "full", "passes"].max()
-    names = runs["method"].map(lambda method: LOOKS[method].label) + runs["way"].map(lambda way: way and f", {way}")
+    names = runs["method"].map(lambda method: STYLES[method].label) + runs["way"].map(lambda way: way and f", {way}")
     table = runs.assign(rule=names, saved=(1 - runs["passes"] / full).round(1))
     plain = table[table["rule"] == PLAIN].groupby("saved")["passes"].mean()
     is_far = (table["passes"] / table["saved"].map(plain) - 1).abs() > NEAR
@@ -64,7 +64,7 @@ def ours(runs: pd.DataFrame) -> pd.DataFrame:
     """By how many points our own rule is above PLAIN in runs of these two, as `against_plain` has it; it `wins` where
     that is more than the interval."""
     found = paired_differences(runs, "tilted-rs2", "rs2").reset_index(names="saved")
-    return found.assign(rule=LOOKS["tilted-rs2"].label, wins=found["mean"] > found["half"])
+    return found.assign(rule=STYLES["tilted-rs2"].label, wins=found["mean"] > found["half"])
 
 
 def all_differences() -> tuple[pd.DataFrame, str] | None:
@@ -98,7 +98,7 @@ def gains(runs: pd.DataFrame, way: str) -> pd.DataFrame:
     for saved, group in runs[runs["saved"] > 0].groupby("saved"):
         one, two = (group[group["way"] == each] for each in (way, ""))
         found = differences(one, two, by="method").reset_index(names="rule")
-        tables.append(found.assign(rule=found["rule"].map(lambda name: LOOKS[name].label), saved=saved))
+        tables.append(found.assign(rule=found["rule"].map(lambda name: STYLES[name].label), saved=saved))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -109,7 +109,7 @@ def candidates(found: pd.DataFrame) -> pd.DataFrame:
     judged = found.dropna(subset="half")
     loses = (judged["mean"] < -judged["half"]).groupby(judged["rule"]).any().rename("loses")
     here = judged[judged["dataset"] == ""].groupby("rule").agg({"wins": "any", "saved": "nunique", "mean": "mean"})
-    here = here.drop(LOOKS["fewer-epochs"].label, errors="ignore")  # no sampler
+    here = here.drop(STYLES["fewer-epochs"].label, errors="ignore")  # no sampler
     return here[here["saved"] == found["saved"].nunique()].join(loses)
 
 

@@ -19,7 +19,7 @@ from traitlets.config import Config
 
 from dynprune_lib.errors import NotebookError
 from dynprune_lib.experiments.profile import load_profile
-from dynprune_lib.experiments.store import Store, write_whole
+from dynprune_lib.experiments.store import Store, atomic_write
 from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.report.pages import update_readme
@@ -84,7 +84,7 @@ def render_notebooks() -> None:
         with _kernel_settings() as config, _failures_of(path):
             NotebookClient(notebook, kernel_name="python3", resources=folder, config=config).execute()
         clean(notebook)
-        write_whole(path, (nbformat.writes(notebook) + "\n").encode())
+        atomic_write(path, (nbformat.writes(notebook) + "\n").encode())
         print(path.name, flush=True)
     update_readme()
 
@@ -149,7 +149,7 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
                 )
         finally:
             if copy.exists():
-                write_whole(target, copy.read_bytes())  # of a notebook that failed too: it shows where
+                atomic_write(target, copy.read_bytes())  # of a notebook that failed too: it shows where
     clean(notebook)  # the page shows results, the executed copy beside it all that was printed
     html, _ = HTMLExporter().from_notebook_node(notebook)
-    write_whole(target.with_suffix(".html"), html.encode())
+    atomic_write(target.with_suffix(".html"), html.encode())

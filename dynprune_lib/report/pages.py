@@ -7,7 +7,7 @@ import pandas as pd
 
 from dynprune_lib.experiments.data import dataset_title
 from dynprune_lib.experiments.profile import PROFILES, load_profile
-from dynprune_lib.experiments.store import write_whole
+from dynprune_lib.experiments.store import atomic_write
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.report import equal_compute as ring
 from dynprune_lib.report.sampler_cards import cards
@@ -68,7 +68,7 @@ def gallery() -> str:
             "",
             f"**{verdict.verdict.capitalize()}.** {verdict.evidence}.",
             "",
-            f"{verdict.made_of}; computed in [{verdict.notebook}](../notebooks/{verdict.notebook}).",
+            f"{verdict.provenance}; computed in [{verdict.notebook}](../notebooks/{verdict.notebook}).",
             "",
         ]
     for profile in (name for name in reversed(COMMITTED) if _folder(name).is_dir()):
@@ -87,9 +87,9 @@ def gallery() -> str:
 def update_readme() -> None:
     """Writes the results into the README, the gallery, and the cards of the samplers."""
     path = root() / "README.md"
-    write_whole(path, BLOCK.sub(lambda _: results_block(), path.read_text()).encode())
-    write_whole(root() / "figures" / "README.md", gallery().encode())
-    write_whole(root() / "docs" / "samplers.md", cards().encode())
+    atomic_write(path, BLOCK.sub(lambda _: results_block(), path.read_text()).encode())
+    atomic_write(root() / "figures" / "README.md", gallery().encode())
+    atomic_write(root() / "docs" / "samplers.md", cards().encode())
 
 
 def _verdicts() -> list[Verdict]:
@@ -105,7 +105,7 @@ def _verdict_table() -> pd.DataFrame:
             "what it says": verdict.title,
             "verdict": f"**{verdict.verdict}**",
             "notebook": f"[{verdict.notebook[:2]}](notebooks/{verdict.notebook})",
-            "made of": verdict.made_of,
+            "made of": verdict.provenance,
         }
         for verdict in _verdicts()
     ]

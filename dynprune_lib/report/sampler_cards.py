@@ -10,7 +10,7 @@ from dynprune_lib.experiments.runs import sampler_settings
 from dynprune_lib.paths import results_dir
 from dynprune_lib.report import equal_compute as ring
 from dynprune_lib.report.study import best_records
-from dynprune_lib.report.style import LOOKS
+from dynprune_lib.report.style import STYLES
 from dynprune_lib.report.tables import describe
 from dynprune_lib.samplers import SAMPLERS, PruningSampler, StaticScored
 
@@ -43,7 +43,7 @@ def cards() -> str:
 
 
 def _card(name: str, sampler: type[PruningSampler], found: pd.DataFrame | None, times: float | None) -> list[str]:
-    label = LOOKS[name].label
+    label = STYLES[name].label
     lines = [f"## {label}", "", f"`{sampler.__name__}`, on the command line `{name}`.", "", _about(sampler), ""]
     own = {key: value for key, value in sampler_settings(name).items() if key not in COMMON}
     meanings = _meanings(sampler)

@@ -13,7 +13,7 @@ from dynprune_lib.errors import SweepError
 from dynprune_lib.experiments.data import ImageData, dataset_title, load_dataset
 from dynprune_lib.experiments.profile import PROFILES, Profile, load_profile
 from dynprune_lib.experiments.runs import RunRecord, RunSpec
-from dynprune_lib.experiments.store import Store, write_whole
+from dynprune_lib.experiments.store import Store, atomic_write
 from dynprune_lib.experiments.sweep import ensure_runs
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.report.tables import tabulate
@@ -91,17 +91,17 @@ class Study:
         png, pdf, target = io.BytesIO(), io.BytesIO(), self.folder / (name or self.name)
         figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
         figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
-        write_whole(target.with_suffix(".png"), png.getvalue())
-        write_whole(target.with_suffix(".pdf"), pdf.getvalue())
-        write_whole(target.with_suffix(".csv"), data.to_csv(index=False, float_format="%.6g").encode())
+        atomic_write(target.with_suffix(".png"), png.getvalue())
+        atomic_write(target.with_suffix(".pdf"), pdf.getvalue())
+        atomic_write(target.with_suffix(".csv"), data.to_csv(index=False, float_format="%.6g").encode())
 
-    def conclude(
+    def record_verdict(
         self, claim: str, title: str, verdict: str, evidence: str, studies: "Sequence[Study] | None" = None
     ) -> None:
         """Prints a verdict and keeps it; it is of this study alone unless it is of all those of `studies`."""
-        made_of = "; ".join(dict.fromkeys(study.caption for study in studies or [self]))
+        provenance = "; ".join(dict.fromkeys(study.caption for study in studies or [self]))
         found = Verdict(
-            claim=claim, title=title, verdict=verdict, evidence=evidence, made_of=made_of, notebook=self.notebook
+            claim=claim, title=title, verdict=verdict, evidence=evidence, provenance=provenance, notebook=self.notebook
         )
         found.save(self.folder)
         print(found)

@@ -11,7 +11,7 @@ class Look(NamedTuple):
     marker: str
 
 
-LOOKS = {
+STYLES = {
     "full": Look("full data", "#404040", "*"),
     "ucb": Look("UCB", "#0072b2", "o"),
     "epsilon-greedy": Look("ε-greedy", "#d55e00", "s"),

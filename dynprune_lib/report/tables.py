@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from dynprune_lib.experiments.runs import RunRecord, RunSpec, cost_of, sampler_settings
-from dynprune_lib.report.style import LOOKS
+from dynprune_lib.report.style import STYLES
 
 VARIED = {"score", "rescore"}  # fields of a spec, beside the settings, that make a variant of a method
 
@@ -144,9 +144,9 @@ def accuracy_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def name_rows(table: pd.DataFrame) -> pd.DataFrame:
     """The table with its methods, the first level of its index, in the order and by the names of all figures."""
-    order = {method: place for place, method in enumerate(LOOKS)}
+    order = {method: place for place, method in enumerate(STYLES)}
     table = table.sort_index(level=0, key=lambda names: names.map(order), sort_remaining=False, kind="stable")
-    return table.rename(index={method: look.label for method, look in LOOKS.items()}, level=0)
+    return table.rename(index={method: look.label for method, look in STYLES.items()}, level=0)
 
 
 def differences(runs: pd.DataFrame, others: pd.DataFrame, by: str | list[str] = "rate") -> pd.DataFrame:
@@ -168,7 +168,7 @@ def compare(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.DataFram
     tables = []
     for method, other in pairs:
         found = paired_differences(runs, method, other).reset_index()
-        name = f"{LOOKS[method].label} - {LOOKS[other].label}"
+        name = f"{STYLES[method].label} - {STYLES[other].label}"
         tables.append(found.set_index(found["rate"].map(lambda rate, name=name: f"{name}, {rate:.0%}")))
     return pd.concat(tables)
 
@@ -227,13 +227,13 @@ def costs(runs: pd.DataFrame) -> pd.DataFrame:
 def variant_differences(runs: pd.DataFrame) -> pd.DataFrame:
     """Of each variant from its method as it is: a row a variant, columns mean, half, n and the method's `colour`."""
     tables = []
-    for method in (method for method in LOOKS if method in set(runs["method"])):
+    for method in (method for method in STYLES if method in set(runs["method"])):
         mine = runs[runs["method"] == method]
         variants, plain = mine[mine["variant"] != ""], mine[mine["variant"] == ""]
         if len(variants):
             found = against(plain, variants, by="variant")
-            names = [f"{LOOKS[method].label}, {name}" for name in found.index]
-            tables.append(found.set_index(pd.Index(names)).assign(colour=LOOKS[method].colour))
+            names = [f"{STYLES[method].label}, {name}" for name in found.index]
+            tables.append(found.set_index(pd.Index(names)).assign(colour=STYLES[method].colour))
     return pd.concat(tables)
 
 
@@ -242,7 +242,7 @@ def variants_against(runs: pd.DataFrame, other: str) -> pd.DataFrame:
     plain = runs[(runs["method"] == other) & (runs["variant"] == "")]
     same = runs[(runs["passes"] <= plain["passes"].max()) & (runs["forward_only"] == 0)]
     same = same[same["method"].isin(["ucb", "epsilon-greedy"])]
-    names = same["method"].map(lambda method: LOOKS[method].label) + same["variant"].map(
+    names = same["method"].map(lambda method: STYLES[method].label) + same["variant"].map(
         lambda name: f", {name}" if name else ""
     )
     return against(plain, same.assign(name=names), by="name")

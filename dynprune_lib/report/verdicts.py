@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dynprune_lib.experiments.store import write_whole
+from dynprune_lib.experiments.store import atomic_write
 
 VERDICTS = ("reproduced", "partly reproduced", "not reproduced", "undecided")
 
@@ -15,21 +15,21 @@ VERDICTS = ("reproduced", "partly reproduced", "not reproduced", "undecided")
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """`claim` is a number of the paper's claims (C1 to C6) or a word; `title` what it says; `verdict` one of VERDICTS;
-    `evidence` the numbers behind it, with their intervals; `made_of` what was trained, and how often."""
+    `evidence` the numbers behind it, with their intervals; `provenance` what was trained, and how often."""
 
     claim: str
     title: str
     verdict: str
     evidence: str
-    made_of: str
+    provenance: str
     notebook: str
 
     def __str__(self) -> str:
-        return f"{self.claim}, {self.title}: {self.verdict.upper()}\n{self.evidence}\n({self.made_of})"
+        return f"{self.claim}, {self.title}: {self.verdict.upper()}\n{self.evidence}\n({self.provenance})"
 
     def save(self, folder: Path) -> None:
         """Keeps it in the folder of the figures of its profile."""
-        write_whole(folder / f"verdict_{self.claim}.json", (json.dumps(asdict(self), indent=2) + "\n").encode())
+        atomic_write(folder / f"verdict_{self.claim}.json", (json.dumps(asdict(self), indent=2) + "\n").encode())
 
 
 def load_verdicts(folder: Path) -> list[Verdict]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dynprune_lib.samplers.base import PruningSampler
 from dynprune_lib.samplers.checks import real
-from dynprune_lib.samplers.selection import highest
+from dynprune_lib.samplers.selection import topk_random_ties
 
 
 @dataclass(eq=False)
@@ -34,7 +34,7 @@ class Bandit(PruningSampler):
         super().__post_init__()
         self.mean = torch.full((self.num_samples,), torch.inf)  # infinite: no score yet
 
-    def memory(self) -> dict[str, Tensor]:
+    def per_sample_state(self) -> dict[str, Tensor]:
         return {"mean": self.mean}
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> Tensor:
@@ -47,4 +47,4 @@ class Bandit(PruningSampler):
 
     def highest(self, scores: Tensor, k: int) -> Tensor:
         """The k indices with the highest scores (N,), ties broken at random: (k,) int64 on the CPU."""
-        return highest(scores, k, self.generator("ties", self.period_number))
+        return topk_random_ties(scores, k, self.generator("ties", self.period_number))

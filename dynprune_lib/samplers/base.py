@@ -43,7 +43,7 @@ class PruningSampler(Sampler[int]):
         ValueError: a setting is out of its range, or this sampler cannot have it; the message names it.
     """
 
-    of_score: ClassVar[str | None] = None  # the one score, by its name in `dynprune_lib.scores`, that the rule is of
+    required_score: ClassVar[str | None] = None  # name in `dynprune_lib.scores`; None: any score
 
     num_samples: int
     prune_rate: float = 0.5
@@ -94,7 +94,7 @@ class PruningSampler(Sampler[int]):
         """Remembers the scores (B,) of the samples `index` (B,), all on one device, where `usable` (B,), which says
         whether they are finite."""
 
-    def memory(self) -> dict[str, Tensor]:
+    def per_sample_state(self) -> dict[str, Tensor]:
         """What the algorithm remembers of each sample: name -> tensor (N,), the attributes of the same names."""
         return {}
 
@@ -172,7 +172,7 @@ class PruningSampler(Sampler[int]):
         """This epoch's samples in this epoch's order, (len(self),) int64 on the CPU: under torch.distributed, this
         rank's share of them."""
         self._asked = True
-        share = distributed.share(self._subset)
+        share = distributed.shard(self._subset)
         order = torch.randperm(len(share), generator=self.generator("order", self.epoch), dtype=torch.int32)
         return share[order].long()
 
@@ -183,7 +183,7 @@ class PruningSampler(Sampler[int]):
 
     def samples_in(self, epoch: int) -> int:
         """How many samples an epoch has, past or to come: under torch.distributed, this rank's share of them."""
-        return distributed.share_length(self.num_samples if self._has_all(epoch) else self.num_kept)
+        return distributed.shard_length(self.num_samples if self._has_all(epoch) else self.num_kept)
 
     def total_steps(self, epochs: int, batch_size: int, drop_last: bool = True) -> int:
         """Steps of a training of so many epochs, known before it begins, as a learning-rate schedule wants them; batch
@@ -214,7 +214,7 @@ class PruningSampler(Sampler[int]):
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on: settings, epoch, subset and scores (tensors that no later step changes)."""
         self._exchange()
-        memory = {name: tensor.clone() for name, tensor in self.memory().items()}
+        memory = {name: tensor.clone() for name, tensor in self.per_sample_state().items()}
         subset = self._subset.clone()
         weights = None if self._weights is None else self._weights.clone()
         return {
@@ -241,7 +241,7 @@ class PruningSampler(Sampler[int]):
         self.epoch = state["epoch"]
         self._selected = state["subset"].cpu().clone()
         self._weights = None if state["weights"] is None else state["weights"].clone()
-        for name, tensor in self.memory().items():
+        for name, tensor in self.per_sample_state().items():
             setattr(self, name, state["memory"][name].to(tensor.device, copy=True))
         self._updated = False
         self._exchanged = True
@@ -303,13 +303,13 @@ class PruningSampler(Sampler[int]):
         return None if self._has_all(epoch) else (epoch - self.warm_up) // self.period
 
     def _remember_on(self, device: torch.device) -> None:
-        for name, tensor in self.memory().items():
+        for name, tensor in self.per_sample_state().items():
             if tensor.device != device:
                 setattr(self, name, tensor.to(device))
 
     def _exchange(self) -> None:
         if not self._exchanged:
-            distributed.exchange(self.memory(), self._subset)
+            distributed.all_gather_scores(self.per_sample_state(), self._subset)
             self._exchanged = True
 
     def _check_range(self, index: Tensor) -> None:

@@ -32,7 +32,7 @@ class InstanceEarlyStopping(LastScore):
         self.difference = torch.full((self.num_samples,), torch.inf, dtype=torch.float16)
         self.second = self.difference.clone()
 
-    def memory(self) -> dict[str, Tensor]:
+    def per_sample_state(self) -> dict[str, Tensor]:
         return {"last": self.last, "difference": self.difference, "second": self.second}
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:
@@ -45,4 +45,4 @@ class InstanceEarlyStopping(LastScore):
         self.second.index_copy_(0, index, torch.where(usable, second.half(), kept))
 
     def select(self) -> Tensor:
-        return self.preferring(self.second.float() >= self.threshold)
+        return self.fill_epoch(self.second.float() >= self.threshold)

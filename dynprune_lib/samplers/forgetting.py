@@ -22,7 +22,7 @@ class ForgettingEvents(Full):
         self.is_right = torch.zeros(self.num_samples, dtype=torch.bool)  # at the last presentation
         self.was_learned = torch.zeros(self.num_samples, dtype=torch.bool)  # at any
 
-    def memory(self) -> dict[str, Tensor]:
+    def per_sample_state(self) -> dict[str, Tensor]:
         return {"events": self.events, "is_right": self.is_right, "was_learned": self.was_learned}
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:

@@ -25,11 +25,11 @@ class ProgressiveDropout(LastScore):
 
     _: KW_ONLY
     confidence: float = 0.3
-    of_score: ClassVar[str] = "loss"
+    required_score: ClassVar[str] = "loss"
 
     def __post_init__(self) -> None:
         self.confidence = real("confidence", self.confidence, "the probability of a learned label", "(0, 1)")
         super().__post_init__()
 
     def select(self) -> Tensor:
-        return self.preferring(self.last > -math.log(self.confidence))
+        return self.fill_epoch(self.last > -math.log(self.confidence))

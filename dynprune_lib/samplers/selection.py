@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 
-def highest(scores: Tensor, k: int, generator: torch.Generator) -> Tensor:
+def topk_random_ties(scores: Tensor, k: int, generator: torch.Generator) -> Tensor:
     """Return the k indices with the highest scores (N,), ties broken at random: (k,) int64 on the CPU.
 
     NaN counts as infinite: a sample about which nothing is known is not left out.

@@ -49,7 +49,7 @@ class SeTa(LastScore):
         size = max(1, round(self.window * self.groups))
         begin = self.period_number % (self.groups - size + 1)
         group = torch.bucketize(last, torch.from_numpy(cuts))
-        return self.preferring(((group >= begin) & (group < begin + size)) | ~has_score)
+        return self.fill_epoch(((group >= begin) & (group < begin + size)) | ~has_score)
 
 
 def cluster_cuts(values: np.ndarray, groups: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from torch import Tensor
 from dynprune_lib.experiments.selection_groups import GROUPS
 from dynprune_lib.samplers.base import PruningSampler
 from dynprune_lib.samplers.checks import boolean, choice, integer, real
-from dynprune_lib.samplers.selection import highest
+from dynprune_lib.samplers.selection import topk_random_ties
 
 
 @dataclass(eq=False)
@@ -44,7 +44,7 @@ class StaticScored(PruningSampler):
         scores = scores.detach().cpu()
         if scores.dtype == torch.bfloat16:
             scores = scores.float()  # NumPy has no bfloat16
-        self._kept = highest(scores, self.num_kept, self.generator("ties")).to(torch.int32)
+        self._kept = topk_random_ties(scores, self.num_kept, self.generator("ties")).to(torch.int32)
         self.scores_digest = hashlib.blake2b(scores.numpy().tobytes(), digest_size=8).hexdigest()
 
     def select(self) -> Tensor:

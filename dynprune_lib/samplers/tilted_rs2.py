@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dynprune_lib.samplers.checks import real
 from dynprune_lib.samplers.last_score import LastScore
-from dynprune_lib.samplers.selection import highest
+from dynprune_lib.samplers.selection import topk_random_ties
 
 REFERENCES = 4_096  # ranks are among so many samples, or all
 
@@ -33,8 +33,8 @@ class TiltedRS2(LastScore):
         super().__post_init__()
         self.scored = torch.full((self.num_samples,), -1, dtype=torch.int32)  # the epoch of the last score
 
-    def memory(self) -> dict[str, Tensor]:
-        return super().memory() | {"scored": self.scored}
+    def per_sample_state(self) -> dict[str, Tensor]:
+        return super().per_sample_state() | {"scored": self.scored}
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:
         super().record(index, scores, usable)
@@ -45,4 +45,4 @@ class TiltedRS2(LastScore):
         references = last[torch.randperm(len(last), generator=self.generator("references", self.epoch))[:REFERENCES]]
         rank = torch.searchsorted(references.sort().values, last, out_int32=True) / len(references)
         waited = (self.epoch - self.scored.cpu()) * (self.num_kept / self.num_samples)
-        return highest(waited + self.tilt * rank, self.num_kept, self.generator("ties", self.epoch))
+        return topk_random_ties(waited + self.tilt * rank, self.num_kept, self.generator("ties", self.epoch))

@@ -34,8 +34,8 @@ class UCB(Bandit):
         super().__post_init__()
         self.var = torch.zeros(self.num_samples)
 
-    def memory(self) -> dict[str, Tensor]:
-        return super().memory() | {"var": self.var}
+    def per_sample_state(self) -> dict[str, Tensor]:
+        return super().per_sample_state() | {"var": self.var}
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> Tensor:
         above = super().record(index, scores, usable)

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from dynprune_lib.errors import DeviceIsShared
+from dynprune_lib.errors import DeviceBusy
 from dynprune_lib.experiments.device_lock import use_device
 from dynprune_lib.experiments.sweep import Plan, sweep
 
@@ -46,7 +46,7 @@ def test_runs_share_a_device_and_none_of_them_has_it_alone(other):
     process, _ = other(alone=False)
     with use_device(CPU, alone=False):
         pass
-    with pytest.raises(DeviceIsShared, match="another run is on the device cpu"), use_device(CPU, alone=True):
+    with pytest.raises(DeviceBusy, match="another run is on the device cpu"), use_device(CPU, alone=True):
         pass
     with use_device(torch.device("cuda:0"), alone=True):
         pass
@@ -58,7 +58,7 @@ def test_runs_share_a_device_and_none_of_them_has_it_alone(other):
 
 def test_who_comes_while_a_run_is_alone_waits_for_its_end(other):
     _, release = other(alone=True)
-    with pytest.raises(DeviceIsShared), use_device(CPU, alone=True):
+    with pytest.raises(DeviceBusy), use_device(CPU, alone=True):
         pass
     threading.Timer(0.2, release.set).start()
     with use_device(CPU, alone=False):

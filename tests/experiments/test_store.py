@@ -13,9 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynprune_lib.errors import RunIsTaken, StoreError
+from dynprune_lib.errors import RunLocked, StoreError
 from dynprune_lib.experiments.runs import Cost, RunSpec, StaticScores
-from dynprune_lib.experiments.store import Store, write_whole
+from dynprune_lib.experiments.store import Store, atomic_write
 from tests.experiments.test_runs import make_record
 
 
@@ -140,7 +140,7 @@ def test_what_is_no_file_is_named(store, spec, kind):
     with pytest.raises(StoreError, match=f"{spec.name}.*cannot be read .*Is a directory"):
         read(spec)
     with pytest.raises(StoreError, match="a folder of that name is there: remove it"):
-        write_whole(path, b"")
+        atomic_write(path, b"")
 
 
 @settings(max_examples=60, deadline=None)
@@ -195,14 +195,14 @@ def test_scores_of_another_scoring_are_refused(store, spec):
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    write_whole(path, b"old")
+    atomic_write(path, b"old")
 
     def full(_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(StoreError, match=r"cannot write .*file: No space left on device"):
-        write_whole(path, b"new")
+        atomic_write(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -227,7 +227,7 @@ def test_a_run_is_held_by_one_process_and_let_go_when_it_is_killed(store, spec):
     process = context.Process(target=hold, args=(store.folder, spec, held, release))
     process.start()
     assert held.wait(20)
-    with pytest.raises(RunIsTaken, match="being trained by another process"), store.claim(spec):
+    with pytest.raises(RunLocked, match="being trained by another process"), store.claim(spec):
         pass
     with store.claim(dataclasses.replace(spec, seed=1)):
         pass
@@ -255,7 +255,7 @@ def test_a_killed_owner_lets_go_where_the_system_has_no_locks(store, spec, monke
     assert held.wait(60)
     monkeypatch.setattr(filelock_unix.fcntl, "flock", filelock_unix.fcntl.flock)  # put back at the end
     lose_flock()
-    with pytest.raises(RunIsTaken), store.claim(spec):
+    with pytest.raises(RunLocked), store.claim(spec):
         pass
     process.kill()
     process.join()

@@ -10,7 +10,7 @@ from dynprune_lib.experiments.evaluation import score_all
 from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.train import Sparingly, prepare, train, train_epoch, train_steps
+from dynprune_lib.experiments.train import ThrottledCheckpoint, prepare, train, train_epoch, train_steps
 from dynprune_lib.samplers import SAMPLERS, StaticScored
 from dynprune_lib.scores import SCORES
 
@@ -67,7 +67,7 @@ def test_checkpoints_are_saved_as_long_as_they_take_little_of_the_time(monkeypat
         saved.append(clock[0])
         clock[0] += 2.0
 
-    sparingly = Sparingly(save)
+    sparingly = ThrottledCheckpoint(save)
     for _ in range(10):
         clock[0] += 10.0  # an epoch
         sparingly()
@@ -77,7 +77,7 @@ def test_checkpoints_are_saved_as_long_as_they_take_little_of_the_time(monkeypat
 
 
 def test_a_run_that_is_stopped_between_checkpoints_loses_nothing(digits, store, spec, monkeypatch):
-    monkeypatch.setattr(Sparingly, "__call__", lambda _: None)
+    monkeypatch.setattr(ThrottledCheckpoint, "__call__", lambda _: None)
     with pytest.raises(Stop):
         train(spec, digits, store, stop_after(3))
     assert len(store.load_checkpoint(spec, {})["epochs"]) == 3

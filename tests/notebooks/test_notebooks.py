@@ -72,7 +72,7 @@ def test_the_default_profile_is_the_best_there_is_or_takes_seconds(path):
 
 def test_every_notebook_ends_with_its_verdict(path, notebook):
     if path.stem != "00_quickstart" and path.stem not in HOW_TO:
-        assert ".conclude(" in "".join(cell.source for cell in code_cells(notebook))
+        assert ".record_verdict(" in "".join(cell.source for cell in code_cells(notebook))
 
 
 def test_all_notebooks_run_on_the_smoke_profile(tmp_path, capsys, monkeypatch):

@@ -10,7 +10,7 @@ from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.report import equal_compute as ring
 from dynprune_lib.report import tables
 from dynprune_lib.report.figures import plot_ranking
-from dynprune_lib.report.style import LOOKS
+from dynprune_lib.report.style import STYLES
 
 ACCURACY = {
     # method, way, passes: by seed
@@ -128,7 +128,7 @@ def test_our_own_rule_wins_where_it_is_above_the_plain_pass_by_more_than_its_int
     found = ring.ours(as_ours(runs)).set_index("saved")
     assert found["mean"].to_dict() == {0.5: 1, 0.9: -9}
     assert found["wins"].to_dict() == {0.5: True, 0.9: False}  # the seeds differ by exactly as much
-    assert set(found["rule"]) == {LOOKS["tilted-rs2"].label}
+    assert set(found["rule"]) == {STYLES["tilted-rs2"].label}
     even = as_ours(runs.assign(test_accuracy=80.0))
     assert not ring.ours(even)["wins"].any()
 
@@ -148,7 +148,7 @@ def test_all_differences_name_another_data_set_and_have_nothing_twice(runs, monk
     assert set(found["dataset"]) == names
     assert not found.duplicated(["rule", "saved", "dataset"]).any()
     here = found[found["dataset"] == ""]
-    assert sorted(here[here["saved"] == 0.9]["rule"]) == ["UCB", LOOKS["tilted-rs2"].label]
+    assert sorted(here[here["saved"] == 0.9]["rule"]) == ["UCB", STYLES["tilted-rs2"].label]
 
 
 def test_one_seed_recommends_nothing():
@@ -232,7 +232,7 @@ def test_a_cost_that_cannot_be_is_refused():
 
 def test_published_numbers_name_their_source_and_protocol():
     found = ring.published()
-    assert set(found["method"]) <= LOOKS.keys()
+    assert set(found["method"]) <= STYLES.keys()
     assert found[["source", "protocol"]].map(bool).all(axis=None)
     full = found[(found["dataset"] == "cifar10") & (found["method"] == "full")]
     assert full["test_accuracy"].tolist() == [95.6, 95.6, 95.58, 95.49, 94.98, 95.6]

@@ -132,17 +132,17 @@ def test_a_study_knows_the_notebook_that_loads_it(name, notebook):
 
 
 def test_a_verdict_is_printed_and_kept(study, capsys):
-    study.conclude("C9", "it works", "partly reproduced", "+1.0 ± 0.5 points at 50%")
+    study.record_verdict("C9", "it works", "partly reproduced", "+1.0 ± 0.5 points at 50%")
     assert "C9, it works: PARTLY REPRODUCED" in capsys.readouterr().out
     (verdict,) = load_verdicts(study.folder)
-    assert (verdict.claim, verdict.verdict, verdict.made_of) == ("C9", "partly reproduced", study.caption)
+    assert (verdict.claim, verdict.verdict, verdict.provenance) == ("C9", "partly reproduced", study.caption)
 
 
 def test_a_verdict_of_several_studies_names_each_once(study):
     other = replace(study, profile=replace(study.profile, about="another size"))
-    study.conclude("C9", "it works", "partly reproduced", "+1.0", [study, other, study])
+    study.record_verdict("C9", "it works", "partly reproduced", "+1.0", [study, other, study])
     (verdict,) = load_verdicts(study.folder)
-    assert verdict.made_of == f"{study.caption}; {other.caption}"
+    assert verdict.provenance == f"{study.caption}; {other.caption}"
 
 
 @pytest.mark.parametrize(
@@ -198,11 +198,11 @@ def test_the_gallery_has_every_figure_and_the_verdict_of_the_largest_profile(tmp
     monkeypatch.setattr(readme, "root", lambda: tmp_path)
     for profile, verdict in (("laptop", "reproduced"), ("paper", "not reproduced")):
         folder = tmp_path / "figures" / profile
-        made = {"claim": "C1", "title": "fast", "evidence": "+1", "made_of": profile, "notebook": "05_x.ipynb"}
+        made = {"claim": "C1", "title": "fast", "evidence": "+1", "provenance": profile, "notebook": "05_x.ipynb"}
         Verdict(verdict=verdict, **made).save(folder)
         (folder / "picture.png").touch()
     text = readme.gallery()
     assert "**Not reproduced.** +1." in text
     assert "**Reproduced.**" not in text
     assert text.index("paper/picture.png") < text.index("laptop/picture.png")
-    assert json.loads((folder / "verdict_C1.json").read_text())["made_of"] == "paper"
+    assert json.loads((folder / "verdict_C1.json").read_text())["provenance"] == "paper"

@@ -7,7 +7,7 @@ from scipy import stats
 
 from dynprune_lib.experiments.runs import Cost, RunSpec
 from dynprune_lib.report import tables
-from dynprune_lib.report.style import LOOKS
+from dynprune_lib.report.style import STYLES
 from dynprune_lib.samplers import SAMPLERS
 from tests.experiments.test_runs import make_record
 
@@ -36,9 +36,9 @@ RUNS = table(
 
 
 def test_every_sampler_has_a_look_of_its_own():
-    assert LOOKS.keys() >= SAMPLERS.keys()
+    assert STYLES.keys() >= SAMPLERS.keys()
     for part in ("label", "colour", "marker"):
-        assert len({getattr(look, part) for look in LOOKS.values()}) == len(LOOKS)
+        assert len({getattr(look, part) for look in STYLES.values()}) == len(STYLES)
 
 
 def test_records_to_rows():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dynprune_lib import UCB, DynamicRandom, InfoBatch, InstanceEarlyStopping, SeTa, StaticScored, TiltedRS2
 from dynprune_lib.samplers.base import MAX_SCORE
 from dynprune_lib.samplers.forgetting import ForgettingEvents
-from dynprune_lib.samplers.selection import highest
+from dynprune_lib.samplers.selection import topk_random_ties
 from dynprune_lib.samplers.seta import BINS, cluster_cuts
 
 NUM = 24
@@ -32,7 +32,7 @@ def test_an_epoch_is_as_long_as_promised_whatever_the_scores_are(make, history, 
         samples = list(sampler)
         assert len(samples) == len(set(samples)) == len(sampler)
         assert set(samples) <= set(range(NUM))
-    assert not any(tensor.isnan().any() for tensor in sampler.memory().values())
+    assert not any(tensor.isnan().any() for tensor in sampler.per_sample_state().values())
 
 
 @settings(max_examples=40, deadline=None)
@@ -61,7 +61,7 @@ def test_huge_scores_are_clamped_not_lost(scores):
 @given(st.lists(any_score, min_size=1, max_size=20), st.data())
 def test_the_highest_are_as_many_as_asked_for(scores, data):
     k = data.draw(st.integers(0, len(scores)))
-    chosen = highest(torch.tensor(scores), k, torch.Generator()).tolist()
+    chosen = topk_random_ties(torch.tensor(scores), k, torch.Generator()).tolist()
     assert len(chosen) == len(set(chosen)) == k
     known = torch.tensor(scores).nan_to_num(nan=INF, posinf=INF, neginf=-INF)
     assert known[chosen].sort().values.tolist() == known.sort().values[len(scores) - k :].tolist()

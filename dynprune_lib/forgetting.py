@@ -1,11 +1,13 @@
 """Counting how often a sample is forgotten while a model learns (Toneva et al. 2019, arXiv:1812.05159)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from dynprune_lib.samplers import Full
+from dynprune_lib.samplers.states import FINITE
 
 
 @dataclass(eq=False)
@@ -15,6 +17,8 @@ class ForgettingEvents(Full):
     A sample is forgotten where it was classified right at one presentation and wrong at its next. Its scores are the
     0-1 errors of `dynprune_lib.scores.error`, told to `update`.
     """
+
+    memory_range: ClassVar[dict[str, tuple[float, float]]] = {"events": (0, FINITE)}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,6 +1,7 @@
 """What epsilon-greedy and UCB share: a smoothed score for every sample, and the selection of the highest."""
 
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch import Tensor
 from dynprune_lib.samplers.base import PruningSampler
 from dynprune_lib.samplers.checks import real
 from dynprune_lib.samplers.selection import topk_random_ties
+from dynprune_lib.samplers.states import FINITE
 
 
 @dataclass(eq=False)
@@ -25,6 +27,8 @@ class Bandit(PruningSampler):
     Args:
         alpha: rate of the moving averages, in (0, 1]; 1 remembers the last score only.
     """
+
+    per_sample_range: ClassVar[dict[str, tuple[float, float]]] = {"mean": (-FINITE, torch.inf)}
 
     _: KW_ONLY
     alpha: float = 0.5

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from dynprune_lib.samplers import distributed
+from dynprune_lib import distributed
 from dynprune_lib.samplers.checks import boolean, check_batch, integer, real
+from dynprune_lib.samplers.states import check_per_sample_state, check_settings, check_subset, check_weights
 
 MAX_SAMPLES = 2**31  # indices are kept as int32
 MAX_EPOCH = 2**31 - 2  # so are epochs, of which -1 is none
@@ -44,6 +45,7 @@ class PruningSampler(Sampler[int]):
     """
 
     required_score: ClassVar[str | None] = None  # name in `dynprune_lib.scores`; None: any score
+    per_sample_range: ClassVar[dict[str, tuple[float, float]]] = {}  # where not every number but NaN is possible
 
     num_samples: int
     prune_rate: float = 0.5
@@ -68,6 +70,7 @@ class PruningSampler(Sampler[int]):
         if self.rescale:
             self.keep_probability()  # raises where there is none
         self.epoch = 0
+        self._trained = 0  # samples of this epoch trained on, by this process
         self._updated = False  # has `observe` been called since `set_epoch`?
         self._warned = False
         self._asked = True  # has anybody asked for the samples of this epoch?
@@ -114,7 +117,7 @@ class PruningSampler(Sampler[int]):
             self._exchange()
             self.epoch = epoch
             self._select()
-        self.epoch = epoch
+        self.epoch, self._trained = epoch, 0
         self._updated = self._asked = False
 
     def update(self, index: Tensor, losses: Tensor, scores: Tensor | None = None) -> Tensor:
@@ -157,8 +160,10 @@ class PruningSampler(Sampler[int]):
         self._exchanged = False
 
     def mean_loss(self, index: Tensor, losses: Tensor) -> Tensor:
-        """The scalar to back-propagate, without recording anything: arguments as of `update`."""
+        """Return the scalar to back-propagate without recording scores; call it once for each batch trained on, which
+        `steps_left` counts. Arguments as for `update`."""
         check_batch("losses", index, losses)
+        self._trained += len(losses)
         if not self.rescale or self._has_all(self.epoch):
             return losses.mean()
         self._check_range(index)
@@ -183,7 +188,7 @@ class PruningSampler(Sampler[int]):
 
     def samples_in(self, epoch: int) -> int:
         """How many samples an epoch has, past or to come: under torch.distributed, this rank's share of them."""
-        return distributed.shard_length(self.num_samples if self._has_all(epoch) else self.num_kept)
+        return distributed.shard_length(self._num_selected(epoch))
 
     def total_steps(self, epochs: int, batch_size: int, drop_last: bool = True) -> int:
         """Steps of a training of so many epochs, known before it begins, as a learning-rate schedule wants them; batch
@@ -191,8 +196,16 @@ class PruningSampler(Sampler[int]):
         return self._steps(range(epochs), batch_size, drop_last)
 
     def steps_left(self, epochs: int, batch_size: int, drop_last: bool = True) -> int:
-        """Of these steps, those from the beginning of the current epoch on: after resuming, for one."""
-        return self._steps(range(self.epoch, epochs), batch_size, drop_last)
+        """Return how many of `total_steps` are still to be made: at the start of an epoch, in the middle of it or after
+        its end, also after `load_state_dict`. Steps are counted by the batches that `update` or `mean_loss` got since
+        `set_epoch`, which begins an epoch anew."""
+        if self.epoch >= epochs:
+            return 0
+        later = self._steps(range(self.epoch + 1, epochs), batch_size, drop_last)
+        if self._trained >= len(self):
+            return later
+        of_this_epoch = self._steps(range(self.epoch, self.epoch + 1), batch_size, drop_last)
+        return later + of_this_epoch - self._trained // batch_size
 
     def selects_at(self, epoch: int) -> bool:
         """Will `set_epoch(epoch)` select a new subset, by what is known then?"""
@@ -220,25 +233,22 @@ class PruningSampler(Sampler[int]):
         return {
             "settings": self.settings(),
             "epoch": self.epoch,
+            "trained": self._trained * distributed.world_size(),
             "subset": subset,
             "weights": weights,
             "memory": memory,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from a `state_dict`, bit for bit, whatever device it was made on.
+        """Resume from a `state_dict`, bit for bit, whatever device it was made on.
 
         Raises:
-            ValueError: the state is of another sampler or of other settings; the message names the first of them.
+            ValueError: the state is of another sampler, of other settings or damaged; the message names the first part
+                that is wrong, and the sampler is left as it was.
         """
-        missing = {"settings", "epoch", "subset", "weights", "memory"} - set(state)
-        if missing:
-            raise ValueError(f"this is no state of a sampler: it lacks {', '.join(sorted(missing))}")
-        for name, mine in self.settings().items():
-            theirs = state["settings"].get(name)
-            if theirs != mine:
-                raise ValueError(f"this state has {name} = {theirs!r}, the sampler {mine!r}: they must be the same")
-        self.epoch = state["epoch"]
+        self._check_state(state)
+        self.epoch = int(state["epoch"])
+        self._trained = int(state.get("trained", 0)) // distributed.world_size()  # earlier versions saved none
         self._selected = state["subset"].cpu().clone()
         self._weights = None if state["weights"] is None else state["weights"].clone()
         for name, tensor in self.per_sample_state().items():
@@ -294,6 +304,9 @@ class PruningSampler(Sampler[int]):
         left_over = 0 if drop_last else batch_size - 1
         return sum((self.samples_in(epoch) + left_over) // batch_size for epoch in epochs)
 
+    def _num_selected(self, epoch: int) -> int:
+        return self.num_samples if self._has_all(epoch) else self.num_kept
+
     def _has_all(self, epoch: int) -> bool:
         """Is this an epoch of warm-up or annealing?"""
         return epoch < self.warm_up or (self.anneal_from is not None and epoch >= self.anneal_from)
@@ -301,6 +314,14 @@ class PruningSampler(Sampler[int]):
     def _phase(self, epoch: int) -> int | None:
         """Epochs of one phase have one subset: a period, or all the data."""
         return None if self._has_all(epoch) else (epoch - self.warm_up) // self.period
+
+    def _check_state(self, state: Any) -> None:
+        check_settings(state, self.settings())
+        epoch = integer("epoch of this state", state["epoch"], at_least=0, at_most=MAX_EPOCH)
+        integer("trained of this state", state.get("trained", 0), at_least=0)
+        check_subset(state["subset"], self._num_selected(epoch), self.num_samples)
+        check_weights(state["weights"], self.num_samples if self.rescale and not self._has_all(epoch) else None)
+        check_per_sample_state(state["memory"], self.per_sample_state(), self.per_sample_range)
 
     def _remember_on(self, device: torch.device) -> None:
         for name, tensor in self.per_sample_state().items():

@@ -1,6 +1,7 @@
 """Instance-dependent early stopping: a sample is left out once its loss moves evenly or not at all."""
 
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +22,8 @@ class InstanceEarlyStopping(LastScore):
     Args:
         threshold: above 0; 0.001 in the source on CIFAR-10, 0.002 on CIFAR-100.
     """
+
+    per_sample_range: ClassVar[dict[str, tuple[float, float]]] = LastScore.per_sample_range | {"second": (0, torch.inf)}
 
     _: KW_ONLY
     threshold: float = 0.001

@@ -1,10 +1,12 @@
 """Counting how often a sample is forgotten while a model learns (Toneva et al. 2019, arXiv:1812.05159)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from dynprune_lib.samplers.states import FINITE
 from dynprune_lib.samplers.uniform import Full
 
 
@@ -15,6 +17,8 @@ class ForgettingEvents(Full):
     A sample is forgotten where it was classified right at one presentation and wrong at its next. Its scores are the
     0-1 errors of `dynprune_lib.scores.error`, told to `update`.
     """
+
+    per_sample_range: ClassVar[dict[str, tuple[float, float]]] = {"events": (0, FINITE)}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,11 +1,13 @@
 """What the rules that compare a sample's last score with something share: the score, and an epoch of a given size."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.base import PruningSampler
+from dynprune_lib.samplers.states import FINITE
 
 
 @dataclass(eq=False)
@@ -17,6 +19,8 @@ class LastScore(PruningSampler):
     schedule knows its steps: `fill_epoch` cuts the epoch of a rule that wants more, at random, and fills up that of a
     rule that wants fewer. Samples without a score are wanted by every rule. Both are our choice.
     """
+
+    per_sample_range: ClassVar[dict[str, tuple[float, float]]] = {"last": (-FINITE, torch.inf)}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,6 +1,7 @@
 """Tilted RS2, a rule of our own: every sample comes again, the harder the sooner."""
 
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -24,6 +25,10 @@ class TiltedRS2(LastScore):
     Args:
         tilt: how many passes the hardest sample comes before its turn, at least 0; at 0 no score enters.
     """
+
+    per_sample_range: ClassVar[dict[str, tuple[float, float]]] = LastScore.per_sample_range | {
+        "scored": (-1, torch.inf)
+    }
 
     _: KW_ONLY
     tilt: float = 1.0

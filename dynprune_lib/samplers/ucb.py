@@ -1,12 +1,14 @@
 """UCB, the upper confidence bound: a sample whose score moves may be worth more than its mean says."""
 
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.bandits import Bandit
 from dynprune_lib.samplers.checks import boolean, real
+from dynprune_lib.samplers.states import FINITE
 
 
 @dataclass(eq=False)
@@ -23,6 +25,8 @@ class UCB(Bandit):
         c: the weight of the variance, at least 0.
         root: the textbook form, `mean + c * sqrt(var)`, whose two terms are in one unit.
     """
+
+    per_sample_range: ClassVar[dict[str, tuple[float, float]]] = Bandit.per_sample_range | {"var": (0, FINITE)}
 
     _: KW_ONLY
     c: float = 1.0
@@ -45,4 +49,4 @@ class UCB(Bandit):
 
     def select(self) -> Tensor:
         spread = self.c * (self.var.sqrt() if self.root else self.var)
-        return self.highest(self.mean + spread.clamp(max=torch.finfo(spread.dtype).max), self.num_kept)
+        return self.highest(self.mean + spread.clamp(max=FINITE), self.num_kept)

@@ -7,8 +7,7 @@ import torch
 from torch import distributed as dist
 from torch import multiprocessing
 
-from dynprune_lib import SAMPLERS
-from dynprune_lib.samplers import distributed
+from dynprune_lib import SAMPLERS, distributed
 from tests.conftest import free_port
 from tests.samplers.conftest import make_sampler
 
@@ -75,7 +74,9 @@ def test_full_data_misses_no_sample_for_good(ranks):
 def test_a_run_of_two_ranks_goes_on_in_one_process(ranks):
     saved = ranks[0]["ucb", 1]
     resumed = SAMPLERS["ucb"](NUM_SAMPLES, 0.5)
+    assert saved["state"]["trained"] == 20  # of both
     resumed.load_state_dict(saved["state"])
+    assert resumed.steps_left(EPOCHS + 1, 4) == 5
     assert resumed.subset().tolist() == saved["epochs"][-1][0]
     resumed.set_epoch(EPOCHS)
     scores = resumed.mean + resumed.var

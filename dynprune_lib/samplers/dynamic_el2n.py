@@ -11,7 +11,7 @@ from dynprune_lib.samplers.selection import topk_random_ties
 
 @dataclass(eq=False)
 class DynamicEL2N(LastScore):
-    """Sampler that keeps the samples with the highest last EL2N scores.
+    """Sampler that keeps the samples with the highest last EL2N scores (Attendu and Corbeil 2023).
 
     The paper trains on all samples in the first epochs (`warm_up`), then keeps the top samples and re-scores the whole
     data set every period. The training loop re-scores by calling `observe` (`--rescore` on the command line).

@@ -12,7 +12,8 @@ from dynprune_lib.samplers.last_score import LastScore
 
 @dataclass(eq=False)
 class InstanceEarlyStopping(LastScore):
-    """Sampler that skips the samples whose loss has a second difference below `threshold`, as already mastered.
+    """Sampler that skips the samples whose loss has a second difference below `threshold`, as already mastered
+    (Yuan et al. 2025).
 
     The second difference of the last three losses is |L(t) - 2 L(t-1) + L(t-2)|. It needs 4 bytes per sample more than
     the last loss.

@@ -11,7 +11,8 @@ from dynprune_lib.samplers.last_score import LastScore
 
 @dataclass(eq=False)
 class InfoBatch(LastScore):
-    """Sampler that keeps each sample with a loss below the mean with probability 1 - r and weight 1 / (1 - r).
+    """Sampler that keeps each sample with a loss below the mean with probability 1 - r and weight 1 / (1 - r)
+    (Qin et al. 2024).
 
     Samples with a loss of at least the mean are all kept, with weight 1. The paper trains on all samples in the last
     eighth of the epochs (`anneal_from`).

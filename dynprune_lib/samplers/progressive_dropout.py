@@ -12,7 +12,8 @@ from dynprune_lib.samplers.last_score import LastScore
 
 @dataclass(eq=False)
 class ProgressiveDropout(LastScore):
-    """Sampler that skips the samples whose label the model predicts with a probability of at least `confidence`.
+    """Sampler that skips the samples whose label the model predicts with a probability of at least `confidence`
+    (Shriram et al. 2025).
 
     This is the difficulty-based variant of the paper, which trains on all samples in the last epoch (`anneal_from`).
     The probability is exp(-loss), so the score must be the loss.
@@ -25,7 +26,8 @@ class ProgressiveDropout(LastScore):
         confidence: probability from which a sample is skipped, in (0, 1). Default: 0.3, as in the paper on CIFAR-10.
 
     References:
-        "Progressive Data Dropout", 2025, arXiv:2505.22342.
+        Shriram et al. 2025, "Progressive Data Dropout: An Embarrassingly Simple Approach to Faster Training",
+        arXiv:2505.22342.
 
     Example:
         >>> import torch

@@ -14,7 +14,8 @@ BINS = 1_024  # resolution of the cuts between groups: time and memory of `clust
 
 @dataclass(eq=False)
 class SeTa(LastScore):
-    """Sampler that groups the samples by loss and draws them from a window of groups that slides from easy to hard.
+    """Sampler that groups the samples by loss and draws them from a window of groups that slides from easy to hard
+    (Zhou et al. 2025).
 
     The groups are clusters in the sense of k-means. The window moves on by one group every period and restarts at the
     easiest group after it has reached the hardest. The paper keeps uniform random subsets in the last eighth of the

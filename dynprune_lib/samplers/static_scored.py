@@ -58,7 +58,8 @@ class StaticScored(PruningSampler):
 
 @dataclass(eq=False)
 class Forget(StaticScored):
-    """Sampler that keeps the samples with the most forgetting events in an earlier run on all samples.
+    """Sampler that keeps the samples with the most forgetting events in an earlier run on all samples
+    (Toneva et al. 2019).
 
     `dynprune_lib.samplers.forgetting.ForgettingEvents` counts them. Samples that were never classified correctly have
     an infinite score and are kept first.
@@ -76,7 +77,8 @@ class Forget(StaticScored):
 
 @dataclass(eq=False)
 class EL2N(StaticScored):
-    """Sampler that keeps the samples with the highest EL2N scores, averaged over several models early in training.
+    """Sampler that keeps the samples with the highest EL2N scores, averaged over several models early in training
+    (Paul et al. 2021).
 
     EL2N is the L2 norm of softmax(logits) - one-hot(label). The paper uses 10 models after 20 of 200 epochs.
 
@@ -108,7 +110,8 @@ class EL2N(StaticScored):
 
 @dataclass(eq=False)
 class GraNd(StaticScored):
-    """Sampler that keeps the samples with the highest GraNd scores, averaged over several models early in training.
+    """Sampler that keeps the samples with the highest GraNd scores, averaged over several models early in training
+    (Paul et al. 2021).
 
     GraNd is the L2 norm of the gradient of a sample's loss. The paper also computes it at initialisation; these results
     are due to an error in its code and do not reproduce, unlike those after some epochs.
@@ -143,9 +146,10 @@ class GraNd(StaticScored):
 
 @dataclass(eq=False)
 class FinalSubset(StaticScored):
-    """Sampler that keeps, from the first epoch on, the subset that a dynamic sampler had at the end of an earlier run.
+    """Sampler that keeps, from the first epoch on, the subset that a dynamic sampler had at the end of an earlier run
+    (claim C6 of Raju et al. 2021).
 
-    The earlier run has the same prune rate. Tests claim C6 of Raju et al. 2021: which samples matter depends on the
+    The earlier run has the same prune rate. The claim is that pruning is a process: which samples matter depends on the
     state of the training and is not a property of the data alone.
 
     Args:
@@ -170,10 +174,11 @@ class FinalSubset(StaticScored):
 
 @dataclass(eq=False)
 class WithoutGroup(StaticScored):
-    """Sampler that drops samples which a dynamic sampler selected never, sometimes or always in an earlier run.
+    """Sampler that drops samples which a dynamic sampler selected never, sometimes or always in an earlier run
+    (claim C4 of Raju et al. 2021).
 
-    Tests claim C4 of Raju et al. 2021. The dropped samples are drawn at random from the group, and from the others if
-    the group is too small. They are dropped for the whole run.
+    The dropped samples are drawn at random from the group, and from the others if the group is too small. They are
+    dropped for the whole run.
 
     Args:
         group: group to drop samples from, "never", "sometimes" or "always", as defined in

@@ -13,7 +13,8 @@ from dynprune_lib.samplers.states import FINITE
 
 @dataclass(eq=False)
 class UCB(Bandit):
-    """Sampler that keeps the samples with the highest upper confidence bounds `mean + c * var` of their scores.
+    """Sampler that keeps the samples with the highest upper confidence bounds `mean + c * var` of their scores
+    (Raju et al. 2021).
 
     The exponential moving average of the squared deviations from the mean needs 4 bytes per sample more than the mean:
 

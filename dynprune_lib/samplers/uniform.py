@@ -52,9 +52,9 @@ class StaticRandom(PruningSampler):
 
 @dataclass(eq=False)
 class DynamicRandom(PruningSampler):
-    """Sampler that draws a new uniform random subset every period.
+    """Sampler that draws a new uniform random subset every period (Raju et al. 2021).
 
-    Claim C3 of Raju et al. 2021: it outperforms static scores at high prune rates.
+    Claim C3 of the paper: it outperforms static scores at high prune rates.
 
     References:
         Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.

@@ -1,5 +1,4 @@
 import os
-import socket
 import tempfile
 from pathlib import Path
 
@@ -47,17 +46,8 @@ def spec():
     return RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, epochs=4, batch_size=32)
 
 
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 def _real(name):
     try:
         return load_dataset(name)
     except DataError as error:
         pytest.skip(f"{name} is not here: {error}")
-
-
-ROOT = Path(__file__).resolve().parent.parent

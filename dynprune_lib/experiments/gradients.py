@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
+from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.augment import normalize
 from dynprune_lib.experiments.data import ImageData
 
@@ -47,11 +48,11 @@ def last_layer_gradient_norms(model: nn.Module, x: Tensor, labels: Tensor) -> Te
     gradient is (p - y) of b and (p - y) h^T of W, so its norm is |p - y| sqrt(1 + |h|^2). Arguments as above.
 
     Raises:
-        ValueError: the model has no linear layer with a bias.
+        SpecError: the model has no linear layer with a bias.
     """
     linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear) and layer.bias is not None]
     if not linear:
-        raise ValueError("the model has no linear layer with a bias: take the gradient of all its parameters")
+        raise SpecError("the model has no linear layer with a bias: take the gradient of all its parameters")
     features: list[Tensor] = []
     handle = linear[-1].register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
     try:

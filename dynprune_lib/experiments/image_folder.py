@@ -20,8 +20,8 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from dynprune_lib.errors import DataError, PrivateFolderError, StoreNotWritable
-from dynprune_lib.experiments.store import atomic_write
+from dynprune_lib.errors import DataError, PrivateFolderError, SpecError, StoreNotWritable
+from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import private_folder
 
 SIZE = 32  # height and width of the images in memory
@@ -207,5 +207,5 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         return Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise ValueError(f"32-bit values (mode {image.mode}) have no known range, save them with 8 or 16 bits")
+        raise SpecError(f"32-bit values (mode {image.mode}) have no known range, save them with 8 or 16 bits")
     return image

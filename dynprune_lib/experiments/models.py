@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from dynprune_lib.errors import SpecError
+
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut (He et al. 2016, arXiv:1512.03385)."""
@@ -100,7 +102,7 @@ def build_model(name: str, image_shape: tuple[int, int, int], classes: int, seed
         image_shape: (height, width, channels) of the images.
 
     Raises:
-        ValueError: the images are too small for the model.
+        SpecError: the images are too small for the model.
     """
     height, width, channels = image_shape
     with torch.random.fork_rng(devices=[]):
@@ -110,7 +112,7 @@ def build_model(name: str, image_shape: tuple[int, int, int], classes: int, seed
         with torch.no_grad():
             model.eval()(torch.zeros(1, channels, height, width))
     except (RuntimeError, IndexError) as error:
-        raise ValueError(f"model {name} does not take images of {height} x {width}: choose another model") from error
+        raise SpecError(f"model {name} does not take images of {height} x {width}: choose another model") from error
     return model
 
 

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from dynprune_lib.errors import SpecError
+
 GROUPS = ("never", "sometimes", "always")
 
 
@@ -19,10 +21,10 @@ def group_of(selections: np.ndarray, epochs: int, prune_rate: float) -> np.ndarr
         prune_rate: of the sampler.
 
     Raises:
-        ValueError: the training is too short to choose after the first trials.
+        SpecError: the training is too short to choose after the first trials.
     """
     trials = math.ceil(1 / (1 - prune_rate) - 1e-9)
     if epochs <= trials:
-        raise ValueError(f"{epochs} epochs: at a prune rate of {prune_rate} the first {trials} try every sample once")
+        raise SpecError(f"{epochs} epochs: at a prune rate of {prune_rate} the first {trials} try every sample once")
     share = (selections.astype(float) - 1) / (epochs - trials)
     return np.digitize(share, [0.1, 0.9])

@@ -62,3 +62,15 @@ __all__ = [
     "WithoutGroup",
     "indexed",
 ]
+
+
+def sampler_class(name: str) -> type[PruningSampler]:
+    """Temporary."""
+    import importlib
+
+    if isinstance(name, str) and ":" in name:
+        module, _, attribute = name.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    if not isinstance(name, str) or name not in SAMPLERS:
+        raise ValueError(f"unknown sampler {name!r}: there are {', '.join(SAMPLERS)}")
+    return SAMPLERS[name]

@@ -102,7 +102,7 @@ def test_a_loop_of_ones_own_with_accelerate():
     accelerate = pytest.importorskip("accelerate")
     accelerator, sampler = accelerate.Accelerator(cpu=True), UCB(SAMPLES, 0.5)
     model, dataset = torch.nn.Linear(4, 2), indexed(Words(), key="index")
-    model, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    model, optimizer = accelerator.build_train_state(model, torch.optim.SGD(model.parameters(), lr=0.1))
     loader = DataLoader(dataset, batch_size=BATCH, sampler=sampler)  # not prepared: the sampler shares by itself
     for epoch in range(3):
         sampler.set_epoch(epoch)

@@ -14,6 +14,8 @@ anyway (Raju, Daruwalla, Lipasti 2021, "Accelerating Deep Learning with Dynamic 
 
 from typing import TYPE_CHECKING, Any
 
+__version__ = "0.2.0"
+
 if TYPE_CHECKING:
     from dynprune_lib.samplers import (
         RS2,

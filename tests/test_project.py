@@ -1,9 +1,11 @@
 """The files around the code: what they promise is held against each other."""
 
+import contextlib
 import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 
 import pytest
 import yaml
@@ -28,6 +30,16 @@ def test_every_requirement_has_a_pinned_version_that_it_allows(requirement):
 
     wanted = Requirement(requirement)
     assert PINNED[wanted.name.lower()] in wanted.specifier
+
+
+def test_the_pinned_versions_install_on_the_oldest_python_that_is_allowed():
+    from packaging.specifiers import SpecifierSet
+
+    oldest = PROJECT["requires-python"].removeprefix(">=") + ".0"
+    for name in PINNED:
+        with contextlib.suppress(metadata.PackageNotFoundError):  # of an extra that is not installed
+            wanted = metadata.metadata(name).get("Requires-Python", "")
+            assert SpecifierSet(wanted).contains(oldest), f"{name} {metadata.version(name)} needs Python {wanted}"
 
 
 def test_an_isolated_build_uses_the_pinned_version():

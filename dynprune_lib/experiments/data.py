@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -216,7 +217,7 @@ def _download(name: str, root: Path, folder: Path, archives: list[tuple[str, str
         ) from error
 
 
-def _torchvision_class(name: str) -> type:
+def _torchvision_class(name: str) -> Any:
     datasets = torchvision_datasets()
     return {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100, "fashion_mnist": datasets.FashionMNIST}[name]
 

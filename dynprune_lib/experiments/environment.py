@@ -1,15 +1,15 @@
-"""Where a run was made: versions, system, device, data."""
+"""Environment of a run: versions, system, device, data."""
 
 import functools
 import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from dynprune_lib import __version__
 from dynprune_lib.distributed import world_size
 from dynprune_lib.experiments.data import ImageData
 from dynprune_lib.experiments.precision import used_precision
@@ -26,7 +26,7 @@ def describe_environment(spec: RunSpec, data: ImageData, jobs: int) -> dict[str,
         jobs: number of runs that share the device.
     """
     return {
-        "dynprune": _package_version(),
+        "dynprune": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -39,13 +39,6 @@ def describe_environment(spec: RunSpec, data: ImageData, jobs: int) -> dict[str,
         "data_md5": data.md5,
         "precision": used_precision(spec.precision, data.device),
     }
-
-
-def _package_version() -> str:
-    try:
-        return version("dynprune")
-    except PackageNotFoundError:  # run from a plain checkout
-        return "checkout"
 
 
 @functools.cache  # the commit of the code that this process has loaded, whatever is checked out later

@@ -157,7 +157,7 @@ def _read_cache(cache_file: Path, count: int) -> np.ndarray | None:
     except OSError:
         return None
     checksum, pixels = content[:CHECKSUM], content[CHECKSUM:]
-    if checksum.tobytes() != hashlib.sha256(pixels).digest():
+    if checksum.tobytes() != hashlib.sha256(pixels.data).digest():
         return None
     return pixels.reshape(count, SIZE, SIZE, 3)
 
@@ -166,7 +166,7 @@ def _write_cache(cache_file: Path, images: np.ndarray) -> None:
     if images.nbytes > CACHE_BYTES:
         return
     with contextlib.suppress(StoreNotWritable, OSError):
-        atomic_write(cache_file, hashlib.sha256(images).digest() + images.tobytes())
+        atomic_write(cache_file, hashlib.sha256(images.data).digest() + images.tobytes())
         total = 0
         for file in sorted(cache_file.parent.glob("*.images*"), key=lambda file: file.stat().st_mtime, reverse=True):
             total += file.stat().st_size

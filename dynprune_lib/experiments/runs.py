@@ -20,7 +20,7 @@ from dynprune_lib.scores import SCORES
 
 PRECISIONS = ("float32", "bfloat16")
 SCHEDULES = ("one-cycle", "cosine")
-CHOICES = {
+CHOICES: dict[str, Collection[str]] = {
     "model": MODELS,
     "score": SCORES,
     "optimizer": OPTIMIZERS,
@@ -71,7 +71,7 @@ class RunSpec:
     Example:
         >>> spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5)
         >>> spec.settings["c"], spec.name
-        (1.0, 'ucb-50-seed0-97bb5e25b04e')
+        (1.0, 'ucb-50-seed0-bb4bb2337969')
     """
 
     dataset: str
@@ -175,9 +175,9 @@ class RunSpec:
         Raises:
             SpecError: the sampler refuses a setting or the scores.
         """
-        given = {"scores": scores} if self.is_static_scored else {}
+        given = self.settings | ({"scores": scores} if self.is_static_scored else {})
         try:
-            return sampler_class(self.sampler)(num_samples, self.prune_rate, seed=self.seed, **self.settings, **given)
+            return sampler_class(self.sampler)(num_samples, self.prune_rate, seed=self.seed, **given)
         except ValueError as error:
             raise SpecError(str(error)) from error
 

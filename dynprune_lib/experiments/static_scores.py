@@ -150,6 +150,7 @@ def _full(spec: RunSpec) -> RunSpec:
 
 def _forget(spec: RunSpec, _: int) -> ScoringMethod:
     def score(state: TrainState) -> Tensor:
+        assert isinstance(state.sampler, ForgettingEvents)  # the observer, below
         return state.sampler.forget_scores()
 
     return ScoringMethod(replace(_full(spec), score="error"), spec.epochs, score, observer=ForgettingEvents)

@@ -200,7 +200,7 @@ class Store:
     @staticmethod
     def _save_pair(path: Path, arrays: dict[str, np.ndarray], text: str) -> None:
         packed = io.BytesIO()
-        np.savez_compressed(packed, **arrays)
+        np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]  # NumPy's stub has a flag of its own there
         atomic_write(path.with_name(path.name + ".npz"), packed.getvalue())
         atomic_write(path.with_name(path.name + ".json"), text.encode())
 

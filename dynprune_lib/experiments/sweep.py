@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -216,7 +217,7 @@ def _follow(workers: dict[Connection, BaseProcess], progress: Progress) -> None:
     running: dict[Connection, RunSpec | None] = {}
     readers = list(workers)
     while readers:
-        for reader in wait(readers):
+        for reader in cast(list[Connection], wait(readers)):
             try:
                 event, spec, value = reader.recv()
             except (EOFError, OSError):

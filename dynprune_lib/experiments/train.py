@@ -104,7 +104,7 @@ def train(
         TrainingDiverged: a loss is not finite; the message says at which step.
     """
     environment = describe_environment(spec, data, jobs)
-    state = build_train_state(spec, data, scores and scores.values)
+    state = build_train_state(spec, data, scores.values if scores else None)
     conditions = conditions_of(environment)
     if saved := store.load_checkpoint(spec, conditions):
         with store.reading_checkpoint(spec):
@@ -192,7 +192,7 @@ def build_train_state(
             _warn_of_missing_classes(spec, sampler, data)
     height, width, channels = data.train.images.shape[1:]
     model = build_model(spec.model, (height, width, channels), len(data.classes), spec.seed)
-    model = model.to(data.device, memory_format=torch.channels_last)
+    model = model.to(data.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = OPTIMIZERS[spec.optimizer](model.parameters(), spec)
     return TrainState(
         spec=spec,

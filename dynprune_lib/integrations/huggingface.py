@@ -103,4 +103,4 @@ class _SaveSampler(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, _: TrainerControl, **__: Any) -> None:
         found = self.sampler.state_dict()  # all processes have a part in it
         if state.is_world_process_zero:
-            torch.save(found, Path(args.output_dir) / f"checkpoint-{state.global_step}" / FILE)
+            torch.save(found, Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / FILE)

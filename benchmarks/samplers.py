@@ -78,7 +78,7 @@ class HostLists:
         self.order: list[int] = []
         self.random = np.random.default_rng(0)
 
-    def memory(self) -> dict[str, torch.Tensor]:
+    def per_sample_state(self) -> dict[str, torch.Tensor]:
         return {"scores": torch.from_numpy(self.scores)}
 
     def set_epoch(self, _: int) -> None:
@@ -104,7 +104,7 @@ class HostLists:
 def fill(sampler: PruningSampler | HostLists) -> None:
     """Scores as a training would leave them: all different."""
     generator = torch.Generator().manual_seed(0)
-    for tensor in sampler.memory().values():
+    for tensor in sampler.per_sample_state().values():
         if tensor.is_floating_point():  # others hold epochs
             tensor.uniform_(generator=generator)
 

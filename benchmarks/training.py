@@ -19,13 +19,13 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from dynprune_lib.data import ImageData, Split, load_dataset
+from dynprune_lib._torchvision import torchvision_datasets
+from dynprune_lib.experiments.data import ImageData, Split, load_dataset
+from dynprune_lib.experiments.precision import autocast, used_precision
+from dynprune_lib.experiments.profile import load_profile
+from dynprune_lib.experiments.runs import EpochRecord, RunSpec
+from dynprune_lib.experiments.train import Training, prepare, train_epoch, train_steps
 from dynprune_lib.paths import data_dir as folder_of_data
-from dynprune_lib.precision import autocast, used_precision
-from dynprune_lib.profile import load_profile
-from dynprune_lib.runs import EpochRecord, RunSpec
-from dynprune_lib.train import Training, prepare, train_epoch, train_steps
-from dynprune_lib.vision import torchvision_datasets
 
 
 def main() -> None:

@@ -12,24 +12,27 @@ anyway (Raju, Daruwalla, Lipasti 2021, "Accelerating Deep Learning with Dynamic 
             loss = sampler.update(index, losses)  # records, returns the scalar to back-propagate
 """
 
-from dynprune_lib.indexed import indexed
-from dynprune_lib.samplers import (
-    RS2,
-    SAMPLERS,
-    UCB,
-    DynamicEL2N,
-    DynamicRandom,
-    EpsilonGreedy,
-    Full,
-    InfoBatch,
-    InstanceEarlyStopping,
-    ProgressiveDropout,
-    PruningSampler,
-    SeTa,
-    StaticRandom,
-    StaticScored,
-    TiltedRS2,
-)
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dynprune_lib.samplers import (
+        RS2,
+        SAMPLERS,
+        UCB,
+        DynamicEL2N,
+        DynamicRandom,
+        EpsilonGreedy,
+        Full,
+        InfoBatch,
+        InstanceEarlyStopping,
+        ProgressiveDropout,
+        PruningSampler,
+        SeTa,
+        StaticRandom,
+        StaticScored,
+        TiltedRS2,
+        indexed,
+    )
 
 __all__ = [
     "RS2",
@@ -49,3 +52,16 @@ __all__ = [
     "TiltedRS2",
     "indexed",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the samplers when one is asked for: torch takes seconds, in which a command is to be interruptible."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from dynprune_lib import samplers
+
+    return getattr(samplers, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,27 +1,29 @@
 """The command line: dynprune train | sweep | reproduce | data."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 import yaml
 
-from dynprune_lib.data import download, load_dataset
+from dynprune_lib import stopping
+from dynprune_lib.distributed import rank, world_size
 from dynprune_lib.errors import DynpruneError, SweepError
-from dynprune_lib.parallel import process_group, train_together
+from dynprune_lib.experiments.data import download, load_dataset
+from dynprune_lib.experiments.ddp import process_group, train_together
+from dynprune_lib.experiments.profile import PROFILES, load_profile
+from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.store import Store
+from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.paths import data_dir as resolved_data_dir
 from dynprune_lib.paths import results_dir
-from dynprune_lib.profile import PROFILES, load_profile
-from dynprune_lib.runs import RunSpec
 from dynprune_lib.samplers import SAMPLERS
-from dynprune_lib.samplers.distributed import rank, world_size
 from dynprune_lib.scores import SCORES
-from dynprune_lib.store import Store
-from dynprune_lib.sweep import Plan, sweep
 
 app = typer.Typer(
     help="Dynamic data pruning: train a run, make a profile's runs, reproduce the notebooks, look at a data set.",
@@ -36,23 +38,38 @@ Jobs = Annotated[int, typer.Option(min=1, help="Runs at a time, each in a proces
 
 
 @contextlib.contextmanager
-def _told_plainly() -> Iterator[None]:
-    """What a user did or can mend is told in a line, without a traceback."""
+def _report_user_errors() -> Iterator[None]:
+    """Tell in a line, without a traceback, what a user did or can mend."""
     try:
         yield
-    except KeyboardInterrupt:
-        typer.echo("dynprune: interrupted; the same command goes on after the last whole epoch", err=True)
-        sys.exit(130)
+        sys.stdout and sys.stdout.flush()
+    except KeyboardInterrupt as interrupt:
+        _stop("interrupted; the same command goes on after the last whole epoch", stopping.exit_code(interrupt))
+    except BrokenPipeError:  # whoever read the output has enough of it
+        _discard_output()
+        sys.exit(1)
     except (ValueError, DynpruneError) as error:
-        typer.echo(f"dynprune: {error}", err=True)
-        sys.exit(1)
+        _stop(str(error))
+    except OSError as error:
+        _discard_output()
+        _stop(f"{error.filename or 'the output'} cannot be read or written: {error.strerror or error}")
     except ModuleNotFoundError as error:
-        typer.echo(f"dynprune: {error.name} is not installed: pip install -e '.[notebooks]' in the checkout", err=True)
-        sys.exit(1)
+        _stop(f"{error.name} is not installed: pip install -e '.[notebooks]' in the checkout")
+
+
+def _stop(message: str, code: int = 1) -> NoReturn:
+    typer.echo(f"dynprune: {message}", err=True)
+    sys.exit(code)
+
+
+def _discard_output() -> None:
+    """Have the interpreter not try once more, at its end, to write what cannot be written."""
+    if sys.stdout:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.command()
-@_told_plainly()
+@_report_user_errors()
 def train(
     dataset: Annotated[str, typer.Option(help="digits, cifar10, cifar100, fashion_mnist or folder:PATH.")] = "cifar10",
     model: Annotated[str, typer.Option(help="small, resnet18 or tiny (for digits).")] = "small",
@@ -107,7 +124,7 @@ def train(
 
 
 @app.command(name="sweep")
-@_told_plainly()
+@_report_user_errors()
 def sweep_profile(
     profile: Annotated[str, typer.Argument(help=", ".join(PROFILES) + ".")],
     figure: Annotated[str | None, typer.Option(help="Only the runs of this figure.")] = None,
@@ -124,18 +141,19 @@ def sweep_profile(
     store = Store(results_dir(results) / profile)
     if dry_run:
         for spec in specs:
-            typer.echo(f"{'there  ' if store.load(spec) else 'missing'} {spec.name}")
+            typer.echo(f"{'there  ' if store.has(spec) else 'missing'} {spec.name}")
     else:
         deadline = None if minutes is None else time.time() + 60 * minutes
         sweep(specs, Plan(store, data_dir, jobs, found.threads, deadline))
-    there = sum(store.load(spec) is not None for spec in specs)
+    there = sum(store.has(spec) for spec in specs)
     typer.echo(f"{there} of {len(specs)} runs of {profile} are in {store.folder}")
-    if there < len(specs) and minutes is None and not dry_run:
-        typer.echo("the others are made by another process, or wait for the device that it uses: try again later")
+    if there < len(specs) and not dry_run:
+        why = "another process makes them, or they wait for a device" if minutes is None else "the time is up"
+        raise SweepError(f"{len(specs) - there} runs are missing ({why}): the same command again goes on")
 
 
 @app.command()
-@_told_plainly()
+@_report_user_errors()
 def reproduce(
     profile: Annotated[str, typer.Option(help=", ".join(PROFILES) + ".")] = "smoke",
     parameter: Annotated[
@@ -146,7 +164,7 @@ def reproduce(
     results: Results = None,
 ) -> None:
     """Run every notebook on a profile, training what is missing; executed copies and HTML go to reproduced/."""
-    from dynprune_lib.reproduce import reproduce_notebooks
+    from dynprune_lib.report.notebooks import reproduce_notebooks
 
     found = load_profile(profile)
     if jobs > 1:
@@ -155,16 +173,16 @@ def reproduce(
 
 
 @app.command()
-@_told_plainly()
+@_report_user_errors()
 def render() -> None:
     """Run every notebook in place on its own parameters, as it is to be committed."""
-    from dynprune_lib.reproduce import render_notebooks
+    from dynprune_lib.report.notebooks import render_notebooks
 
     render_notebooks()
 
 
 @app.command()
-@_told_plainly()
+@_report_user_errors()
 def data(
     name: Annotated[str, typer.Argument(help="digits, cifar10, cifar100, fashion_mnist or folder:PATH.")],
     fetch: Annotated[bool, typer.Option("--download", help="Download it first where it is not whole.")] = False,
@@ -184,7 +202,14 @@ def data(
 
 def _parse_settings(pairs: list[str]) -> dict[str, Any]:
     """`name=value` words to a dict; values are read as yaml, so numbers are numbers."""
-    for pair in pairs:
-        if "=" not in pair:
-            raise ValueError(f"{pair!r} is no setting: write name=value")
-    return {name: yaml.safe_load(value) for name, value in (pair.split("=", 1) for pair in pairs)}
+    return dict(_parse_setting(pair) for pair in pairs)
+
+
+def _parse_setting(pair: str) -> tuple[str, Any]:
+    name, equals, value = pair.partition("=")
+    if not equals:
+        raise ValueError(f"{pair!r} is no setting: write name=value")
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{pair!r} is no setting: the value is no yaml ({' '.join(str(error).split())})") from error

@@ -5,6 +5,10 @@ class DynpruneError(Exception):
     """Something that a user can mend; the message says what and how."""
 
 
+class SpecError(DynpruneError, ValueError):
+    """What was asked for cannot be: a setting, a name or a combination that is not allowed."""
+
+
 class DataError(DynpruneError):
     """A data set that is missing, incomplete or damaged."""
 
@@ -17,11 +21,11 @@ class StoreNotWritable(StoreError):
     """A file or folder of the store cannot be written: nothing can be kept."""
 
 
-class RunIsTaken(StoreError):
+class RunLocked(StoreError):
     """Another process is making this run."""
 
 
-class DeviceIsShared(DynpruneError):
+class DeviceBusy(DynpruneError):
     """A run wants a device alone, and another run is on it."""
 
 

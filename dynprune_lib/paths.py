@@ -5,7 +5,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from dynprune_lib.errors import PrivateFolderError
+from dynprune_lib.errors import DynpruneError, PrivateFolderError
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -16,13 +16,26 @@ def root() -> Path:
 
 
 def data_dir(given: str | Path | None = None) -> Path:
-    """The folder of the data sets: the one given, else DYNPRUNE_DATA, else `data` in the checkout."""
-    return Path(given or os.environ.get("DYNPRUNE_DATA") or root() / "data").expanduser()
+    """Return the folder of the data sets: the one given, else DYNPRUNE_DATA, else `data` in the checkout."""
+    return expand(given or os.environ.get("DYNPRUNE_DATA") or root() / "data")
 
 
 def results_dir(given: str | Path | None = None) -> Path:
-    """The folder of the run records, one folder a profile in it: the one given, else `results` in the checkout."""
-    return Path(given).expanduser() if given else root() / "results"
+    """Return the folder of the run records, one folder a profile in it: the one given, else `results` in the
+    checkout."""
+    return expand(given) if given else root() / "results"
+
+
+def expand(path: str | Path) -> Path:
+    """Return a path with ~ and ~user replaced.
+
+    Raises:
+        DynpruneError: there is no such home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DynpruneError(f"{path}: {error}: write the path without ~") from error
 
 
 def private_folder(*names: str) -> Path:

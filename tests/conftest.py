@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from dynprune_lib.data import DataError, load_dataset
-from dynprune_lib.runs import RunSpec
-from dynprune_lib.store import Store
+from dynprune_lib.experiments.data import DataError, load_dataset
+from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.store import Store
 
 # the runs of the tests, and of the notebooks that they start, meet no other run of this machine: some of them want the
 # device alone
@@ -16,6 +16,7 @@ worker = os.environ.get("PYTEST_XDIST_WORKER", "")  # several run the tests side
 os.environ["TMPDIR"] = str(Path(tempfile.gettempdir()) / f"dynprune-tests{worker}")
 Path(os.environ["TMPDIR"]).mkdir(exist_ok=True)
 tempfile.tempdir = None  # it is asked for anew
+os.environ["DYNPRUNE_CACHE"] = str(Path(os.environ["TMPDIR"]) / "cache")
 
 torch.set_num_threads(1)  # small tensors, and maybe other processes beside: more threads only wait for each other
 

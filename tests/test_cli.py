@@ -9,9 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from dynprune_lib.cli import app
-from dynprune_lib.store import Store
+from dynprune_lib.experiments.store import Store
 from tests.conftest import ROOT
-from tests.test_train import results
+from tests.experiments.test_train import results
+from tests.test_stopping import deaf_to_nothing
 
 TRAIN = ["train", "--dataset", "digits", "--model", "tiny", "--batch-size", "32", "--sampler", "ucb"]
 
@@ -40,8 +41,20 @@ def test_train_prints_and_keeps_the_result(tmp_path):
             "unknown setting of ucb 'k': there are period, warm_up, anneal_from, rescale, alpha, c, root",
         ),
         ([*TRAIN, "--set", "c"], "'c' is no setting: write name=value"),
+        ([*TRAIN, "--set", "c={a"], "'c={a' is no setting: the value is no yaml"),
+        ([*TRAIN, "--set", "c=: :"], "'c=: :' is no setting: the value is no yaml"),
+        ([*TRAIN, "--set", "c=abc"], "c is 'abc'"),
+        ([*TRAIN, "--set", "c=.inf"], "c is inf"),
+        ([*TRAIN, "--set", "c=2024-01-01"], "c is datetime.date(2024, 1, 1)"),
+        ([*TRAIN, "--set", "alpha=null"], "alpha is None"),
+        ([*TRAIN, "--set", "warm_up=x"], "warm_up is 'x'"),
+        (["train", "--sampler", "el2n", "--set", "models=-3"], "models is -3"),
+        (["train", "--sampler", "el2n", "--set", "at_epoch=0"], "at_epoch is 0"),
+        ([*TRAIN, "--learning-rate", "inf"], "learning_rate is inf"),
+        ([*TRAIN, "--epochs", "0"], "epochs is 0"),
+        (["train", "--data-dir", "~nobody-of-this-name/x"], "write the path without ~"),
         ([*TRAIN, "--set", "c=-1"], "c is -1"),
-        ([*TRAIN, "--prune-rate", "1.5"], "prune_rate is 1.5: it is the fraction left out"),
+        ([*TRAIN, "--prune-rate", "1.5"], "prune_rate is 1.5: the fraction left out must be a number in [0, 1)"),
         (["train", "--dataset", "imagenet"], "unknown data set 'imagenet'"),
         (["train", "--data-dir", "/nowhere"], "/nowhere/cifar-10-batches-py/data_batch_1 is missing"),
         (["sweep", "big"], "unknown profile 'big': there are smoke, laptop, short, paper"),
@@ -56,7 +69,7 @@ def test_what_is_wrong_is_told_in_a_line(tmp_path, words, message):
     assert done.exit_code == 1
     assert message in done.stderr
     assert "Traceback" not in done.output
-    assert len(done.stderr.strip().splitlines()[-1]) < 400
+    assert len(done.stderr.strip().splitlines()[-1]) < 500
 
 
 def test_data_says_what_is_there():
@@ -73,19 +86,20 @@ def test_a_dry_run_lists_and_trains_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_from_a_plain_checkout_is_interrupted_and_goes_on(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_from_a_plain_checkout_is_interrupted_and_goes_on(tmp_path, number):
     def start(results):
         command = [sys.executable, "-m", "dynprune_lib", *TRAIN, "--epochs", "25", "--results", str(results)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+        options = {"env": os.environ | {"OMP_NUM_THREADS": "1"}, "preexec_fn": deaf_to_nothing}
+        return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, **options)
 
     interrupted = start(tmp_path / "a")
     checkpoints = tmp_path / "a" / "train" / ".running"
     while interrupted.poll() is None and not list(checkpoints.glob("*.pt")):
         time.sleep(0.01)
-    interrupted.send_signal(signal.SIGINT)
+    interrupted.send_signal(number)
     _, errors = interrupted.communicate(timeout=100)
-    assert interrupted.returncode == 130
+    assert interrupted.returncode == 128 + number
     assert "interrupted; the same command goes on" in errors
     assert "Traceback" not in errors
     for again in (start(tmp_path / "a"), start(tmp_path / "b")):
@@ -95,9 +109,16 @@ def test_a_run_from_a_plain_checkout_is_interrupted_and_goes_on(tmp_path):
     assert results(resumed) == results(whole)
 
 
+def test_a_sweep_without_all_that_was_asked_for_is_no_success(tmp_path):
+    done = call("sweep", "smoke", "--figure", "quickstart", "--minutes", "0", "--results", tmp_path)
+    assert done.exit_code == 1
+    assert "0 of 6 runs of smoke are in" in done.stdout
+    assert "6 runs are missing (the time is up): the same command again goes on" in done.stderr
+
+
 def test_what_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "nbformat", None)
-    monkeypatch.delitem(sys.modules, "dynprune_lib.reproduce", raising=False)
+    monkeypatch.delitem(sys.modules, "dynprune_lib.report.notebooks", raising=False)
     done = call("render")
     assert done.exit_code == 1
     assert done.stderr == "dynprune: nbformat is not installed: pip install -e '.[notebooks]' in the checkout\n"

@@ -107,7 +107,7 @@ def test_tracked_files_stay_small():
 
 
 def test_the_numbers_of_the_readme_are_those_of_the_records():
-    from dynprune_lib.readme import results_block
+    from dynprune_lib.report.pages import results_block
 
     block = results_block()
     assert "UCB" in block
@@ -115,6 +115,6 @@ def test_the_numbers_of_the_readme_are_those_of_the_records():
 
 
 def test_the_cards_are_those_of_the_samplers_and_the_records():
-    from dynprune_lib.cards import cards
+    from dynprune_lib.report.sampler_cards import cards
 
     assert (ROOT / "docs" / "samplers.md").read_text() == cards()

@@ -1,12 +1,15 @@
 """What epsilon-greedy and UCB share: a smoothed score for every sample, and the selection of the highest."""
 
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.base import PruningSampler
-from dynprune_lib.samplers.selection import highest
+from dynprune_lib.samplers.checks import real
+from dynprune_lib.samplers.selection import topk_random_ties
+from dynprune_lib.samplers.states import FINITE
 
 
 @dataclass(eq=False)
@@ -25,16 +28,17 @@ class Bandit(PruningSampler):
         alpha: rate of the moving averages, in (0, 1]; 1 remembers the last score only.
     """
 
+    per_sample_range: ClassVar[dict[str, tuple[float, float]]] = {"mean": (-FINITE, torch.inf)}
+
     _: KW_ONLY
     alpha: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.alpha <= 1.0:
-            raise ValueError(f"alpha is {self.alpha}: the rate of the moving average must be above 0 and at most 1")
+        self.alpha = real("alpha", self.alpha, "the rate of the moving averages", "(0, 1]")
         super().__post_init__()
         self.mean = torch.full((self.num_samples,), torch.inf)  # infinite: no score yet
 
-    def memory(self) -> dict[str, Tensor]:
+    def per_sample_state(self) -> dict[str, Tensor]:
         return {"mean": self.mean}
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> Tensor:
@@ -47,4 +51,4 @@ class Bandit(PruningSampler):
 
     def highest(self, scores: Tensor, k: int) -> Tensor:
         """The k indices with the highest scores (N,), ties broken at random: (k,) int64 on the CPU."""
-        return highest(scores, k, self.generator("ties", self.period_number))
+        return topk_random_ties(scores, k, self.generator("ties", self.period_number))

@@ -4,16 +4,19 @@ import hashlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, fields
-from numbers import Real
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from dynprune_lib.samplers import distributed
-from dynprune_lib.samplers.checks import check_batch, integer
+from dynprune_lib import distributed
+from dynprune_lib.samplers.checks import boolean, check_batch, integer, real
+from dynprune_lib.samplers.states import check_per_sample_state, check_settings, check_subset, check_weights
 
+MAX_SAMPLES = 2**31  # indices are kept as int32
+MAX_EPOCH = 2**31 - 2  # so are epochs, of which -1 is none
+MAX_SCORE = 1e15  # its square, and that of a difference of two, is finite in float32
 ITERATION_CHUNK = 65_536  # indices turned into Python integers at a time
 
 
@@ -28,7 +31,7 @@ class PruningSampler(Sampler[int]):
     the ranks recorded are exchanged in `set_epoch`, once a period. `state_dict` is then a collective call as well.
 
     Args:
-        num_samples: size of the data set, N.
+        num_samples: size of the data set, N, at most 2**31.
         prune_rate: fraction of the samples left out of every pruned epoch, in [0, 1).
         period: epochs between two selections, T in the paper; the first period begins after the warm-up.
         warm_up: all the data in so many epochs before anything is left out.
@@ -41,7 +44,8 @@ class PruningSampler(Sampler[int]):
         ValueError: a setting is out of its range, or this sampler cannot have it; the message names it.
     """
 
-    of_score: ClassVar[str | None] = None  # the one score, by its name in `dynprune_lib.scores`, that the rule is of
+    required_score: ClassVar[str | None] = None  # name in `dynprune_lib.scores`; None: any score
+    per_sample_range: ClassVar[dict[str, tuple[float, float]]] = {}  # where not every number but NaN is possible
 
     num_samples: int
     prune_rate: float = 0.5
@@ -53,19 +57,20 @@ class PruningSampler(Sampler[int]):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.prune_rate, Real) and 0 <= self.prune_rate < 1):
-            raise ValueError(f"prune_rate is {self.prune_rate!r}: it is the fraction left out, at least 0 and below 1")
-        for name, lowest in (("num_samples", 1), ("period", 1), ("warm_up", 0), ("seed", 0)):
+        self.prune_rate = real("prune_rate", self.prune_rate, "the fraction left out", "[0, 1)")
+        self.num_samples = integer("num_samples", self.num_samples, at_least=1, at_most=MAX_SAMPLES)
+        for name, lowest in (("period", 1), ("warm_up", 0), ("seed", 0)):
             setattr(self, name, integer(name, getattr(self, name), at_least=lowest))
         if self.anneal_from is not None:
             self.anneal_from = integer("anneal_from", self.anneal_from, at_least=self.warm_up)
-        self.prune_rate = float(self.prune_rate)
+        boolean("rescale", self.rescale)
         self.num_kept = round((1 - self.prune_rate) * self.num_samples)
         if self.num_kept == 0:
             raise ValueError(f"prune_rate {self.prune_rate} keeps none of {self.num_samples} samples: lower it")
         if self.rescale:
             self.keep_probability()  # raises where there is none
         self.epoch = 0
+        self._trained = 0  # samples of this epoch trained on, by this process
         self._updated = False  # has `observe` been called since `set_epoch`?
         self._warned = False
         self._asked = True  # has anybody asked for the samples of this epoch?
@@ -92,7 +97,7 @@ class PruningSampler(Sampler[int]):
         """Remembers the scores (B,) of the samples `index` (B,), all on one device, where `usable` (B,), which says
         whether they are finite."""
 
-    def memory(self) -> dict[str, Tensor]:
+    def per_sample_state(self) -> dict[str, Tensor]:
         """What the algorithm remembers of each sample: name -> tensor (N,), the attributes of the same names."""
         return {}
 
@@ -105,14 +110,14 @@ class PruningSampler(Sampler[int]):
     def set_epoch(self, epoch: int) -> None:
         """Starts an epoch, selecting a new subset if it opens a new period. Call it before iterating, as for
         `torch.utils.data.DistributedSampler`."""
-        epoch = integer("epoch", epoch, at_least=0)
+        epoch = integer("epoch", epoch, at_least=0, at_most=MAX_EPOCH)
         self._report_not_finite()
         self._report_not_asked()
         if self._phase(epoch) != self._phase(self.epoch):
             self._exchange()
             self.epoch = epoch
             self._select()
-        self.epoch = epoch
+        self.epoch, self._trained = epoch, 0
         self._updated = self._asked = False
 
     def update(self, index: Tensor, losses: Tensor, scores: Tensor | None = None) -> Tensor:
@@ -136,12 +141,17 @@ class PruningSampler(Sampler[int]):
         return loss
 
     def observe(self, index: Tensor, scores: Tensor) -> None:
-        """Records scores without training on them, as when the whole set is scored anew: arguments as of `update`."""
+        """Record scores without training on them, as when the whole data set is re-scored.
+
+        Scores are clamped to [-1e15, 1e15], so that their squares are finite; those that are not finite are counted,
+        reported by the next `set_epoch`, and not recorded. Arguments as for `update`.
+        """
         check_batch("scores", index, scores)
         self._check_range(index)
-        scores = scores.detach().float()
-        self._remember_on(scores.device)
+        scores = scores.detach()
         usable = torch.isfinite(scores)
+        scores = scores.float().clamp(-MAX_SCORE, MAX_SCORE)
+        self._remember_on(scores.device)
         finite = usable.sum()
         self._observed += len(scores)
         self._finite = finite if self._finite is None else self._finite.to(finite.device).add_(finite)
@@ -150,8 +160,10 @@ class PruningSampler(Sampler[int]):
         self._exchanged = False
 
     def mean_loss(self, index: Tensor, losses: Tensor) -> Tensor:
-        """The scalar to back-propagate, without recording anything: arguments as of `update`."""
+        """Return the scalar to back-propagate without recording scores; call it once for each batch trained on, which
+        `steps_left` counts. Arguments as for `update`."""
         check_batch("losses", index, losses)
+        self._trained += len(losses)
         if not self.rescale or self._has_all(self.epoch):
             return losses.mean()
         self._check_range(index)
@@ -165,7 +177,7 @@ class PruningSampler(Sampler[int]):
         """This epoch's samples in this epoch's order, (len(self),) int64 on the CPU: under torch.distributed, this
         rank's share of them."""
         self._asked = True
-        share = distributed.share(self._subset)
+        share = distributed.shard(self._subset)
         order = torch.randperm(len(share), generator=self.generator("order", self.epoch), dtype=torch.int32)
         return share[order].long()
 
@@ -176,7 +188,7 @@ class PruningSampler(Sampler[int]):
 
     def samples_in(self, epoch: int) -> int:
         """How many samples an epoch has, past or to come: under torch.distributed, this rank's share of them."""
-        return distributed.share_length(self.num_samples if self._has_all(epoch) else self.num_kept)
+        return distributed.shard_length(self._num_selected(epoch))
 
     def total_steps(self, epochs: int, batch_size: int, drop_last: bool = True) -> int:
         """Steps of a training of so many epochs, known before it begins, as a learning-rate schedule wants them; batch
@@ -184,8 +196,16 @@ class PruningSampler(Sampler[int]):
         return self._steps(range(epochs), batch_size, drop_last)
 
     def steps_left(self, epochs: int, batch_size: int, drop_last: bool = True) -> int:
-        """Of these steps, those from the beginning of the current epoch on: after resuming, for one."""
-        return self._steps(range(self.epoch, epochs), batch_size, drop_last)
+        """Return how many of `total_steps` are still to be made: at the start of an epoch, in the middle of it or after
+        its end, also after `load_state_dict`. Steps are counted by the batches that `update` or `mean_loss` got since
+        `set_epoch`, which begins an epoch anew."""
+        if self.epoch >= epochs:
+            return 0
+        later = self._steps(range(self.epoch + 1, epochs), batch_size, drop_last)
+        if self._trained >= len(self):
+            return later
+        of_this_epoch = self._steps(range(self.epoch, self.epoch + 1), batch_size, drop_last)
+        return later + of_this_epoch - self._trained // batch_size
 
     def selects_at(self, epoch: int) -> bool:
         """Will `set_epoch(epoch)` select a new subset, by what is known then?"""
@@ -207,34 +227,31 @@ class PruningSampler(Sampler[int]):
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on: settings, epoch, subset and scores (tensors that no later step changes)."""
         self._exchange()
-        memory = {name: tensor.clone() for name, tensor in self.memory().items()}
+        memory = {name: tensor.clone() for name, tensor in self.per_sample_state().items()}
         subset = self._subset.clone()
         weights = None if self._weights is None else self._weights.clone()
         return {
             "settings": self.settings(),
             "epoch": self.epoch,
+            "trained": self._trained * distributed.world_size(),
             "subset": subset,
             "weights": weights,
             "memory": memory,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from a `state_dict`, bit for bit, whatever device it was made on.
+        """Resume from a `state_dict`, bit for bit, whatever device it was made on.
 
         Raises:
-            ValueError: the state is of another sampler or of other settings; the message names the first of them.
+            ValueError: the state is of another sampler, of other settings or damaged; the message names the first part
+                that is wrong, and the sampler is left as it was.
         """
-        missing = {"settings", "epoch", "subset", "weights", "memory"} - set(state)
-        if missing:
-            raise ValueError(f"this is no state of a sampler: it lacks {', '.join(sorted(missing))}")
-        for name, mine in self.settings().items():
-            theirs = state["settings"].get(name)
-            if theirs != mine:
-                raise ValueError(f"this state has {name} = {theirs!r}, the sampler {mine!r}: they must be the same")
-        self.epoch = state["epoch"]
+        self._check_state(state)
+        self.epoch = int(state["epoch"])
+        self._trained = int(state.get("trained", 0)) // distributed.world_size()  # earlier versions saved none
         self._selected = state["subset"].cpu().clone()
         self._weights = None if state["weights"] is None else state["weights"].clone()
-        for name, tensor in self.memory().items():
+        for name, tensor in self.per_sample_state().items():
             setattr(self, name, state["memory"][name].to(tensor.device, copy=True))
         self._updated = False
         self._exchanged = True
@@ -270,6 +287,9 @@ class PruningSampler(Sampler[int]):
             selected, self._weights = torch.arange(self.num_samples, dtype=torch.int32), None
         else:
             selected = self.select().to("cpu", torch.int32)
+            if len(selected) != self.num_kept:
+                name = type(self).__name__
+                raise RuntimeError(f"{name}.select returned {len(selected)} samples, not {self.num_kept}")
             self._weights = self._inverse_probability(selected) if self.rescale else None
         if distributed.world_size() > 1:
             # the shares, and the few samples that fit in none, must not follow the order of the data set
@@ -284,6 +304,9 @@ class PruningSampler(Sampler[int]):
         left_over = 0 if drop_last else batch_size - 1
         return sum((self.samples_in(epoch) + left_over) // batch_size for epoch in epochs)
 
+    def _num_selected(self, epoch: int) -> int:
+        return self.num_samples if self._has_all(epoch) else self.num_kept
+
     def _has_all(self, epoch: int) -> bool:
         """Is this an epoch of warm-up or annealing?"""
         return epoch < self.warm_up or (self.anneal_from is not None and epoch >= self.anneal_from)
@@ -292,14 +315,22 @@ class PruningSampler(Sampler[int]):
         """Epochs of one phase have one subset: a period, or all the data."""
         return None if self._has_all(epoch) else (epoch - self.warm_up) // self.period
 
+    def _check_state(self, state: Any) -> None:
+        check_settings(state, self.settings())
+        epoch = integer("epoch of this state", state["epoch"], at_least=0, at_most=MAX_EPOCH)
+        integer("trained of this state", state.get("trained", 0), at_least=0)
+        check_subset(state["subset"], self._num_selected(epoch), self.num_samples)
+        check_weights(state["weights"], self.num_samples if self.rescale and not self._has_all(epoch) else None)
+        check_per_sample_state(state["memory"], self.per_sample_state(), self.per_sample_range)
+
     def _remember_on(self, device: torch.device) -> None:
-        for name, tensor in self.memory().items():
+        for name, tensor in self.per_sample_state().items():
             if tensor.device != device:
                 setattr(self, name, tensor.to(device))
 
     def _exchange(self) -> None:
         if not self._exchanged:
-            distributed.exchange(self.memory(), self._subset)
+            distributed.all_gather_scores(self.per_sample_state(), self._subset)
             self._exchanged = True
 
     def _check_range(self, index: Tensor) -> None:

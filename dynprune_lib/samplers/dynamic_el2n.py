@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from dynprune_lib.samplers.last_score import LastScore
-from dynprune_lib.samplers.selection import highest
+from dynprune_lib.samplers.selection import topk_random_ties
 
 
 @dataclass(eq=False)
@@ -16,7 +16,7 @@ class DynamicEL2N(LastScore):
     loop that calls this makes (`observe`; `--rescore` on the command line).
     """
 
-    of_score: ClassVar[str] = "el2n"
+    required_score: ClassVar[str] = "el2n"
 
     def select(self) -> Tensor:
-        return highest(self.last, self.num_kept, self.generator("ties", self.period_number))
+        return topk_random_ties(self.last, self.num_kept, self.generator("ties", self.period_number))

@@ -1,10 +1,12 @@
 """Instance-dependent early stopping: a sample is left out once its loss moves evenly or not at all."""
 
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from dynprune_lib.samplers.checks import real
 from dynprune_lib.samplers.last_score import LastScore
 
 
@@ -21,18 +23,19 @@ class InstanceEarlyStopping(LastScore):
         threshold: above 0; 0.001 in the source on CIFAR-10, 0.002 on CIFAR-100.
     """
 
+    per_sample_range: ClassVar[dict[str, tuple[float, float]]] = LastScore.per_sample_range | {"second": (0, torch.inf)}
+
     _: KW_ONLY
     threshold: float = 0.001
 
     def __post_init__(self) -> None:
-        if not self.threshold > 0.0:
-            raise ValueError(f"threshold is {self.threshold}: the largest second difference must be above 0")
+        self.threshold = real("threshold", self.threshold, "the largest second difference", "(0, 1e38]")
         super().__post_init__()
         # infinite as long as there are too few losses: inf - finite stays so, and the last of three is finite
         self.difference = torch.full((self.num_samples,), torch.inf, dtype=torch.float16)
         self.second = self.difference.clone()
 
-    def memory(self) -> dict[str, Tensor]:
+    def per_sample_state(self) -> dict[str, Tensor]:
         return {"last": self.last, "difference": self.difference, "second": self.second}
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:
@@ -45,4 +48,4 @@ class InstanceEarlyStopping(LastScore):
         self.second.index_copy_(0, index, torch.where(usable, second.half(), kept))
 
     def select(self) -> Tensor:
-        return self.preferring(self.second.float() >= self.threshold)
+        return self.fill_epoch(self.second.float() >= self.threshold)

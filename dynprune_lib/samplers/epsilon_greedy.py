@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.bandits import Bandit
+from dynprune_lib.samplers.checks import real
 
 
 @dataclass(eq=False)
@@ -22,8 +23,7 @@ class EpsilonGreedy(Bandit):
     epsilon: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.epsilon <= 1.0:
-            raise ValueError(f"epsilon is {self.epsilon}: the share of random samples must be between 0 and 1")
+        self.epsilon = real("epsilon", self.epsilon, "the share of random samples", "[0, 1]")
         super().__post_init__()
 
     @property

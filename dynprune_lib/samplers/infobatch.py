@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY, dataclass
 import torch
 from torch import Tensor
 
+from dynprune_lib.samplers.checks import real
 from dynprune_lib.samplers.last_score import LastScore
 
 
@@ -26,8 +27,7 @@ class InfoBatch(LastScore):
     r: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.r < 1.0:
-            raise ValueError(f"r is {self.r}: the share of well-learned samples left out, at least 0 and below 1")
+        self.r = real("r", self.r, "the share of well-learned samples left out", "[0, 1)")
         self._num_learned, self._learned_probability = 0, 1.0  # of the subset
         super().__post_init__()
 

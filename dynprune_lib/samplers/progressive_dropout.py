@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from dynprune_lib.samplers.checks import real
 from dynprune_lib.samplers.last_score import LastScore
 
 
@@ -24,12 +25,11 @@ class ProgressiveDropout(LastScore):
 
     _: KW_ONLY
     confidence: float = 0.3
-    of_score: ClassVar[str] = "loss"
+    required_score: ClassVar[str] = "loss"
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.confidence < 1.0:
-            raise ValueError(f"confidence is {self.confidence}: a probability, above 0 and below 1")
+        self.confidence = real("confidence", self.confidence, "the probability of a learned label", "(0, 1)")
         super().__post_init__()
 
     def select(self) -> Tensor:
-        return self.preferring(self.last > -math.log(self.confidence))
+        return self.fill_epoch(self.last > -math.log(self.confidence))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynprune_lib.samplers.checks import integer
+from dynprune_lib.samplers.checks import integer, real
 from dynprune_lib.samplers.last_score import LastScore
 
 BINS = 1_024  # cuts between groups lie on the edges of so many bins, of more values than that
@@ -34,9 +34,8 @@ class SeTa(LastScore):
     random_from: int | None = None
 
     def __post_init__(self) -> None:
-        self.groups = integer("groups", self.groups, at_least=1)
-        if not 0.0 < self.window <= 1.0:
-            raise ValueError(f"window is {self.window}: the share of the groups, above 0 and at most 1")
+        self.groups = integer("groups", self.groups, at_least=1, at_most=BINS)
+        self.window = real("window", self.window, "the share of the groups", "(0, 1]")
         if self.random_from is not None:
             self.random_from = integer("random_from", self.random_from, at_least=0)
         super().__post_init__()
@@ -50,7 +49,7 @@ class SeTa(LastScore):
         size = max(1, round(self.window * self.groups))
         begin = self.period_number % (self.groups - size + 1)
         group = torch.bucketize(last, torch.from_numpy(cuts))
-        return self.preferring(((group >= begin) & (group < begin + size)) | ~has_score)
+        return self.fill_epoch(((group >= begin) & (group < begin + size)) | ~has_score)
 
 
 def cluster_cuts(values: np.ndarray, groups: int) -> np.ndarray:
@@ -61,7 +60,7 @@ def cluster_cuts(values: np.ndarray, groups: int) -> np.ndarray:
     if len(values) > BINS:
         low, high = float(values.min()), float(values.max())
         edges = np.linspace(low, high, BINS + 1, dtype=values.dtype)[1:]
-        scale = BINS / (high - low) if high > low else 0.0
+        scale = BINS / max(high - low, 1e-30)  # finite in float32
         place = np.minimum(((values - low) * scale).astype(np.int32), BINS - 1)  # a search would take far longer
     else:
         edges, place = np.unique(values, return_inverse=True)

@@ -6,8 +6,10 @@ from dataclasses import KW_ONLY, InitVar, dataclass, field
 import torch
 from torch import Tensor
 
+from dynprune_lib.experiments.selection_groups import GROUPS
 from dynprune_lib.samplers.base import PruningSampler
-from dynprune_lib.samplers.selection import highest
+from dynprune_lib.samplers.checks import boolean, choice, integer, real
+from dynprune_lib.samplers.selection import topk_random_ties
 
 
 @dataclass(eq=False)
@@ -18,7 +20,7 @@ class StaticScored(PruningSampler):
         scores: (N,) floats or integers, the higher the more a sample is worth; +inf is allowed, NaN is not.
 
     Raises:
-        ValueError: there are no scores, or not one a sample.
+        ValueError: `scores` is missing, is not a tensor of real numbers, or has another shape.
     """
 
     _: KW_ONLY
@@ -27,8 +29,11 @@ class StaticScored(PruningSampler):
 
     def __post_init__(self, scores: Tensor | None) -> None:
         super().__post_init__()
-        if scores is None:
-            raise ValueError(f"{type(self).__name__} keeps the samples with the highest scores: give it their scores")
+        if not isinstance(scores, Tensor) or scores.is_complex():
+            raise ValueError(
+                f"{type(self).__name__} keeps the samples with the highest scores: give it their scores, a tensor of"
+                f" {self.num_samples} real numbers"
+            )
         if scores.shape != (self.num_samples,):
             raise ValueError(
                 f"scores has shape {tuple(scores.shape)} and the data set {self.num_samples} samples: there must be"
@@ -36,9 +41,11 @@ class StaticScored(PruningSampler):
             )
         if scores.isnan().any():
             raise ValueError(f"{int(scores.isnan().sum())} of the {self.num_samples} scores are not a number")
-        kept = highest(scores.cpu(), self.num_kept, self.generator("ties"))
-        self._kept = kept.to(torch.int32)
-        self.scores_digest = hashlib.blake2b(scores.cpu().numpy().tobytes(), digest_size=8).hexdigest()
+        scores = scores.detach().cpu()
+        if scores.dtype == torch.bfloat16:
+            scores = scores.float()  # NumPy has no bfloat16
+        self._kept = topk_random_ties(scores, self.num_kept, self.generator("ties")).to(torch.int32)
+        self.scores_digest = hashlib.blake2b(scores.numpy().tobytes(), digest_size=8).hexdigest()
 
     def select(self) -> Tensor:
         return self._kept
@@ -64,6 +71,10 @@ class EL2N(StaticScored):
     models: int = 10
     at_epoch: int = 2
 
+    def __post_init__(self, scores: Tensor | None) -> None:
+        _check_scoring(self)
+        super().__post_init__(scores)
+
 
 @dataclass(eq=False)
 class GraNd(StaticScored):
@@ -82,6 +93,11 @@ class GraNd(StaticScored):
     at_epoch: int = 2
     exact: bool = True
 
+    def __post_init__(self, scores: Tensor | None) -> None:
+        _check_scoring(self)
+        boolean("exact", self.exact)
+        super().__post_init__(scores)
+
 
 @dataclass(eq=False)
 class FinalSubset(StaticScored):
@@ -95,6 +111,10 @@ class FinalSubset(StaticScored):
     _: KW_ONLY
     of: str = "ucb"
 
+    def __post_init__(self, scores: Tensor | None) -> None:
+        choice("of", self.of, _without_scores())
+        super().__post_init__(scores)
+
 
 @dataclass(eq=False)
 class WithoutGroup(StaticScored):
@@ -102,7 +122,7 @@ class WithoutGroup(StaticScored):
     never, sometimes or always in a training; at random within the group, and beyond it where it is too small.
 
     Args:
-        group: `never`, `sometimes` or `always`, as `dynprune_lib.groups` tells them apart.
+        group: `never`, `sometimes` or `always`, as `dynprune_lib.experiments.selection_groups` tells them apart.
         of: the dynamic sampler, by its name in SAMPLERS.
         of_rate: its prune rate.
     """
@@ -111,3 +131,21 @@ class WithoutGroup(StaticScored):
     group: str = "never"
     of: str = "ucb"
     of_rate: float = 0.5
+
+    def __post_init__(self, scores: Tensor | None) -> None:
+        choice("group", self.group, GROUPS)
+        choice("of", self.of, _without_scores())
+        self.of_rate = real("of_rate", self.of_rate, "the fraction that the dynamic sampler leaves out", "[0, 1)")
+        super().__post_init__(scores)
+
+
+def _check_scoring(sampler: EL2N | GraNd) -> None:
+    for name in ("models", "at_epoch"):
+        setattr(sampler, name, integer(name, getattr(sampler, name), at_least=1))
+
+
+def _without_scores() -> list[str]:
+    """Return the names of the samplers that need no scores computed before training."""
+    from dynprune_lib.samplers import SAMPLERS  # which imports this module
+
+    return [name for name, sampler in SAMPLERS.items() if not issubclass(sampler, StaticScored)]

@@ -1,12 +1,14 @@
 """Tilted RS2, a rule of our own: every sample comes again, the harder the sooner."""
 
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from dynprune_lib.samplers.checks import real
 from dynprune_lib.samplers.last_score import LastScore
-from dynprune_lib.samplers.selection import highest
+from dynprune_lib.samplers.selection import topk_random_ties
 
 REFERENCES = 4_096  # ranks are among so many samples, or all
 
@@ -24,25 +26,28 @@ class TiltedRS2(LastScore):
         tilt: how many passes the hardest sample comes before its turn, at least 0; at 0 no score enters.
     """
 
+    per_sample_range: ClassVar[dict[str, tuple[float, float]]] = LastScore.per_sample_range | {
+        "scored": (-1, torch.inf)
+    }
+
     _: KW_ONLY
     tilt: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.tilt >= 0.0:
-            raise ValueError(f"tilt is {self.tilt}: the passes that the hardest sample comes early, at least 0")
+        self.tilt = real("tilt", self.tilt, "the number of passes that the hardest sample comes early", "[0, 1e38]")
         super().__post_init__()
         self.scored = torch.full((self.num_samples,), -1, dtype=torch.int32)  # the epoch of the last score
 
-    def memory(self) -> dict[str, Tensor]:
-        return super().memory() | {"scored": self.scored}
+    def per_sample_state(self) -> dict[str, Tensor]:
+        return super().per_sample_state() | {"scored": self.scored}
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:
         super().record(index, scores, usable)
-        self.scored.index_fill_(0, index, self.epoch)
+        self.scored.index_copy_(0, index, self.scored.index_select(0, index).masked_fill_(usable, self.epoch))
 
     def select(self) -> Tensor:
         last = self.last.cpu()
         references = last[torch.randperm(len(last), generator=self.generator("references", self.epoch))[:REFERENCES]]
         rank = torch.searchsorted(references.sort().values, last, out_int32=True) / len(references)
         waited = (self.epoch - self.scored.cpu()) * (self.num_kept / self.num_samples)
-        return highest(waited + self.tilt * rank, self.num_kept, self.generator("ties", self.epoch))
+        return topk_random_ties(waited + self.tilt * rank, self.num_kept, self.generator("ties", self.epoch))

@@ -1,11 +1,14 @@
 """UCB, the upper confidence bound: a sample whose score moves may be worth more than its mean says."""
 
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.bandits import Bandit
+from dynprune_lib.samplers.checks import boolean, real
+from dynprune_lib.samplers.states import FINITE
 
 
 @dataclass(eq=False)
@@ -23,18 +26,20 @@ class UCB(Bandit):
         root: the textbook form, `mean + c * sqrt(var)`, whose two terms are in one unit.
     """
 
+    per_sample_range: ClassVar[dict[str, tuple[float, float]]] = Bandit.per_sample_range | {"var": (0, FINITE)}
+
     _: KW_ONLY
     c: float = 1.0
     root: bool = False
 
     def __post_init__(self) -> None:
-        if not self.c >= 0.0:
-            raise ValueError(f"c is {self.c}: the weight of the variance must be at least 0")
+        self.c = real("c", self.c, "the weight of the variance", "[0, 1e38]")
+        boolean("root", self.root)
         super().__post_init__()
         self.var = torch.zeros(self.num_samples)
 
-    def memory(self) -> dict[str, Tensor]:
-        return super().memory() | {"var": self.var}
+    def per_sample_state(self) -> dict[str, Tensor]:
+        return super().per_sample_state() | {"var": self.var}
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> Tensor:
         above = super().record(index, scores, usable)
@@ -43,4 +48,5 @@ class UCB(Bandit):
         return above
 
     def select(self) -> Tensor:
-        return self.highest(self.mean + self.c * (self.var.sqrt() if self.root else self.var), self.num_kept)
+        spread = self.c * (self.var.sqrt() if self.root else self.var)
+        return self.highest(self.mean + spread.clamp(max=FINITE), self.num_kept)

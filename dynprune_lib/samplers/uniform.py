@@ -15,9 +15,9 @@ class Full(PruningSampler):
     prune_rate: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.prune_rate != 0.0:
             raise ValueError(f"prune_rate is {self.prune_rate}: full data leaves nothing out, its rate is 0")
-        super().__post_init__()
 
     def select(self) -> Tensor:
         return torch.arange(self.num_samples, dtype=torch.int32)

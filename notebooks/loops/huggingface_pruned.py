@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from transformers import TrainingArguments
 
 from dynprune_lib import UCB
-from dynprune_lib.trainers.huggingface import PruningTrainer
+from dynprune_lib.integrations.huggingface import PruningTrainer
 
 EPOCHS, BATCH = 10, 16
 

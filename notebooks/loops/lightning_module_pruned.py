@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, TensorDataset
 
 from dynprune_lib import UCB, indexed
-from dynprune_lib.trainers.lightning import PruningCallback
+from dynprune_lib.integrations.lightning import PruningCallback
 
 EPOCHS, BATCH = 10, 16
 

@@ -7,10 +7,10 @@ import papermill
 import pytest
 
 from dynprune_lib.errors import NotebookError, StoreNotWritable
+from dynprune_lib.experiments.profile import load_profile
+from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import root
-from dynprune_lib.profile import load_profile
-from dynprune_lib.reproduce import clean, notebook_paths, render_notebooks, reproduce_notebooks
-from dynprune_lib.store import Store
+from dynprune_lib.report.notebooks import clean, notebook_paths, render_notebooks, reproduce_notebooks
 
 NOTEBOOKS = notebook_paths()
 HOW_TO = {"08_your_own_training_loop"}  # has no study, and so no parameters and no verdict
@@ -72,11 +72,11 @@ def test_the_default_profile_is_the_best_there_is_or_takes_seconds(path):
 
 def test_every_notebook_ends_with_its_verdict(path, notebook):
     if path.stem != "00_quickstart" and path.stem not in HOW_TO:
-        assert ".conclude(" in "".join(cell.source for cell in code_cells(notebook))
+        assert ".record_verdict(" in "".join(cell.source for cell in code_cells(notebook))
 
 
 def test_all_notebooks_run_on_the_smoke_profile(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("dynprune_lib.reproduce.root", lambda: tmp_path)
+    monkeypatch.setattr("dynprune_lib.report.notebooks.root", lambda: tmp_path)
     (tmp_path / "notebooks").symlink_to(root() / "notebooks")
     reproduce_notebooks("smoke", results=tmp_path / "results")
     lines = capsys.readouterr().out.splitlines()
@@ -95,7 +95,7 @@ def test_a_mistyped_parameter_is_an_error():
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A checkout with one notebook, of the parameters and the cell that are passed."""
-    monkeypatch.setattr("dynprune_lib.reproduce.root", lambda: tmp_path)
+    monkeypatch.setattr("dynprune_lib.report.notebooks.root", lambda: tmp_path)
 
     def make(source, parameters='profile = "smoke"'):
         cells = [
@@ -158,8 +158,8 @@ def test_what_is_written_on_a_full_disk_is_the_old_one(checkout, monkeypatch, ru
 @pytest.mark.parametrize("name", ["reproduced", "figures"])
 def test_a_checkout_that_cannot_be_written_is_reported_before_anything_runs(checkout, monkeypatch, name):
     (checkout("1 + 1") / name).touch()  # where there should be a folder
-    monkeypatch.setattr("dynprune_lib.reproduce.sweep", lambda *_: pytest.fail("trained"))
-    monkeypatch.setattr("dynprune_lib.reproduce._execute", lambda *_: pytest.fail("executed"))
+    monkeypatch.setattr("dynprune_lib.report.notebooks.sweep", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("dynprune_lib.report.notebooks._execute", lambda *_: pytest.fail("executed"))
     with pytest.raises(NotebookError, match=f"cannot write .*/{name}/smoke .*: use a checkout of your own"):
         reproduce_notebooks("smoke", jobs=2)
 
@@ -167,7 +167,7 @@ def test_a_checkout_that_cannot_be_written_is_reported_before_anything_runs(chec
 def test_several_jobs_train_what_the_parameters_ask_for(checkout, monkeypatch):
     folder = checkout("1 + 1", 'profile = "smoke"\nseeds = None\nresults = None')
     swept = []
-    monkeypatch.setattr("dynprune_lib.reproduce.sweep", lambda *given: swept.append(given))
+    monkeypatch.setattr("dynprune_lib.report.notebooks.sweep", lambda *given: swept.append(given))
     reproduce_notebooks("smoke", {"seeds": [7]}, results=folder / "kept", jobs=2)
     ((specs, plan),) = swept
     assert specs == load_profile("smoke").runs(seeds=[7])

@@ -6,6 +6,7 @@ import warnings
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, Subset, TensorDataset
 
 from dynprune_lib import UCB, DynamicRandom, indexed
@@ -74,6 +75,60 @@ def test_steps_are_known_before_the_training(make, is_full, options, drop_last):
         made.append(sum(1 for _ in loader))
         assert made[-1] == len(loader)
     assert expected == sum(made)
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+@pytest.mark.parametrize("options", [{}, {"warm_up": 1, "anneal_from": 3}, {"rescale": True}])
+def test_the_steps_left_are_those_still_to_be_made_whenever_asked(options, drop_last):
+    def make():
+        return DynamicRandom(45, 0.3, **options)
+
+    def resumed():
+        sampler_again = make()
+        sampler_again.load_state_dict(sampler.state_dict())
+        return sampler_again
+
+    sampler = make()
+    left = sampler.total_steps(4, BATCH, drop_last)
+    loader = DataLoader(indexed(TensorDataset(torch.arange(45))), BATCH, sampler=sampler, drop_last=drop_last)
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        for index, _ in loader:
+            assert sampler.steps_left(4, BATCH, drop_last) == resumed().steps_left(4, BATCH, drop_last) == left
+            sampler.update(index, torch.rand(len(index)))
+            sampler.observe(index, torch.rand(len(index)))  # is not training
+            left -= 1
+        assert sampler.steps_left(4, BATCH, drop_last) == resumed().steps_left(4, BATCH, drop_last) == left
+    assert left == 0 == sampler.steps_left(2, BATCH, drop_last)
+
+
+def test_batches_in_parts_count_as_a_step_when_they_are_whole():
+    sampler = UCB(45, 0.0)
+    sampler.update(torch.arange(4), torch.rand(4))
+    assert sampler.steps_left(1, BATCH) == 5
+    sampler.update(torch.arange(4, 8), torch.rand(4))
+    assert sampler.steps_left(1, BATCH) == 4
+
+
+@pytest.mark.parametrize("steps_before", [15, 18])  # the end of an epoch, the middle of one: 5 steps each
+def test_a_schedule_made_after_resuming_ends_where_one_made_at_the_start_does(steps_before):
+    def steps(sampler, start):
+        for step in range(start, 30):
+            if step % 5 == 0:
+                sampler.set_epoch(step // 5)
+            index = sampler.indices().split(BATCH)[step % 5]
+            sampler.update(index, torch.rand(len(index)))
+            yield
+
+    first, again = UCB(80, 0.5), UCB(80, 0.5)
+    list(itertools.islice(steps(first, 0), steps_before))
+    again.load_state_dict(first.state_dict())
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)
+    schedule = OneCycleLR(optimizer, 0.1, total_steps=again.steps_left(6, BATCH) + 1)
+    for _ in steps(again, steps_before):
+        optimizer.step()
+        schedule.step()  # raises after more than total_steps
+    assert schedule.get_last_lr()[0] == pytest.approx(0.1 / 25 / 1e4)
 
 
 def test_a_data_set_that_says_no_index_is_told_to():

@@ -220,9 +220,9 @@ def test_a_loss_that_is_not_finite_is_reported_and_never_a_score(make, run_epoch
     sampler = make()
     run_epoch(sampler, 0)
     index = sampler.subset()[:3]
-    before = {name: tensor[index].clone() for name, tensor in sampler.memory().items()}
+    before = {name: tensor[index].clone() for name, tensor in sampler.per_sample_state().items()}
     sampler.update(index, torch.full((3,), bad))
-    for name, tensor in sampler.memory().items():
+    for name, tensor in sampler.per_sample_state().items():
         assert torch.equal(tensor[index], before[name])
     with pytest.warns(UserWarning, match="3 losses or scores of epoch 0 were not finite"):
         sampler.set_epoch(1)
@@ -279,7 +279,7 @@ def test_scores_live_where_the_losses_live(make, run_epoch):
                 torch.cuda.set_sync_debug_mode("error")
                 on_gpu.update(index.cuda(), losses.cuda())
                 torch.cuda.set_sync_debug_mode("default")
-    assert all(tensor.device.type == "cuda" for tensor in on_gpu.memory().values())
+    assert all(tensor.device.type == "cuda" for tensor in on_gpu.per_sample_state().values())
     resumed = make(100)
     resumed.load_state_dict(on_gpu.state_dict())
     assert resumed.subset().tolist() == on_cpu.subset().tolist()

@@ -7,7 +7,7 @@ import torch
 from torch import distributed as dist
 from torch import multiprocessing
 
-from dynprune_lib import SAMPLERS
+from dynprune_lib import SAMPLERS, distributed
 from tests.conftest import free_port
 from tests.samplers.conftest import make_sampler
 
@@ -18,6 +18,7 @@ CASES = [(name, 1) for name in sorted(SAMPLERS)] + [("ucb", 2)]
 def work(rank, port, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORLD)
+    assert distributed.average(torch.tensor(float(rank))) == 0.5
     torch.save([train(name, period) for name, period in CASES], f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
@@ -73,7 +74,9 @@ def test_full_data_misses_no_sample_for_good(ranks):
 def test_a_run_of_two_ranks_goes_on_in_one_process(ranks):
     saved = ranks[0]["ucb", 1]
     resumed = SAMPLERS["ucb"](NUM_SAMPLES, 0.5)
+    assert saved["state"]["trained"] == 20  # of both
     resumed.load_state_dict(saved["state"])
+    assert resumed.steps_left(EPOCHS + 1, 4) == 5
     assert resumed.subset().tolist() == saved["epochs"][-1][0]
     resumed.set_epoch(EPOCHS)
     scores = resumed.mean + resumed.var

@@ -5,7 +5,9 @@ import pickle
 
 import pytest
 import torch
+from dynprune_lib.samplers.forgetting import ForgettingEvents
 
+from dynprune_lib import UCB, DynamicRandom, InstanceEarlyStopping
 from tests.samplers.conftest import assert_same
 
 EPOCHS = 6
@@ -63,3 +65,118 @@ def test_a_state_of_another_sampler_is_refused(make):
 def test_what_is_no_state_is_refused(make):
     with pytest.raises(ValueError, match="no state of a sampler: it lacks epoch"):
         make().load_state_dict({"settings": {}, "memory": {}, "subset": torch.arange(3)})
+
+
+def saved(sampler, run_epoch, epochs=2):
+    for epoch in range(epochs):
+        run_epoch(sampler, epoch)
+    return sampler.state_dict()
+
+
+def assert_refused(sampler, state, message):
+    """The state is refused, with the message, and the sampler is exactly as before."""
+    before = copy.deepcopy(vars(sampler))
+    with pytest.raises(ValueError, match=message):
+        sampler.load_state_dict(state)
+    assert_same(vars(sampler), before)
+
+
+@pytest.mark.parametrize("state", [None, [], "state", 3, {}])
+def test_a_state_is_a_dict_of_its_parts(make, state):
+    assert_refused(make(), state, "no state of a sampler: it lacks epoch, memory, settings, subset, weights")
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        ("settings", None),
+        ("epoch", -1),
+        ("epoch", 1.5),
+        ("epoch", "1"),
+        ("epoch", True),
+        ("epoch", torch.tensor([1])),
+        ("epoch", 2**31 - 1),
+        ("trained", -1),
+        ("trained", None),
+        ("subset", None),
+        ("subset", [0, 1]),
+        ("subset", torch.rand(20)),
+        ("subset", torch.arange(3, dtype=torch.int32)),
+        ("subset", torch.zeros(20, 1, dtype=torch.int32)),
+        ("weights", [1.0]),
+        ("weights", torch.ones(39)),
+        ("memory", None),
+        ("memory", ["mean"]),
+        ("memory", {"other": torch.zeros(40)}),
+    ],
+)
+def test_a_damaged_part_is_refused_by_name(make, run_epoch, part, wrong):
+    state = saved(make(), run_epoch)
+    assert_refused(make(), state | {part: wrong}, f"{part} of this state ")
+
+
+def test_a_subset_has_different_samples_of_the_data_set(make, run_epoch):
+    state = saved(make(), run_epoch)
+    subset = state["subset"]
+    for wrong, message in (
+        (subset + 40, r"values that are not in \[0, 39\]"),
+        (subset - 40, r"values that are not in \[0, 39\]"),
+        (torch.cat([subset[:1], subset[:-1]]), "a sample more than once"),
+    ):
+        assert_refused(make(), state | {"subset": wrong}, f"subset of this state has {message}")
+
+
+def test_memory_of_another_shape_type_or_without_meaning_is_refused(make, run_epoch):
+    state = saved(make(), run_epoch)
+    for name, tensor in state["memory"].items():
+        wrong = [None, tensor.tolist(), tensor[:5], tensor[:, None], tensor.to(torch.float64)]
+        if tensor.is_floating_point():
+            wrong.append(torch.full_like(tensor, torch.nan))
+        for values in wrong:
+            memory = state["memory"] | {name: values}
+            assert_refused(make(), state | {"memory": memory}, f"^{name} of this state ")
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "never"),
+    [
+        (UCB, "mean", -torch.inf),
+        (UCB, "var", torch.inf),
+        (UCB, "var", -1.0),
+        (InstanceEarlyStopping, "last", -torch.inf),
+        (InstanceEarlyStopping, "second", -1.0),
+        (ForgettingEvents, "events", -1.0),
+    ],
+)
+def test_memory_that_the_sampler_never_writes_is_refused(make, name, never, run_epoch):
+    state = saved(make(40), run_epoch)
+    state["memory"][name][7] = never
+    assert_refused(make(40), state, rf"{name} of this state has values that are not in \[")
+
+
+@pytest.mark.parametrize("wrong", [None, torch.ones(39), torch.ones(40).int(), torch.full((40,), torch.nan)])
+def test_weights_are_there_when_losses_are_weighted(wrong, run_epoch):
+    def make():
+        return DynamicRandom(40, 0.5, rescale=True, anneal_from=2)
+
+    state = saved(make(), run_epoch)
+    assert_refused(make(), state | {"weights": wrong}, "weights of this state ")
+    annealed = saved(make(), run_epoch, epochs=3)
+    assert annealed["weights"] is None
+    make().load_state_dict(annealed)
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 2, 3])
+def test_a_state_of_any_phase_is_loaded(make, run_epoch, epochs):
+    state = saved(make(warm_up=1, anneal_from=2), run_epoch, epochs)
+    resumed = make(warm_up=1, anneal_from=2)
+    resumed.load_state_dict(state)
+    assert_same(resumed.state_dict(), state)
+
+
+def test_a_state_without_the_number_of_trained_samples_is_loaded(make, run_epoch):
+    state = saved(make(), run_epoch)
+    del state["trained"]
+    resumed = make()
+    resumed.load_state_dict(state)
+    assert resumed.steps_left(4, 5) == make().total_steps(3, 5)  # as if its epoch had not begun

@@ -1,0 +1,37 @@
+"""From stored bytes to a batch for the model: cropping, flipping and normalising, a batch at a time on its device."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dynprune_lib.experiments.data import ImageData
+
+
+def augment(images: Tensor, pad: int, flip: bool, generator: torch.Generator) -> Tensor:
+    """Random crops of the zero-padded images, each mirrored with probability 1/2 if `flip`.
+
+    Args:
+        images: (B, height, width, channels) uint8.
+        pad: pixels of padding on every side; the offset of a crop is uniform in [0, 2 pad].
+        generator: on the device of the images; all the randomness comes from it.
+
+    Returns:
+        Images of the same shape and type.
+    """
+    batch, height, width, _ = images.shape
+    device = images.device
+    padded = F.pad(images, (0, 0, pad, pad, pad, pad))
+    top, left = torch.randint(2 * pad + 1, (2, batch, 1), generator=generator, device=device)
+    rows = torch.arange(height, device=device) + top
+    columns = torch.arange(width, device=device).expand(batch, width)
+    if flip:
+        mirrored = torch.randint(2, (batch, 1), generator=generator, device=device, dtype=torch.bool)
+        columns = torch.where(mirrored, width - 1 - columns, columns)
+    columns = columns + left
+    return padded[torch.arange(batch, device=device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def normalize(images: Tensor, data: ImageData) -> Tensor:
+    """(B, height, width, channels) uint8 to (B, channels, height, width) float32 in channels_last memory, with mean 0
+    and standard deviation 1 over the training pixels of each channel."""
+    return ((images - data.mean) / data.std).permute(0, 3, 1, 2)

@@ -1,0 +1,190 @@
+"""Profiles: the runs of every experiment at one size.
+
+`profiles/experiments.yaml` says which runs an experiment has, in units of a size; every other file there is a size.
+"""
+
+import functools
+import itertools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import yaml
+
+from dynprune_lib.errors import SpecError
+from dynprune_lib.experiments.runs import RunSpec, check_choice
+from dynprune_lib.paths import PACKAGE
+
+FOLDER = PACKAGE / "experiments" / "profiles"
+EXPERIMENTS = FOLDER / "experiments.yaml"
+FEWER_EPOCHS = "fewer-epochs"  # the method of a run on full data that is to be as cheap as a pruned one
+
+
+class Role(NamedTuple):
+    """What a run is in an experiment: which method, and which share of the samples or of the epochs it leaves out."""
+
+    method: str
+    rate: float
+
+
+def stated_role(spec: RunSpec) -> Role:
+    """Return the role of a run that stands for itself: its sampler at its prune rate."""
+    return Role(spec.sampler, spec.prune_rate)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The runs of one table or figure, at the first seed, in the order of their use, and the notebook that shows it."""
+
+    notebook: str
+    runs: tuple[RunSpec, ...]
+    roles: dict[str, Role]  # by the name of the run at seed 0
+
+    def role(self, spec: RunSpec) -> Role:
+        """Return the role of one of its runs, whatever the seed."""
+        return self.roles[_seedless(spec)]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """All experiments at one size.
+
+    Attributes:
+        name: one of PROFILES; with another data set, its name is appended.
+        about: model, epochs and machine in a few words, for captions.
+        dataset: of all runs but those of an experiment that names another.
+        threads: CPU threads for a run; None leaves torch's choice.
+        seeds: of every run. A run with a `seed` of its own begins there and counts on.
+        experiments: by name.
+    """
+
+    name: str
+    about: str
+    dataset: str
+    threads: int | None
+    seeds: tuple[int, ...]
+    experiments: dict[str, Experiment]
+
+    def runs(self, experiment: str | None = None, seeds: Iterable[int] | None = None) -> list[RunSpec]:
+        """Return the runs of an experiment, or of all of them, each once.
+
+        All methods come at the first seed, then at the next, so that a sweep that is stopped early leaves an experiment
+        that can be drawn.
+
+        Raises:
+            SpecError: there is no such experiment.
+        """
+        if experiment is not None:
+            check_choice(f"experiment of profile {self.name}", experiment, self.experiments)
+        names = self.experiments if experiment is None else [experiment]
+        seeds = self.seeds if seeds is None else seeds
+        first = self.seeds[0]
+        specs = [
+            replace(spec, seed=spec.seed + seed - first)
+            for seed in seeds
+            for name in names
+            for spec in self.experiments[name].runs
+        ]
+        return list({spec.name: spec for spec in specs}.values())
+
+
+def load_profile(name: str, dataset: str | None = None) -> Profile:
+    """Read a profile.
+
+    Args:
+        name: one of PROFILES.
+        dataset: for all runs, in place of those that the profile has; then `name` says so too, and with it the folders
+            of records and figures.
+
+    Raises:
+        SpecError: there is none of that name, or its files have a value that is not allowed.
+    """
+    check_choice("profile", name, PROFILES)
+    size, experiments = _read(FOLDER / f"{name}.yaml"), dict(_read(EXPERIMENTS))
+    values = experiments.pop("values") | size
+    settings = size["settings"] | {"seed": size["seeds"][0]}
+    given = {"dataset": dataset} if dataset else {}
+    return Profile(
+        name=f"{name}-{re.sub(r'[^0-9A-Za-z]+', '-', dataset)}" if dataset else name,
+        about=size["about"],
+        dataset=dataset or settings["dataset"],
+        threads=size.get("threads"),
+        seeds=tuple(size["seeds"]),
+        experiments={key: _experiment(content, values, settings, given) for key, content in experiments.items()},
+    )
+
+
+def _sizes() -> tuple[str, ...]:
+    """Return the names of the files that are sizes, the smallest first."""
+    sizes = {path.stem: _read(path)["size"] for path in FOLDER.glob("*.yaml") if path != EXPERIMENTS}
+    return tuple(sorted(sizes, key=sizes.__getitem__))
+
+
+@functools.cache
+def _read(path: Any) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text())
+
+
+def _experiment(content: dict, values: dict, settings: dict, given: dict) -> Experiment:
+    runs, roles = {}, {}
+    for group in content["runs"]:
+        for row in _rows({key: _value(value, values) for key, value in group.items()}):
+            spec = RunSpec.from_dict(_absolute(settings | row | given))
+            is_fewer = spec.sampler == "full" and "saved" in row
+            role = Role(FEWER_EPOCHS, row["saved"]) if is_fewer else stated_role(spec)
+            runs.setdefault(spec.name, spec)
+            roles.setdefault(_seedless(spec), role)
+    return Experiment(content["notebook"], tuple(runs.values()), roles)
+
+
+def _value(value: Any, values: dict[str, Any]) -> Any:
+    """Return a value with every `$name` in it replaced."""
+    if isinstance(value, dict):
+        return {key: _value(each, values) for key, each in value.items()}
+    if isinstance(value, str) and value.startswith("$"):
+        check_choice("value of a profile", value[1:], values)
+        return values[value[1:]]
+    return value
+
+
+def _rows(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return every combination of the values that are given as lists. The last list changes slowest, so that all
+    methods have one rate before any has the next."""
+    choices = [value if isinstance(value, list) else [value] for value in group.values()]
+    combinations = itertools.product(*reversed(choices))
+    return [dict(zip(group, reversed(combination), strict=True)) for combination in combinations]
+
+
+def _absolute(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a RunSpec: epochs and prune rate in place of what a row says in units of the size."""
+    row = dict(row)
+    row["epochs"] = epochs = round(row.pop("length", 1) * row["epochs"])
+    settings = dict(row.get("settings", {}))
+    for unit, setting in (("anneal", "anneal_from"), ("random_end", "random_from")):
+        if unit in row:
+            settings[setting] = epochs - max(1, round(row.pop(unit) * epochs))
+    row["settings"] = settings
+    if "saved" not in row:
+        return row
+    saved = row.pop("saved")
+    if row["sampler"] == "full":
+        return row | {"epochs": max(1, round((1 - saved) * epochs))}
+    return row | {"prune_rate": _rate_that_saves(saved, epochs, settings)}
+
+
+def _rate_that_saves(saved: float, epochs: int, settings: dict[str, Any]) -> float:
+    """Return the prune rate at which a whole run leaves out a share of its sample passes: the higher, the more of its
+    epochs train on all the data."""
+    with_all = settings.get("warm_up", 0) + epochs - settings.get("anneal_from", epochs)
+    kept = ((1 - saved) * epochs - with_all) / (epochs - with_all)
+    if kept <= 0:
+        raise SpecError(f"saved is {saved} in {epochs} epochs, of which {with_all} train on all the data: too much")
+    return round(1 - kept, 4)
+
+
+def _seedless(spec: RunSpec) -> str:
+    return replace(spec, seed=0).name
+
+
+PROFILES = _sizes()

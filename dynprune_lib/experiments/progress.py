@@ -1,0 +1,75 @@
+"""What a person sees of long work: one bar for all runs, and a line for each that is finished."""
+
+import io
+import sys
+from typing import Self
+
+from tqdm import tqdm
+
+from dynprune_lib.experiments.runs import EpochRecord, RunRecord, RunSpec
+
+FORMAT = "{desc}: {percentage:3.0f} %|{bar:20}| {elapsed} < {remaining}{postfix}"
+
+
+class Progress:
+    """A bar over the sample passes of all runs, with the accuracy and the speed of the last epoch, and the time left.
+    Plain tqdm on stderr: every terminal and notebook shows it."""
+
+    def __init__(self, specs: list[RunSpec]) -> None:
+        self.failures: list[str] = []
+        self._epochs_left = {spec.name: spec.epochs for spec in specs}
+        total = sum(spec.epochs * _weight(spec) for spec in specs)
+        self._file = sys.stderr or io.StringIO()  # there is none where it was closed
+        look = {"bar_format": FORMAT, "smoothing": 0, "mininterval": 0.5, "dynamic_ncols": True, "leave": False}
+        self._bar = tqdm(total=total, file=self._file, **look)
+        self._count, self._done = len(specs), 0
+
+    def __enter__(self) -> Self:
+        self._show()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def handle(self, event: str, spec: RunSpec, value: EpochRecord | RunRecord | str | None) -> None:
+        """Show one event of a sweep: `begun`, `epoch`, `finished` or `failed`, with what belongs to it."""
+        getattr(self, f"_{event}")(spec, value)
+
+    def _begun(self, spec: RunSpec, _: None) -> None:
+        self._bar.set_postfix_str(_title(spec), refresh=False)
+
+    def _epoch(self, spec: RunSpec, epoch: EpochRecord) -> None:
+        speed = epoch.backward_passes / epoch.training_seconds
+        is_run = spec.name in self._epochs_left  # otherwise samples are being scored, for several runs
+        title = _title(spec) if is_run else f"scoring for {spec.sampler}"
+        self._bar.set_postfix_str(f"{title}: {epoch.test_accuracy:.1%}, {speed:,.0f} samples/s", refresh=False)
+        if is_run:
+            self._advance(spec, 1)
+
+    def _finished(self, spec: RunSpec, record: RunRecord) -> None:
+        self._done += 1
+        self._show()
+        self._advance(spec, self._epochs_left[spec.name])  # those that an earlier sweep had made
+        line = f"{_title(spec)}: {record.test_accuracy:.2%} after {record.training.seconds:.1f} s of training"
+        self._bar.write(line, file=self._file)
+
+    def _failed(self, _: RunSpec, message: str) -> None:
+        self.failures.append(message)  # told when the sweep ends, with what else there is to tell
+        self._show()
+
+    def _advance(self, spec: RunSpec, epochs: int) -> None:
+        self._epochs_left[spec.name] -= epochs
+        self._bar.update(epochs * _weight(spec))
+
+    def _show(self) -> None:
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        self._bar.set_description_str(f"{self._done} of {self._count} runs{failed}", refresh=False)
+
+
+def _weight(spec: RunSpec) -> int:
+    """Of an epoch in the bar: the samples in a thousand that it trains on. (Sums of whole numbers are exact.)"""
+    return round(1_000 * (1 - spec.prune_rate))
+
+
+def _title(spec: RunSpec) -> str:
+    return f"{spec.sampler} {spec.prune_rate:.0%} seed {spec.seed}"

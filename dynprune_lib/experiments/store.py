@@ -1,0 +1,279 @@
+"""The store of run records: a folder of small json files, written whole or not at all."""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import torch
+
+from dynprune_lib.errors import RunLocked, StoreError, StoreNotWritable
+from dynprune_lib.experiments.runs import Cost, RunRecord, RunSpec, StaticScores
+
+CHECKPOINT = b"dynprune checkpoint, version 2\n"  # the first line of one; the second is the SHA-256 of the rest
+
+
+@dataclass(frozen=True)
+class Store:
+    """Records in `folder`: NAME.json, beside it NAME.npz with how often each sample was selected. Scores that were
+    computed before training are in `scores`, as such pairs too. Checkpoints and locks of runs under way are in the
+    hidden folder `.running`, which is not worth keeping.
+
+    A file that cannot be read, is cut or damaged, or holds something else than its name says raises StoreError, with
+    the file's name and what to do.
+    """
+
+    folder: Path
+
+    def load(self, spec: RunSpec) -> RunRecord | None:
+        """Return the record of this run, None if it has not been made.
+
+        Raises:
+            StoreError: the record is damaged, or was made when a default had another value.
+        """
+        path = self._path(spec, ".json")
+        record = self._read_record(path)
+        if record and record.spec != spec:
+            raise StoreError(f"{path} is of {record.spec}, not of {spec}: remove it and the run is made again")
+        return record
+
+    def has(self, spec: RunSpec) -> bool:
+        """Return whether there is a record of this run."""
+        return self._path(spec, ".json").exists()
+
+    def records(self) -> list[RunRecord]:
+        """Return all records, in the order of their names."""
+        found = (self._read_record(path) for path in sorted(self.folder.glob("*.json")))
+        return [record for record in found if record]
+
+    def selections(self, spec: RunSpec) -> np.ndarray:
+        """Return in how many epochs of the run each training sample was selected, (N,) unsigned integers.
+
+        Raises:
+            StoreError: the record came without them (the repository keeps those that a notebook reads), or they are
+                damaged.
+        """
+        with self._kept(spec) as arrays:
+            counts = arrays["selections"]
+            if counts.ndim != 1 or counts.dtype.kind not in "ui" or counts.max() > spec.epochs or counts.min() < 0:
+                raise ValueError(f"selections of {counts.dtype} and shape {counts.shape} up to {counts.max()}")
+        return counts
+
+    def trace(self, spec: RunSpec) -> np.ndarray:
+        """Return the mean scores of the traced samples after every epoch, (epochs, samples) float16; inf: no score yet.
+
+        Raises:
+            StoreError: the record came without them, or they are damaged.
+        """
+        with self._kept(spec) as arrays:
+            trace = arrays["trace"]
+            if trace.ndim != 2 or len(trace) != spec.epochs or trace.dtype != np.float16 or np.isnan(trace).any():
+                raise ValueError(f"a trace of {trace.dtype} and shape {trace.shape}")
+        return trace
+
+    def save(self, record: RunRecord, arrays: dict[str, np.ndarray]) -> None:
+        """Keep a finished run and forget its checkpoint. The record comes last: where it is, all of it is."""
+        self._save_pair(self._path(record.spec, ""), arrays, record.to_json())
+        self._running(record.spec, ".pt").unlink(missing_ok=True)
+
+    def load_scores(self, spec: RunSpec) -> StaticScores | None:
+        """Return the scores of a scoring, None if it has not been made.
+
+        Raises:
+            StoreError: they are damaged, or of another scoring.
+        """
+        path = self._scores(spec, ".json")
+        with _reading(path, "is no whole file of scores", "they are made again"):
+            text = _read(path)
+            if text is None:
+                return None
+            content = json.loads(text)
+            with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
+                values = torch.from_numpy(file["scores"])
+            scores = StaticScores(
+                spec=RunSpec.from_dict(content["spec"]),
+                values=values,
+                cost=Cost(**content["cost"]),
+                environment=content["environment"],
+            )
+            if scores.spec != spec:
+                raise ValueError(f"they are of another scoring, {scores.spec.name}")
+            if values.ndim != 1 or values.isnan().any():
+                raise ValueError(f"scores of shape {tuple(values.shape)}, {int(values.isnan().sum())} not a number")
+        return scores
+
+    def save_scores(self, scores: StaticScores) -> None:
+        """Keep the scores of a finished scoring and forget its checkpoint."""
+        content = {"spec": asdict(scores.spec), "cost": asdict(scores.cost), "environment": scores.environment}
+        text = json.dumps(content, indent=2, allow_nan=False)
+        self._save_pair(self._scores(scores.spec, ""), {"scores": scores.values.numpy()}, text)
+        self._running(scores.spec, ".pt").unlink(missing_ok=True)
+
+    def save_checkpoint(self, spec: RunSpec, state: dict[str, Any], conditions: dict[str, str]) -> None:
+        """Keep the state of a run under way in place of an earlier one.
+
+        Args:
+            state: tensors and plain values.
+            conditions: what must be the same for the run to go on: the data, the precision.
+        """
+        buffer = io.BytesIO()
+        torch.save({"spec": asdict(spec), "conditions": conditions, "state": state}, buffer)
+        content = buffer.getbuffer()
+        digest = hashlib.sha256(content).hexdigest().encode()
+        atomic_write(self._running(spec, ".pt"), b"".join([CHECKPOINT, digest, b"\n", content]))
+
+    def load_checkpoint(self, spec: RunSpec, conditions: dict[str, str]) -> dict[str, Any] | None:
+        """Return the last state of an interrupted run, on the CPU; None if there is none.
+
+        Nothing that a checkpoint holds is executed, and its content is looked at only if its checksum is right.
+
+        Raises:
+            StoreError: it is damaged, of another version or another run, or was made under other conditions.
+        """
+        path = self._running(spec, ".pt")
+        with self.reading_checkpoint(spec):
+            content = _read(path)
+            if content is None:
+                return None
+            head, digest, state = content[: len(CHECKPOINT)], content[len(CHECKPOINT) :][:64], memoryview(content)
+            state = state[len(CHECKPOINT) + 65 :]
+            if head != CHECKPOINT:
+                raise ValueError("it begins with other words: another version made it, or it is damaged")
+            if hashlib.sha256(state).hexdigest().encode() != digest:
+                raise ValueError("its checksum is wrong")
+            found = torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
+            if found["spec"] != asdict(spec):
+                raise ValueError("it is of another run")
+            for name, value in conditions.items():
+                if found["conditions"][name] != value:
+                    raise ValueError(f"it was made with {name} {found['conditions'][name]}, here it is {value}")
+        return found["state"]
+
+    def reading_checkpoint(self, spec: RunSpec) -> contextlib.AbstractContextManager[None]:
+        """Turn whatever is wrong with a run's checkpoint, inside this context, into a StoreError."""
+        return _reading(self._running(spec, ".pt"), "is no checkpoint to go on from", "the run begins anew")
+
+    @contextlib.contextmanager
+    def claim(self, spec: RunSpec) -> Iterator[None]:
+        """Hold the run for this process; it is free again however the process ends.
+
+        Raises:
+            RunLocked: another process holds it.
+            StoreNotWritable: the folder cannot be written.
+        """
+        path = self._running(spec, ".lock")
+        _make_folder(path.parent)
+        lock = filelock.FileLock(path, timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise RunLocked(f"{spec.name} is being trained by another process") from None
+        except OSError as error:
+            raise StoreNotWritable(f"cannot write {path}: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextlib.contextmanager
+    def _kept(self, spec: RunSpec) -> Iterator[dict[str, np.ndarray]]:
+        path = self._path(spec, ".npz")
+        if not path.exists():
+            raise StoreError(f"{path} is not here: remove the record beside it and the run is made again, with both")
+        then = f"{spec.name}.json too, and the run is made again"
+        with _reading(path, "is no whole file of arrays", then), np.load(path, allow_pickle=False) as file:
+            yield dict(file)
+
+    @staticmethod
+    def _read_record(path: Path) -> RunRecord | None:
+        with _reading(path, "is no whole run record", "the run is made again"):
+            text = _read(path)
+            return None if text is None else RunRecord.from_json(text.decode())
+
+    @staticmethod
+    def _save_pair(path: Path, arrays: dict[str, np.ndarray], text: str) -> None:
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **arrays)
+        atomic_write(path.with_name(path.name + ".npz"), packed.getvalue())
+        atomic_write(path.with_name(path.name + ".json"), text.encode())
+
+    def _scores(self, spec: RunSpec, suffix: str) -> Path:
+        return self.folder / "scores" / (spec.name + suffix)
+
+    def _path(self, spec: RunSpec, suffix: str) -> Path:
+        return self.folder / (spec.name + suffix)
+
+    def _running(self, spec: RunSpec, suffix: str) -> Path:
+        return self.folder / ".running" / (spec.name + suffix)
+
+
+def atomic_write(path: Path, content: bytes) -> None:
+    """Write a file so that at every moment, whatever happens, it is the old one or the new one.
+
+    Raises:
+        StoreNotWritable: it cannot be written; the message says why.
+        StoreError: a folder is in its place.
+    """
+    _make_folder(path.parent)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        _sync_folder(path.parent)
+    except IsADirectoryError as error:
+        raise StoreError(f"cannot write {path}: a folder of that name is there: remove it") from error
+    except OSError as error:
+        raise StoreNotWritable(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):  # as after an interrupt; where it was renamed, it is not there
+            part.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the new name of a file survive a loss of power."""
+    with contextlib.suppress(OSError):  # not every system and file system can
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreNotWritable(f"cannot make the folder {folder}: {error.strerror}") from error
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+@contextlib.contextmanager
+def _reading(path: Path, what: str, then: str) -> Iterator[None]:
+    """Raise a StoreError that names the file and the remedy for whatever goes wrong while it is read: a damaged file
+    can make json, NumPy and torch raise nearly anything."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise StoreError(f"{path} cannot be read ({reason}): make it readable, or remove it and {then}") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise StoreError(f"{path} {what} ({reason}): remove it and {then}") from error

@@ -1,0 +1,209 @@
+import gzip
+import hashlib
+import pickle
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+
+from dynprune_lib._torchvision import torchvision_datasets
+from dynprune_lib.experiments.data import DataError, download, load_dataset
+
+
+def test_digits_are_real_whole_and_stratified(digits):
+    assert digits.train.images.shape == (1437, 8, 8, 1)
+    assert digits.test.images.shape == (360, 8, 8, 1)
+    assert digits.train.images.dtype == torch.uint8
+    assert digits.train.images.max() == 255
+    assert digits.train.labels.bincount().min() >= 139
+    assert digits.test.labels.bincount().min() >= 34
+    assert not digits.flip
+
+
+def test_digits_are_the_same_every_time(digits):
+    assert load_dataset("digits").md5 == digits.md5
+
+
+def test_pixel_statistics_are_those_of_the_training_images(digits):
+    pixels = digits.train.images.double()
+    assert digits.mean.item() == pytest.approx(pixels.mean().item())
+    assert digits.std.item() == pytest.approx(pixels.std(correction=0).item())
+
+
+def test_cifar10_is_the_original(cifar10):
+    assert cifar10.train.images.shape == (50_000, 32, 32, 3)
+    assert cifar10.test.images.shape == (10_000, 32, 32, 3)
+    assert cifar10.train.labels.bincount().tolist() == [5_000] * 10
+    assert cifar10.classes[3] == "cat"
+    # the published statistics of CIFAR-10
+    torch.testing.assert_close(cifar10.mean / 255, torch.tensor([0.4914, 0.4822, 0.4465]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(cifar10.std / 255, torch.tensor([0.2470, 0.2435, 0.2616]), atol=1e-4, rtol=0)
+
+
+def test_cifar100_is_the_original(cifar100):
+    assert cifar100.train.images.shape == (50_000, 32, 32, 3)
+    assert cifar100.train.labels.bincount().tolist() == [500] * 100
+    assert cifar100.test.labels.bincount().tolist() == [100] * 100
+    assert len(cifar100.classes) == 100
+
+
+def test_unknown_data_set():
+    with pytest.raises(DataError, match="unknown data set 'mnist': there are digits, cifar10, cifar100"):
+        load_dataset("mnist")
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("cifar10", "cifar-10-batches-py/data_batch_1"),
+        ("cifar100", "cifar-100-python/train"),
+        ("fashion_mnist", "FashionMNIST/raw/train-images-idx3-ubyte.gz"),
+    ],
+)
+def test_a_missing_file_and_a_half_downloaded_one_are_named(tmp_path, name, file):
+    with pytest.raises(DataError, match=f"{file} is missing: run `dynprune data {name} --download`"):
+        load_dataset(name, tmp_path)
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_bytes(b"the beginning of")
+    with pytest.raises(DataError, match=f"{file} is damaged .*: remove it, then run"):
+        load_dataset(name, tmp_path)
+
+
+def test_the_folder_comes_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("DYNPRUNE_DATA", str(tmp_path / "elsewhere"))
+    with pytest.raises(DataError, match="elsewhere"):
+        load_dataset("cifar10")
+
+
+@pytest.fixture
+def fashion_mnist(tmp_path, monkeypatch):
+    """A small data set in the format and the layout of Fashion-MNIST."""
+    folder = tmp_path / "FashionMNIST" / "raw"
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    resources = []
+    for part, count in (("train", 20), ("t10k", 10)):
+        images = random.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        labels = np.arange(count, dtype=np.uint8) % 10
+        for name, array, magic in (
+            (f"{part}-images-idx3-ubyte", images, 2051),
+            (f"{part}-labels-idx1-ubyte", labels, 2049),
+        ):
+            content = b"".join(size.to_bytes(4, "big") for size in (magic, *array.shape)) + array.tobytes()
+            (folder / name).write_bytes(content)
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+            resources.append((f"{name}.gz", hashlib.md5((folder / f"{name}.gz").read_bytes()).hexdigest()))
+    monkeypatch.setattr(torchvision_datasets().FashionMNIST, "resources", resources)
+    return tmp_path
+
+
+def test_fashion_mnist_is_read_from_torchvisions_layout(fashion_mnist):
+    data = load_dataset("fashion_mnist", fashion_mnist)
+    assert data.train.images.shape == (20, 28, 28, 1)
+    assert data.test.labels.tolist() == list(range(10))
+    assert data.classes[0] == "T-shirt/top"
+    download("fashion_mnist", fashion_mnist)  # whole: fetches nothing
+
+
+def test_fashion_mnist_is_read_from_the_checked_archives_alone(fashion_mnist):
+    whole = load_dataset("fashion_mnist", fashion_mnist).md5
+    (fashion_mnist / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").write_bytes(b"cut")
+    processed = fashion_mnist / "FashionMNIST" / "processed"  # of older versions of torchvision, which it prefers
+    processed.mkdir()
+    for name in ("training.pt", "test.pt"):
+        torch.save((torch.zeros(5, 28, 28, dtype=torch.uint8), torch.zeros(5)), processed / name)
+    assert load_dataset("fashion_mnist", fashion_mnist).md5 == whole
+
+
+class Hostile:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return Path.touch, (self.trace,)
+
+
+@pytest.fixture
+def cifar(tmp_path, monkeypatch):
+    """A small data set in the format and the layout of CIFAR-10; returns the folder of its files."""
+    source = torchvision_datasets().CIFAR10
+    folder = tmp_path / source.base_folder
+    folder.mkdir()
+    images = {"data": np.zeros((4, 3 * 32 * 32), np.uint8), "labels": [0, 1, 0, 1]}
+    contents = {"data_batch_1": images, "test_batch": images, "batches.meta": {"label_names": ["cat", "dog"]}}
+    md5s = {}
+    for name, content in contents.items():
+        (folder / name).write_bytes(pickle.dumps(content))
+        md5s[name] = hashlib.md5((folder / name).read_bytes()).hexdigest()
+    monkeypatch.setattr(source, "train_list", [["data_batch_1", md5s["data_batch_1"]]])
+    monkeypatch.setattr(source, "test_list", [["test_batch", md5s["test_batch"]]])
+    monkeypatch.setattr(source, "meta", source.meta | {"md5": md5s["batches.meta"]})
+    return folder
+
+
+@pytest.mark.parametrize("name", ["data_batch_1", "test_batch", "batches.meta"])
+def test_what_is_not_the_original_is_never_unpickled(cifar, tmp_path, monkeypatch, name):
+    assert load_dataset("cifar10", tmp_path).train.labels.tolist() == [0, 1, 0, 1]
+    (cifar / name).write_bytes(pickle.dumps(Hostile(tmp_path / "trace")))
+    monkeypatch.setattr(torchvision_datasets().utils, "download_and_extract_archive", lambda *_, **__: None)
+    download("cifar10", tmp_path)
+    with pytest.raises(DataError, match=f"{name} is damaged"):
+        load_dataset("cifar10", tmp_path)
+    assert not (tmp_path / "trace").exists()
+    pickle.loads((cifar / name).read_bytes())
+    assert (tmp_path / "trace").exists()  # it is hostile indeed
+
+
+@pytest.mark.usefixtures("cifar", "fashion_mnist")
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"cut")])
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("cifar10", "cifar-10-batches-py/batches.meta"),
+        ("fashion_mnist", "FashionMNIST/raw/t10k-labels-idx1-ubyte.gz"),
+    ],
+)
+def test_whatever_is_not_whole_is_downloaded(tmp_path, monkeypatch, name, file, damage):
+    fetched = []
+    utils = torchvision_datasets().utils
+    monkeypatch.setattr(utils, "download_and_extract_archive", lambda address, *_, **__: fetched.append(address))
+    download(name, tmp_path)
+    assert not fetched
+    damage(tmp_path / file)
+    download(name, tmp_path)
+    assert fetched
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*_, **__):
+        raise URLError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "fashion_mnist"])
+def test_a_download_without_a_network_is_an_error_that_names_the_address(tmp_path, name):
+    with pytest.raises(DataError, match=r"cannot download http.*no network.*check the network") as caught:
+        download(name, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("name", ["cifar10", "fashion_mnist"])
+def test_a_download_below_a_file_is_an_error_that_names_it(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=f"cannot download http.* to {tmp_path}/file/x.*can be written"):
+        download(name, tmp_path / "file" / "x")
+
+
+def test_a_data_folder_that_cannot_be_read_is_an_error_that_names_it():
+    with pytest.raises(DataError, match=r"~nobody-of-that-name/x: .*write the path without ~"):
+        load_dataset("cifar10", "~nobody-of-that-name/x")
+    with pytest.raises(DataError, match=r"cannot read .*File name too long"):
+        load_dataset("cifar10", "x" * 5_000)

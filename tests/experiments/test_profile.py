@@ -1,0 +1,89 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from dynprune_lib.experiments.profile import PROFILES, load_profile
+from dynprune_lib.experiments.static_scores import scoring_spec
+from dynprune_lib.experiments.store import Store
+from dynprune_lib.paths import root
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_profile_loads_and_has_the_same_figures(name):
+    profile = load_profile(name)
+    assert profile.figures.keys() == load_profile("smoke").figures.keys()
+    assert len({spec.name for spec in profile.runs()}) == len(profile.runs())
+
+
+def test_every_prefix_of_a_sweep_is_useful():
+    runs = load_profile("laptop").runs("accuracy_vs_pruning_rate")
+    seeds = [spec.seed for spec in runs]
+    assert seeds == sorted(seeds)
+    first = [spec.prune_rate for spec in runs if spec.seed == 0 and spec.sampler in ("full", "ucb", "dynamic-random")]
+    assert [rate for rate, _ in itertools.groupby(first)] == [0.0, 0.5, 0.7, 0.3, 0.9, 0.0]
+    assert (runs[0].sampler, runs[0].epochs) == ("full", max(spec.epochs for spec in runs))
+
+
+def test_the_runs_that_the_project_is_about():
+    runs = {(spec.sampler, spec.prune_rate, spec.seed) for spec in load_profile("laptop").runs()}
+    for case in itertools.product(
+        ("dynamic-random", "epsilon-greedy", "ucb", "static-random", "forget", "el2n"), (0.3, 0.5, 0.7, 0.9), (0, 1, 2)
+    ):
+        assert case in runs
+    assert {spec.dataset for spec in load_profile("laptop").runs()} == {"cifar10", "cifar100"}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_full_data_is_also_trained_with_the_passes_of_every_rate(name):
+    runs = load_profile(name).runs("accuracy_vs_pruning_rate", seeds=[0])
+    rates = {spec.prune_rate for spec in runs if spec.sampler == "ucb"}
+    epochs = sorted(spec.epochs for spec in runs if spec.sampler == "full")
+    assert epochs == sorted(round((1 - rate) * runs[0].epochs) for rate in rates | {0.0})
+
+
+def test_other_seeds():
+    runs = load_profile("smoke").runs("quickstart", seeds=[7])
+    assert [(spec.sampler, spec.seed) for spec in runs] == [("full", 7), ("ucb", 7)]
+
+
+def test_unknown_names_list_the_known():
+    with pytest.raises(ValueError, match="unknown profile 'lapto': there are smoke, laptop, short, paper"):
+        load_profile("lapto")
+    with pytest.raises(ValueError, match="unknown figure of profile smoke 'x': there are quickstart"):
+        load_profile("smoke").runs("x")
+
+
+def committed():
+    """Every profile whose records are committed, with their store."""
+    return [(load_profile(name), Store(root() / "results" / name)) for name in PROFILES if name != "smoke"]
+
+
+def test_the_committed_records_are_whole_and_of_their_profile():
+    for profile, store in committed():
+        names = {spec.name for spec in profile.runs()}
+        for record in store.records():
+            assert record.spec.name in names
+            assert len(record.epochs) == record.spec.epochs
+            assert np.isfinite(record.test_accuracy)
+            assert "+" not in record.environment["commit"], "made from changed files"
+
+
+def test_the_committed_arrays_are_whole_and_those_that_notebooks_read_are_there():
+    for profile, store in committed():
+        read = {spec.name for figure in ("sometimes_samples", "a_dynamic_process") for spec in profile.runs(figure)}
+        for record in store.records():
+            if record.spec.name in read or (store.folder / f"{record.spec.name}.npz").exists():
+                assert store.selections(record.spec).sum() == record.total("samples_kept")
+            if record.spec.trace:
+                assert len(store.trace(record.spec)) == len(record.epochs)
+
+
+def test_the_committed_scores_are_whole_and_charged_to_their_runs():
+    for _, store in committed():
+        for record in store.records():
+            if record.spec.is_static_scored:
+                scores = store.load_scores(scoring_spec(record.spec))
+                assert record.scoring == scores.cost
+                assert record.scoring.backward_passes > 0
+                assert "+" not in scores.environment["commit"], "made from changed files"

@@ -1,0 +1,214 @@
+"""Whatever happens to a sweep, what it has made stays whole, and the rest goes on or stops with a clear message."""
+
+import contextlib
+import dataclasses
+import multiprocessing
+import random
+import resource
+import time
+
+import pytest
+import torch
+
+from dynprune_lib.errors import StoreError, SweepError
+from dynprune_lib.experiments import sweep as sweep_module
+from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.static_scores import score_samples
+from dynprune_lib.experiments.store import Store
+from dynprune_lib.experiments.sweep import Plan, sweep
+from dynprune_lib.experiments.train import train
+from tests.experiments.test_train import Stop, results, stop_after
+
+BASE = RunSpec(dataset="digits", model="tiny", epochs=6, batch_size=32)
+METHODS = [
+    {},
+    {"sampler": "ucb", "prune_rate": 0.5},
+    {"sampler": "epsilon-greedy", "prune_rate": 0.7, "settings": {"period": 2}},
+    {"sampler": "forget", "prune_rate": 0.5},
+]
+SPECS = [dataclasses.replace(BASE, **method, seed=seed) for seed in range(3) for method in METHODS]
+KILLS = 20
+PRELOADED = ("sklearn.datasets", "sklearn.model_selection", "torch._dynamo")  # what a first run imports
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Starts sweeps in processes of their own, forked from one that has all modules loaded: they begin at once."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*PRELOADED, "tests.experiments.test_reliability"])
+    started = []
+
+    def start(folder, specs, largest_file=None):
+        started.append(context.Process(target=make, args=(folder, specs, largest_file)))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join()
+
+
+def make(folder, specs, largest_file):
+    torch.set_num_threads(1)
+    if largest_file:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    try:
+        sweep(specs, Plan(Store(folder), threads=1))
+    except SweepError as error:
+        (folder / "error.txt").write_text(str(error))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("whole"))
+    sweep(SPECS, Plan(store, threads=1))
+    return store
+
+
+def what_is_kept(folder):
+    """Records and checkpoints, and when they were written."""
+    return {path: path.stat().st_mtime_ns for suffix in ("json", "pt") for path in folder.rglob(f"[!.]*.{suffix}")}
+
+
+def test_a_sweep_that_is_killed_again_and_again_loses_nothing(processes, uninterrupted, tmp_path):
+    store, delays, kept = Store(tmp_path), random.Random(0), {}
+    for number in range(KILLS):
+        before, process = what_is_kept(tmp_path), processes(tmp_path, SPECS)
+        while number % 5 and what_is_kept(tmp_path) == before and process.is_alive():
+            time.sleep(0.005)  # four times in five, let it get on before it dies
+        time.sleep(delays.uniform(0, 0.1))
+        process.kill()
+        process.join()
+        there = {path: path.read_bytes() for path in tmp_path.glob("*.json")}
+        assert {path: there.get(path) for path in kept} == kept
+        assert len(store.records()) == len(there)  # each of them is whole
+        kept = there
+    assert 0 < len(kept) < len(SPECS)
+    sweep(SPECS, Plan(store, threads=1))
+    for spec in SPECS:
+        assert results(store.load(spec)) == results(uninterrupted.load(spec))
+        assert (store.selections(spec) == uninterrupted.selections(spec)).all()
+    assert not list((tmp_path / ".running").glob("*.pt"))
+
+
+def test_two_sweeps_over_one_store_share_the_work(processes, uninterrupted, tmp_path):
+    both = [processes(tmp_path, SPECS) for _ in range(2)]
+    for process in both:
+        process.join()
+        assert process.exitcode == 0
+    for spec in SPECS:
+        assert results(Store(tmp_path).load(spec)) == results(uninterrupted.load(spec))
+
+
+def test_a_disk_that_is_full_stops_the_sweep_and_leaves_no_half_of_a_file(processes, tmp_path):
+    process = processes(tmp_path, SPECS, largest_file=10_000)  # less than a checkpoint
+    process.join()
+    (message,) = (tmp_path / "error.txt").read_text().splitlines()  # one, not one for each run
+    assert "cannot write" in message
+    assert "File too large" in message
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix not in (".lock", ".txt")]
+    assert left == []
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_any_training(monkeypatch, tmp_path):
+    monkeypatch.setattr(sweep_module, "train", lambda *_: pytest.fail("trained"))
+    (tmp_path / "file").touch()
+    with pytest.raises(SweepError, match=r"^cannot make the folder .*file/\.running: Not a directory$"):
+        sweep(SPECS, Plan(Store(tmp_path / "file")))
+
+    def read_only(*_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", read_only)
+    with pytest.raises(SweepError, match=r"^cannot write .*\.lock: Read-only file system$"):
+        sweep(SPECS, Plan(Store(tmp_path / "folder")))
+
+
+def test_a_record_cut_short_is_told_and_the_other_runs_are_made(store):
+    sweep(SPECS[:1], Plan(store))
+    path = store.folder / f"{SPECS[0].name}.json"
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(SweepError, match=r"is no whole run record .*: remove it and the run is made again"):
+        sweep(SPECS[:2], Plan(store))
+    assert store.has(SPECS[1])
+
+
+def test_a_damaged_checkpoint_stops_its_run_alone(store):
+    store.save_checkpoint(SPECS[0], {}, {})
+    path = store.folder / ".running" / f"{SPECS[0].name}.pt"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(SweepError, match=r"is no checkpoint to go on from .*: remove it and the run begins anew"):
+        sweep(SPECS[:2], Plan(store))
+    assert [store.has(spec) for spec in SPECS[:2]] == [False, True]
+
+
+OUT_OF_MEMORY = {
+    "cuda": torch.OutOfMemoryError("CUDA out of memory"),
+    "cpu": RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"),
+    "python": MemoryError(),
+}
+
+
+@pytest.mark.parametrize("where", ["train", "score_samples"])
+@pytest.mark.parametrize("device", OUT_OF_MEMORY)
+def test_a_run_that_the_device_has_no_memory_for_does_not_stop_the_others(monkeypatch, store, device, where):
+    original, scored = getattr(sweep_module, where), SPECS[3]
+
+    def short_of_memory(spec, *rest):
+        if spec == scored:
+            raise OUT_OF_MEMORY[device]
+        return original(spec, *rest)
+
+    monkeypatch.setattr(sweep_module, where, short_of_memory)
+    with pytest.raises(SweepError, match=r"memory.*: try fewer runs at a time \(--jobs\) or a smaller batch"):
+        sweep([scored, SPECS[1]], Plan(store))
+    assert [store.has(spec) for spec in (scored, SPECS[1])] == [False, True]
+
+
+def test_a_fault_of_the_code_is_told_with_its_traceback_and_does_not_stop_the_others(monkeypatch, store):
+    original = sweep_module.train
+
+    def train(spec, *rest):
+        return original(spec, *rest) if spec != SPECS[0] else 1 / 0
+
+    monkeypatch.setattr(sweep_module, "train", train)
+    with pytest.raises(SweepError, match=r"(?s)Traceback.*test_reliability.py.*ZeroDivisionError"):
+        sweep(SPECS[:2], Plan(store))
+    assert [store.has(spec) for spec in SPECS[:2]] == [False, True]
+
+
+def test_a_run_that_another_process_finished_just_before_is_not_made_again(monkeypatch, store, digits):
+    class Late(Store):
+        @contextlib.contextmanager
+        def claim(self, spec):  # between the look at the list and the claim, another process makes it
+            if not self.has(spec):
+                train(spec, digits, store)
+            with store.claim(spec):
+                yield
+
+    monkeypatch.setattr(sweep_module, "train", lambda *_: pytest.fail("trained again"))
+    sweep(SPECS[:1], Plan(Late(store.folder)))
+    assert store.has(SPECS[0])
+
+
+def test_two_data_sets_never_mix_in_one_record(store, digits):
+    with pytest.raises(Stop):
+        train(SPECS[0], digits, store, stop_after(2))
+    other = dataclasses.replace(digits, md5="another")
+    with pytest.raises(StoreError, match=r"data_md5 \w+, here it is another\): remove it and the run begins anew"):
+        train(SPECS[0], other, store)
+    with pytest.raises(Stop):
+        score_samples(SPECS[3], digits, store, stop_after(2))
+    with pytest.raises(StoreError, match="here it is another"):
+        score_samples(SPECS[3], other, store)
+
+
+def test_two_precisions_never_mix_in_one_record(store, digits, monkeypatch):
+    monkeypatch.setattr("dynprune_lib.experiments.precision._computes_in_bfloat16", lambda _: True)
+    spec = dataclasses.replace(SPECS[0], precision="bfloat16")
+    with pytest.raises(Stop):
+        train(spec, digits, store, stop_after(2))
+    monkeypatch.setattr("dynprune_lib.experiments.precision._computes_in_bfloat16", lambda _: False)
+    with pytest.raises(StoreError, match="precision bfloat16, here it is float32"):
+        train(spec, digits, store)

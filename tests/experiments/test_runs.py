@@ -1,0 +1,130 @@
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynprune_lib.experiments.runs import Cost, EpochRecord, RunRecord, RunSpec
+
+BASE = {"dataset": "digits", "model": "tiny"}
+
+
+def make_record(spec):
+    columns = {field.name: 2 if field.type is int else 1.5 for field in dataclasses.fields(EpochRecord)}
+    made = [EpochRecord(**columns | {"test_accuracy": min(0.5 + epoch / 10, 1.0)}) for epoch in range(spec.epochs)]
+    return RunRecord(spec=spec, epochs=made, environment={"device": "cpu", "threads": 1, "jobs": 1})
+
+
+def test_a_name_tells_what_it_is_and_is_the_same_forever():
+    # a changed name would orphan the committed records
+    assert RunSpec(**BASE).name == "full-0-seed0-cc0255cf03d0"
+    spec = RunSpec(**BASE, sampler="ucb", prune_rate=0.7, settings={"c": 2.0}, seed=3)
+    assert spec.name == "ucb-70-seed3-5b786f560fed"
+
+
+def test_every_field_makes_another_run():
+    spec = RunSpec(**BASE, sampler="ucb", prune_rate=0.5)
+    others = [
+        {"dataset": "cifar10"},
+        {"model": "small"},
+        {"sampler": "epsilon-greedy", "settings": {}},
+        {"prune_rate": 0.501},
+        {"settings": {"c": 0.5}},
+        {"score": "entropy"},
+        {"rescore": True},
+        {"trace": 100},
+        {"epochs": 17},
+        {"batch_size": 64},
+        {"learning_rate": 0.2},
+        {"momentum": 0.8},
+        {"weight_decay": 0.0},
+        {"schedule": "cosine"},
+        {"label_smoothing": 0.1},
+        {"precision": "bfloat16"},
+        {"alone": True},
+        {"seed": 1},
+    ]
+    assert {name for other in others for name in other} >= {field.name for field in dataclasses.fields(RunSpec)}
+    names = {dataclasses.replace(spec, **other).name for other in others}
+    assert len(names | {spec.name}) == len(others) + 1
+
+
+def test_a_samplers_defaults_are_written_out_and_make_no_other_run():
+    spec = RunSpec(**BASE, sampler="ucb", prune_rate=0.5)
+    common = {"period": 1, "warm_up": 0, "anneal_from": None, "rescale": False}
+    assert spec.settings == common | {"alpha": 0.5, "c": 1.0, "root": False}
+    assert RunSpec(**BASE, sampler="ucb", prune_rate=0.5, settings={"c": 1.0}).name == spec.name
+
+
+def test_a_sampler_that_is_of_one_score_gets_it():
+    spec = RunSpec(**BASE, sampler="dynamic-el2n", prune_rate=0.5, rescore=True)
+    assert spec.score == "el2n"
+    assert RunSpec.from_dict(dataclasses.asdict(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"sampler": "ucbb"}, "unknown sampler 'ucbb': there are full, static-random, dynamic-random"),
+        ({"model": "vgg"}, "unknown model 'vgg': there are resnet18, small, strided, tiny"),
+        ({"score": "grand"}, "unknown score 'grand': there are loss, least-confidence, entropy, margin, el2n"),
+        ({"schedule": "step"}, "unknown schedule 'step': there are one-cycle, cosine"),
+        ({"precision": "float16"}, "unknown precision 'float16': there are float32, bfloat16"),
+        (
+            {"sampler": "ucb", "settings": {"epsilon": 1}},
+            "unknown setting of ucb 'epsilon': there are period, warm_up, anneal_from, rescale, alpha, c, root",
+        ),
+        ({"sampler": "dynamic-el2n", "score": "entropy"}, "score is entropy: dynamic-el2n looks at el2n alone"),
+        ({"sampler": "progressive-dropout", "score": "margin"}, "score is margin: progressive-dropout looks at loss"),
+        ({"sampler": "rs2", "rescore": True}, "rs2 does not look at scores of training"),
+        ({"sampler": "infobatch", "trace": 9}, "infobatch does not look at scores"),
+        ({"sampler": "seta", "settings": {"random_from": 16}}, "random_from of seta is 16: .* at most 15"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"prune_rate": 1.0}, "prune_rate is 1.0: the fraction left out must be a number in"),
+        ({"prune_rate": float("nan")}, "prune_rate is nan"),
+        ({"sampler": "dynamic-random", "rescore": True}, "dynamic-random does not look at scores of training"),
+        ({"trace": 9}, "trace is 9: full does not look at scores"),
+        ({"sampler": "ucb", "settings": {"period": 17}}, "period of ucb is 17: in a run of 16 epochs .* at most 16"),
+        ({"sampler": "ucb", "settings": {"warm_up": 16}}, "warm_up of ucb is 16: in a run of 16 epochs .* at most 15"),
+        ({"sampler": "ucb", "settings": {"anneal_from": 16}}, "anneal_from of ucb is 16"),
+        ({"sampler": "el2n", "settings": {"at_epoch": 20}}, "at_epoch of el2n is 20: in a run of 16 epochs"),
+        ({"batch_size": 2.5}, "batch_size is 2.5"),
+        ({"learning_rate": 0}, "learning_rate is 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
+        ({"momentum": -0.1}, "momentum is -0.1"),
+        ({"lr": 0.1}, "unknown field of a run 'lr': there are dataset, model"),
+    ],
+)
+def test_what_is_not_allowed_is_refused_with_what_is(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        RunSpec.from_dict(BASE | wrong)
+
+
+@given(st.floats(0, 0.99), st.integers(0, 10**6), st.floats(1e-6, 10))
+def test_a_record_survives_json(rate, seed, learning_rate):
+    spec = RunSpec(**BASE, sampler="dynamic-random", prune_rate=rate, seed=seed, learning_rate=learning_rate)
+    record = make_record(spec)
+    assert RunRecord.from_json(record.to_json()) == record
+    assert RunRecord.from_json(record.to_json()).spec.name == spec.name
+
+
+def test_accuracy_is_of_the_last_epoch_and_time_without_evaluation():
+    record = make_record(RunSpec(**BASE, epochs=4))
+    record.epochs[-1] = dataclasses.replace(record.epochs[0], test_accuracy=0.1)
+    assert record.test_accuracy == 0.1
+    assert record.training == Cost(seconds=4 * 3 * 1.5, forward_passes=8, backward_passes=8)
+    assert record.total("evaluation_seconds") == 6
+
+
+def test_costs_add_up():
+    cost = Cost(seconds=1.0, forward_passes=2, backward_passes=3)
+    assert cost + cost == Cost(seconds=2.0, forward_passes=4, backward_passes=6)
+
+
+def test_a_record_of_a_version_without_scoring_costs_is_read():
+    record = make_record(RunSpec(**BASE))
+    content = json.loads(record.to_json())
+    del content["scoring"]
+    assert RunRecord.from_json(json.dumps(content)) == record

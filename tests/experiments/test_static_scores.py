@@ -1,0 +1,251 @@
+"""Scores computed before training: by hand, against plain reference code, and what they cost."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dynprune_lib import Full
+from dynprune_lib.errors import StoreError
+from dynprune_lib.experiments import static_scores as static
+from dynprune_lib.experiments.augment import normalize
+from dynprune_lib.experiments.gradients import gradient_norms, last_layer_gradient_norms
+from dynprune_lib.experiments.models import build_model
+from dynprune_lib.experiments.selection_groups import GROUPS, group_of
+from dynprune_lib.experiments.static_scores import FIRST_SEED, score_samples, scoring_spec
+from dynprune_lib.experiments.store import Store
+from dynprune_lib.experiments.sweep import Plan, sweep
+from dynprune_lib.experiments.train import prepare, train, train_epoch
+from dynprune_lib.samplers.forgetting import ForgettingEvents
+from dynprune_lib.scores import el2n
+from tests.experiments.test_train import Stop, results, stop_after
+
+
+def static_spec(spec, sampler, **settings):
+    return dataclasses.replace(spec, sampler=sampler, settings=settings)
+
+
+def test_forgetting_by_hand():
+    presentations = {  # right or wrong, presentation by presentation -> score
+        "rrrr": 0,
+        "wwrr": 0,
+        "rwrw": 2,
+        "wrww": 1,
+        "rwww": 1,
+        "wwww": float("inf"),  # never learned: kept first
+    }
+    counter = ForgettingEvents(len(presentations))
+    for epoch in range(4):
+        errors = torch.tensor([float(history[epoch] == "w") for history in presentations])
+        order = torch.randperm(len(presentations), generator=torch.Generator().manual_seed(epoch))
+        counter.update(order, errors[order])
+    assert counter.forget_scores().tolist() == list(presentations.values())
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=1, max_size=10))
+def test_forgetting_against_a_plain_loop(epochs):
+    counter = ForgettingEvents(4)
+    for right in epochs:
+        counter.update(torch.arange(4), 1 - torch.tensor(right).float())
+    for sample, history in enumerate(zip(*epochs, strict=True)):
+        events = sum(before and not after for before, after in itertools.pairwise(history))
+        assert counter.forget_scores()[sample] == (events if any(history) else float("inf"))
+
+
+def test_forget_scores_of_a_training_against_its_own_predictions(digits, store, spec):
+    scores = score_samples(static_spec(spec, "forget"), digits, store).values
+    full = dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=FIRST_SEED)
+    training = prepare(full, digits, sampler=Full(len(digits.train)))
+    history = np.full((spec.epochs, len(digits.train)), np.nan)
+    training.model.register_forward_hook(lambda _m, _i, logits: seen.append(logits.detach().argmax(1)))
+    for epoch in range(spec.epochs):
+        seen = []
+        train_epoch(training, full, digits, epoch)
+        index = training.sampler.indices()[: 1437 // 32 * 32]
+        right = torch.cat(seen[: 1437 // 32]) == digits.train.labels[index]
+        history[epoch, index] = right
+    for sample in range(len(digits.train)):
+        shown = history[:, sample][~np.isnan(history[:, sample])]
+        events = sum(shown[:-1] > shown[1:]) if shown.any() else float("inf")
+        assert scores[sample] == events
+
+
+def test_el2n_is_the_mean_over_models_of_other_seeds(digits, store, spec):
+    wanted = static_spec(spec, "el2n", models=2, at_epoch=1)
+    scores = score_samples(wanted, digits, store)
+    expected = torch.zeros(len(digits.train))
+    for seed in (FIRST_SEED, FIRST_SEED + 1):
+        full = dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=seed)
+        training = prepare(full, digits)
+        train_epoch(training, full, digits, 0)
+        with torch.no_grad():
+            logits = training.model.eval()(normalize(digits.train.images, digits))
+        expected += el2n(logits, digits.train.labels) / 2
+    torch.testing.assert_close(scores.values, expected, rtol=1e-4, atol=1e-5)
+    assert scores.cost.backward_passes == 2 * (1437 // 32 * 32)
+    assert scores.cost.forward_passes == scores.cost.backward_passes + 2 * 1437
+    assert scores.cost.seconds > 0
+
+
+@pytest.fixture(scope="module", params=["tiny", "small"])
+def model_and_batch(request):
+    shape = {"tiny": (8, 8, 1), "small": (32, 32, 3)}[request.param]
+    model = build_model(request.param, shape, 10, seed=0)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(6, shape[2], *shape[:2], generator=generator)
+    model.train()(x)  # batch statistics that are not those of the start
+    return model.eval(), x, torch.arange(6)
+
+
+def gradients_one_by_one(model, x, labels, parameters):
+    norms = []
+    for sample, label in zip(x, labels, strict=True):
+        loss = F.cross_entropy(model(sample[None]), label[None])
+        gradients = torch.autograd.grad(loss, parameters)
+        norms.append(torch.cat([gradient.flatten() for gradient in gradients]).norm())
+    return torch.stack(norms)
+
+
+def test_grand_against_autograd_one_sample_at_a_time(model_and_batch):
+    model, x, labels = model_and_batch
+    expected = gradients_one_by_one(model, x, labels, list(model.parameters()))
+    torch.testing.assert_close(gradient_norms(model, x, labels), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_last_layer_form_against_autograd(model_and_batch):
+    model, x, labels = model_and_batch
+    expected = gradients_one_by_one(model, x, labels, list(model[-1].parameters()))
+    torch.testing.assert_close(last_layer_gradient_norms(model, x, labels), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_last_layer_form_needs_a_last_layer():
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2, bias=False))
+    with pytest.raises(ValueError, match="no linear layer with a bias: take the gradient of all"):
+        last_layer_gradient_norms(model, torch.ones(1, 4), torch.zeros(1, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_grand_costs_a_pass_and_a_way_back_if_it_is_exact(digits, store, spec, exact):
+    scores = score_samples(static_spec(spec, "grand", models=1, at_epoch=1, exact=exact), digits, store)
+    assert scores.values.shape == (1437,)
+    assert scores.values.isfinite().all()
+    trained = 1437 // 32 * 32
+    assert scores.cost.backward_passes == trained + 1437 * exact
+    assert scores.cost.forward_passes == trained + 1437
+
+
+def test_the_final_subset_is_that_of_the_dynamic_run(digits, store, spec):
+    wanted = static_spec(spec, "final-subset")
+    values = score_samples(wanted, digits, store).values
+    dynamic = dataclasses.replace(spec, sampler="ucb", settings={}, seed=FIRST_SEED)
+    training = prepare(dynamic, digits)
+    for epoch in range(spec.epochs):
+        train_epoch(training, dynamic, digits, epoch)
+    assert values.nonzero().squeeze(1).tolist() == training.sampler.subset().tolist()
+    static_run = wanted.make_sampler(1437, values)
+    assert static_run.subset().tolist() == training.sampler.subset().tolist()
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_is_left_out(digits, tmp_path, spec, group):
+    long = dataclasses.replace(spec, epochs=6)
+    wanted = dataclasses.replace(static_spec(long, "without-group", group=group), prune_rate=0.1)
+    values = score_samples(wanted, digits, Store(tmp_path)).values
+    dynamic = dataclasses.replace(long, sampler="ucb", settings={}, prune_rate=0.5, seed=FIRST_SEED)
+    twin = Store(tmp_path / "twin")
+    train(dynamic, digits, twin)
+    members = group_of(twin.selections(dynamic), 6, 0.5) == GROUPS.index(group)
+    assert np.array_equal(values.numpy() == 0, members)
+    left_out = np.setdiff1d(np.arange(1437), wanted.make_sampler(1437, values).subset())
+    assert len(left_out) == 144
+    assert members[left_out].sum() == min(144, members.sum())
+
+
+def test_an_unknown_group_is_refused(spec):
+    with pytest.raises(ValueError, match="group is 'rare': it must be one of never, sometimes, always"):
+        static_spec(spec, "without-group", group="rare")
+
+
+def test_scores_are_computed_once_and_charged_to_every_run_that_uses_them(store, spec, monkeypatch):
+    specs = [
+        dataclasses.replace(static_spec(spec, "forget"), seed=seed, prune_rate=rate)
+        for seed, rate in ((0, 0.5), (1, 0.5), (0, 0.7))
+    ]
+    computed = []
+    original = static._compute
+    monkeypatch.setattr(
+        "dynprune_lib.experiments.static_scores._compute", lambda *args: computed.append(1) or original(*args)
+    )
+    sweep(specs, Plan(store))
+    assert computed == [1]
+    full_pass = 1437 // 32 * 32
+    for each in specs:
+        record = store.load(each)
+        assert record.scoring == store.load_scores(scoring_spec(each)).cost
+        assert record.scoring.backward_passes == spec.epochs * full_pass
+        assert record.training.backward_passes < record.scoring.backward_passes
+
+
+@pytest.mark.parametrize("sampler", ["forget", "el2n"])
+def test_an_interrupted_scoring_ends_with_the_same_scores(digits, tmp_path, spec, sampler):
+    settings = {"models": 2, "at_epoch": 2} if sampler == "el2n" else {}
+    wanted = static_spec(spec, sampler, **settings)
+    whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
+    expected = score_samples(wanted, digits, whole)
+    for _ in range(3):
+        with pytest.raises(Stop):
+            score_samples(wanted, digits, parts, stop_after(1))
+    found = score_samples(wanted, digits, parts)
+    assert torch.equal(found.values, expected.values)
+    assert found.cost.backward_passes == expected.cost.backward_passes
+    assert not list((tmp_path / "parts" / ".running").glob("*.pt"))
+    trained = [train(wanted, digits, store, scores=scores) for store, scores in ((whole, expected), (parts, found))]
+    assert results(trained[0]) == results(trained[1])
+
+
+def test_an_interrupted_static_run_ends_with_the_same_record(digits, tmp_path, spec):
+    wanted = static_spec(spec, "forget")
+    whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
+    scores = score_samples(wanted, digits, whole)
+    expected = train(wanted, digits, whole, scores=scores)
+    with pytest.raises(Stop):
+        train(wanted, digits, parts, stop_after(2), scores=scores)
+    assert results(train(wanted, digits, parts, scores=scores)) == results(expected)
+
+
+def test_scores_of_another_data_set_are_refused(digits, store, spec):
+    wanted = static_spec(spec, "el2n", models=1, at_epoch=1)
+    score_samples(wanted, digits, store)
+    other = dataclasses.replace(digits, md5="another")
+    with pytest.raises(StoreError, match="are of another data set than digits is here: remove them"):
+        score_samples(wanted, other, store)
+
+
+def test_damaged_scores_are_named_with_the_remedy(digits, store, spec):
+    wanted = static_spec(spec, "el2n", models=1, at_epoch=1)
+    score_samples(wanted, digits, store)
+    (path,) = (store.folder / "scores").glob("*.npz")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(StoreError, match=r"is no whole file of scores .*: remove it and they are made again"):
+        score_samples(wanted, digits, store)
+
+
+def test_too_high_a_rate_is_refused_before_anything_is_scored(digits, store, spec, monkeypatch):
+    monkeypatch.setattr("dynprune_lib.experiments.static_scores._compute", lambda *_: pytest.fail("scored"))
+    wanted = dataclasses.replace(static_spec(spec, "forget"), prune_rate=0.99)
+    with pytest.raises(ValueError, match="keeps 14 of 1437 samples, fewer than one batch of 32"):
+        score_samples(wanted, digits, store)
+
+
+def test_several_processes_share_one_scoring(tmp_path, spec):
+    specs = [dataclasses.replace(static_spec(spec, "forget"), seed=seed, epochs=2) for seed in range(4)]
+    store = Store(tmp_path)
+    sweep(specs, Plan(store, jobs=2, threads=1))
+    assert all(store.has(each) for each in specs)
+    assert len(list((tmp_path / "scores").glob("*.json"))) == 1

@@ -1,0 +1,263 @@
+import dataclasses
+import errno
+import json
+import multiprocessing
+import os
+import tempfile
+from pathlib import Path
+
+import filelock._unix as filelock_unix
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dynprune_lib.errors import RunLocked, StoreError
+from dynprune_lib.experiments.runs import Cost, RunSpec, StaticScores
+from dynprune_lib.experiments.store import Store, atomic_write
+from tests.experiments.test_runs import make_record
+
+
+def save(folder, record):
+    """Keeps a record whose samples were selected now and then."""
+    Store(folder).save(record, {"selections": np.ones(1437, dtype=np.uint8)})
+
+
+def test_what_is_saved_is_there(store, spec):
+    assert store.load(spec) is None
+    record = make_record(spec)
+    store.save(record, {"selections": np.array([3, 0, 1], dtype=np.uint8)})
+    assert store.load(spec) == record
+    assert store.records() == [record]
+    assert store.selections(spec).tolist() == [3, 0, 1]
+    assert store.load(dataclasses.replace(spec, seed=1)) is None
+
+
+def test_a_record_without_its_arrays_says_how_to_have_them(store, spec):
+    store.save(make_record(spec), {"selections": np.zeros(1)})
+    (store.folder / f"{spec.name}.npz").unlink()
+    assert store.has(spec)
+    with pytest.raises(StoreError, match=f"{spec.name}.npz is not here: remove the record beside it"):
+        store.selections(spec)
+
+
+def test_a_checkpoint_lives_until_the_run_is_saved(store, spec):
+    assert store.load_checkpoint(spec, {}) is None
+    store.save_checkpoint(spec, {"epochs": [], "tensor": torch.arange(3)}, {})
+    assert store.load_checkpoint(spec, {})["tensor"].tolist() == [0, 1, 2]
+    store.save(make_record(spec), {"selections": np.zeros(1)})
+    assert store.load_checkpoint(spec, {}) is None
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[: len(text) // 2], lambda _: "", lambda _: "{}", lambda _: "[]"])
+def test_a_damaged_record_is_named_with_the_remedy(store, spec, damage):
+    store.save(make_record(spec), {"selections": np.zeros(1)})
+    path = store.folder / f"{spec.name}.json"
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(StoreError, match=f"{spec.name}.json is no whole run record .*: remove it"):
+        store.load(spec)
+
+
+def test_a_record_of_another_run_under_this_name_is_refused(store, spec):
+    store.save(make_record(spec), {"selections": np.zeros(1)})
+    other = dataclasses.replace(spec, seed=1)
+    (store.folder / f"{spec.name}.json").rename(store.folder / f"{other.name}.json")
+    with pytest.raises(StoreError, match="remove it and the run is made again"):
+        store.load(other)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "reason"),
+    [
+        ("test_accuracy", [0.5], "zip|epochs"),
+        ("test_accuracy", [], "zip|epochs"),
+        ("test_accuracy", [float("nan")] * 4, "test_accuracy is nan: it must be a finite float"),
+        ("test_accuracy", [7.0] * 4, "test_accuracy is 7.0: it is a share"),
+        ("test_accuracy", [None] * 4, "test_accuracy is None"),
+        ("train_loss", [-1.0] * 4, "train_loss is -1.0"),
+        ("steps", "abcd", "no list"),
+        ("steps", [1.5] * 4, "steps is 1.5: it must be a finite int"),
+    ],
+)
+def test_a_record_with_impossible_values_is_none(store, spec, column, values, reason):
+    store.save(make_record(spec), {"selections": np.zeros(1)})
+    path = store.folder / f"{spec.name}.json"
+    content = json.loads(path.read_text())
+    content["epochs"][column] = values
+    path.write_text(json.dumps(content))
+    with pytest.raises(StoreError, match=f"is no whole run record .*({reason}).*: remove it"):
+        store.load(spec)
+
+
+@pytest.mark.parametrize("epochs", [0, 3, 5])
+def test_a_record_has_the_epochs_that_were_asked_for(store, spec, epochs):
+    store.save(make_record(spec), {"selections": np.zeros(1)})
+    path = store.folder / f"{spec.name}.json"
+    content = json.loads(path.read_text())
+    content["epochs"] = {name: (values * 2)[:epochs] for name, values in content["epochs"].items()}
+    path.write_text(json.dumps(content))
+    with pytest.raises(StoreError, match=f"it has {epochs} of 4 epochs"):
+        store.load(spec)
+
+
+def test_a_record_that_is_no_json_for_others_is_never_written(spec):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        dataclasses.replace(make_record(spec), environment={"threads": float("nan")}).to_json()
+
+
+def saved_files(store, spec):
+    """Saves one file of each kind: path -> how it is read."""
+    scores = StaticScores(spec=spec, values=torch.rand(1437), cost=Cost(), environment={})
+    store.save(make_record(spec), {"selections": np.arange(1437) % 4, "trace": np.zeros((4, 9), np.float16)})
+    store.save_scores(scores)
+    store.save_checkpoint(spec, {"tensor": torch.rand(1437)}, {})
+    folder = store.folder
+    return {
+        folder / f"{spec.name}.json": store.load,
+        folder / f"{spec.name}.npz": lambda spec: (store.selections(spec), store.trace(spec)),
+        folder / "scores" / f"{spec.name}.json": store.load_scores,
+        folder / "scores" / f"{spec.name}.npz": store.load_scores,
+        folder / ".running" / f"{spec.name}.pt": lambda spec: store.load_checkpoint(spec, {}),
+    }
+
+
+@pytest.mark.parametrize("kind", range(5))
+def test_a_file_cut_anywhere_is_named_with_the_remedy(store, spec, kind):
+    path, read = list(saved_files(store, spec).items())[kind]
+    whole = path.read_bytes()
+    for length in {*range(0, len(whole) - 2, max(1, len(whole) // 40)), 1, 40, len(whole) - 3}:
+        path.write_bytes(whole[:length])
+        with pytest.raises(StoreError, match=f"{spec.name}.* remove it and"):
+            read(spec)
+
+
+@pytest.mark.parametrize("kind", range(5))
+def test_what_is_no_file_is_named(store, spec, kind):
+    path, read = list(saved_files(store, spec).items())[kind]
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StoreError, match=f"{spec.name}.*cannot be read .*Is a directory"):
+        read(spec)
+    with pytest.raises(StoreError, match="a folder of that name is there: remove it"):
+        atomic_write(path, b"")
+
+
+@settings(max_examples=60, deadline=None)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_flipped_bit_of_a_checkpoint_is_found(place, bit):
+    with tempfile.TemporaryDirectory() as folder:
+        store, spec = Store(Path(folder)), RunSpec(dataset="digits", model="tiny")
+        store.save_checkpoint(spec, {"tensor": torch.arange(50)}, {})
+        path = Path(folder) / ".running" / f"{spec.name}.pt"
+        content = bytearray(path.read_bytes())
+        content[int(place * len(content))] ^= 1 << bit
+        path.write_bytes(content)
+        with pytest.raises(StoreError, match=r"is no checkpoint to go on from .*: remove it and the run begins anew"):
+            store.load_checkpoint(spec, {})
+
+
+def test_a_checkpoint_of_another_version_or_run_is_refused(store, spec):
+    path = store.folder / ".running" / f"{spec.name}.pt"
+    path.parent.mkdir(parents=True)
+    torch.save({"epochs": []}, path)  # as version 1 had it
+    with pytest.raises(StoreError, match="another version made it, or it is damaged"):
+        store.load_checkpoint(spec, {})
+    other = dataclasses.replace(spec, seed=1)
+    store.save_checkpoint(other, {}, {})
+    (path.parent / f"{other.name}.pt").rename(path)
+    with pytest.raises(StoreError, match="it is of another run"):
+        store.load_checkpoint(spec, {})
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.mkdir, ("executed",)
+
+
+def test_a_checkpoint_is_loaded_without_executing_anything(store, spec, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store.save_checkpoint(spec, {"tensor": Hostile()}, {})  # with a checksum that is right
+    with pytest.raises(StoreError, match=r"is no checkpoint to go on from"):
+        store.load_checkpoint(spec, {})
+    assert not (tmp_path / "executed").exists()
+
+
+def test_scores_of_another_scoring_are_refused(store, spec):
+    saved_files(store, spec)
+    other = dataclasses.replace(spec, seed=1)
+    for suffix in (".json", ".npz"):
+        path = store.folder / "scores" / (spec.name + suffix)
+        path.rename(path.with_name(other.name + suffix))
+    with pytest.raises(StoreError, match=f"they are of another scoring, {spec.name}"):
+        store.load_scores(other)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    atomic_write(path, b"old")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StoreError, match=r"cannot write .*file: No space left on device"):
+        atomic_write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, spec):
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(StoreError, match=r"cannot make the folder .*results"):
+        Store(tmp_path / "results").save(make_record(spec), {"selections": np.zeros(1)})
+
+
+def hold(folder, spec, held, release, prepare=None):
+    if prepare:
+        prepare()
+    with Store(folder).claim(spec):
+        held.set()
+        release.wait(20)
+
+
+def test_a_run_is_held_by_one_process_and_let_go_when_it_is_killed(store, spec):
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    process = context.Process(target=hold, args=(store.folder, spec, held, release))
+    process.start()
+    assert held.wait(20)
+    with pytest.raises(RunLocked, match="being trained by another process"), store.claim(spec):
+        pass
+    with store.claim(dataclasses.replace(spec, seed=1)):
+        pass
+    process.kill()
+    process.join()
+    with store.claim(spec):
+        pass
+
+
+def lose_flock():
+    """As on a file system without it: filelock then keeps the owner's number in the lock."""
+
+    def flock(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    filelock_unix.fcntl.flock = flock
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_a_killed_owner_lets_go_where_the_system_has_no_locks(store, spec, monkeypatch):
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    process = context.Process(target=hold, args=(store.folder, spec, held, release, lose_flock))
+    process.start()
+    assert held.wait(60)
+    monkeypatch.setattr(filelock_unix.fcntl, "flock", filelock_unix.fcntl.flock)  # put back at the end
+    lose_flock()
+    with pytest.raises(RunLocked), store.claim(spec):
+        pass
+    process.kill()
+    process.join()
+    with store.claim(spec):
+        pass

@@ -1,0 +1,272 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from dynprune_lib.errors import TrainingDiverged
+from dynprune_lib.experiments.data import ImageData, Split
+from dynprune_lib.experiments.evaluation import score_all
+from dynprune_lib.experiments.profile import PROFILES, load_profile
+from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.store import Store
+from dynprune_lib.experiments.train import ThrottledCheckpoint, prepare, train, train_epoch, train_steps
+from dynprune_lib.samplers import SAMPLERS, StaticScored
+from dynprune_lib.scores import SCORES
+
+
+class Stop(Exception):
+    pass
+
+
+def results(record):
+    """All of a record but its times."""
+    epochs = [dataclasses.asdict(epoch) for epoch in record.epochs]
+    return [{name: epoch[name] for name in epoch if not name.endswith("_seconds")} for epoch in epochs]
+
+
+def stop_after(epochs):
+    left = epochs
+
+    def on_epoch(*_):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise Stop
+
+    return on_epoch
+
+
+def test_digits_are_learned(digits, store, spec):
+    record = train(dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, epochs=8), digits, store)
+    assert record.test_accuracy > 0.9
+    assert record.epochs[-1].train_loss < record.epochs[0].train_loss
+    assert store.load(record.spec) == record
+
+
+@pytest.mark.parametrize("sampler", [name for name in sorted(SAMPLERS) if not issubclass(SAMPLERS[name], StaticScored)])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_an_interrupted_run_ends_with_the_same_record(digits, tmp_path, spec, sampler, precision):
+    rate = 0.0 if sampler == "full" else 0.5
+    spec = dataclasses.replace(spec, sampler=sampler, settings={}, prune_rate=rate, precision=precision)
+    whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
+    expected = train(spec, digits, whole)
+    for epochs in (1, 2):
+        with pytest.raises(Stop):
+            train(spec, digits, parts, stop_after(epochs))
+    record = train(spec, digits, parts)
+    assert results(record) == results(expected)
+    assert np.array_equal(parts.selections(spec), whole.selections(spec))
+
+
+def test_checkpoints_are_saved_as_long_as_they_take_little_of_the_time(monkeypatch):
+    clock, saved = [0.0], []
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+
+    def save():
+        saved.append(clock[0])
+        clock[0] += 2.0
+
+    sparingly = ThrottledCheckpoint(save)
+    for _ in range(10):
+        clock[0] += 10.0  # an epoch
+        sparingly()
+    assert saved == [10.0, 42.0, 84.0]  # 2 of 40 seconds, then 4 of 80, are one part in twenty
+    sparingly.now()
+    assert len(saved) == 4
+
+
+def test_a_run_that_is_stopped_between_checkpoints_loses_nothing(digits, store, spec, monkeypatch):
+    monkeypatch.setattr(ThrottledCheckpoint, "__call__", lambda _: None)
+    with pytest.raises(Stop):
+        train(spec, digits, store, stop_after(3))
+    assert len(store.load_checkpoint(spec, {})["epochs"]) == 3
+
+
+def test_what_a_run_costs_is_counted(digits, store, spec):
+    record = train(spec, digits, store)
+    kept = round(0.5 * len(digits.train))
+    for epoch in record.epochs:
+        assert epoch.samples_kept == kept
+        assert epoch.steps == kept // 32
+        assert epoch.forward_passes == epoch.backward_passes == kept // 32 * 32
+        assert epoch.scoring_seconds == 0
+        assert min(epoch.training_seconds, epoch.selection_seconds, epoch.evaluation_seconds) > 0
+    assert store.selections(spec).sum() == 4 * kept
+    assert store.selections(spec).max() <= 4
+    assert record.environment["threads"] == torch.get_num_threads()
+    assert record.environment["data_md5"] == digits.md5
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+def test_the_schedule_ends_with_the_last_step_that_a_pruned_run_makes(digits, spec, schedule):
+    spec = dataclasses.replace(spec, schedule=schedule, prune_rate=0.7)
+    training = prepare(spec, digits)
+    rates = []
+    training.optimizer.register_step_pre_hook(lambda *_: rates.append(training.optimizer.param_groups[0]["lr"]))
+    for epoch in range(spec.epochs):
+        train_epoch(training, spec, digits, epoch)
+    assert len(rates) == 4 * (round(0.3 * 1437) // 32)
+    assert max(rates) == pytest.approx(spec.learning_rate, rel=0.05)
+    assert rates[-1] < 0.06 * spec.learning_rate
+    peak = rates.index(max(rates))
+    assert peak == (0 if schedule == "cosine" else round(0.25 * len(rates)) - 1)
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+
+
+@pytest.mark.parametrize("name", sorted(SCORES))
+def test_the_sampler_is_told_the_score_of_the_spec(digits, spec, name):
+    spec = dataclasses.replace(spec, score=name, sampler="full", prune_rate=0.0, settings={}, label_smoothing=0.1)
+    training = prepare(spec, digits)
+    seen = []
+    training.model.register_forward_hook(lambda _module, _inputs, logits: seen.append(logits.detach()))
+    recorded = []
+    training.sampler.record = lambda index, scores, _: recorded.append((index, scores))
+    train_epoch(training, spec, digits, 0)
+    for logits, (index, scores) in zip(seen, recorded, strict=False):  # the evaluation's come after them
+        torch.testing.assert_close(scores, SCORES[name](logits, digits.train.labels[index]))
+    assert len(recorded) == 1437 // 32
+
+
+def test_every_step_has_the_same_shape(digits, spec):
+    training = prepare(spec, digits)
+    shapes = set()
+    training.model.register_forward_pre_hook(
+        lambda model, inputs: shapes.add(tuple(inputs[0].shape)) if model.training else None
+    )
+    for epoch in range(2):
+        train_epoch(training, spec, digits, epoch)
+    assert shapes == {(32, 1, 8, 8)}
+
+
+def test_too_few_samples_for_a_batch_are_refused_before_training(digits, store, spec):
+    with pytest.raises(
+        ValueError, match=r"prune_rate 0.99 keeps 14 of 1437 samples, fewer than one batch of 32: lower"
+    ):
+        train(dataclasses.replace(spec, prune_rate=0.99), digits, store, lambda *_: pytest.fail("trained"))
+
+
+@pytest.mark.filterwarnings("ignore:.*not finite")
+def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(digits, store, spec, monkeypatch):
+    def explode(*args, **kwargs):
+        explode.calls += 1
+        losses = original(*args, **kwargs)
+        return losses * float("nan") if explode.calls == 22 + 1 + 5 else losses  # 22 steps, an evaluation, 5 steps
+
+    explode.calls = 0
+    original = torch.nn.functional.cross_entropy
+    monkeypatch.setattr("torch.nn.functional.cross_entropy", explode)
+    with pytest.raises(TrainingDiverged, match="the loss is nan at step 4 of epoch 1"):
+        train(spec, digits, store)
+    assert store.load(spec) is None
+    assert len(store.load_checkpoint(spec, {})["epochs"]) == 1
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_the_ranks(digits, spec, monkeypatch):
+    monkeypatch.setattr(
+        "dynprune_lib.experiments.train.average", lambda loss: loss * 0 + 1.25
+    )  # of two ranks, tests/samplers
+    assert train_epoch(prepare(spec, digits), spec, digits, 0).train_loss == 1.25
+
+
+def test_augmentation_is_decided_by_seed_and_epoch_and_rank(digits, spec, monkeypatch):
+    def augmented(seed, epoch, rank):
+        monkeypatch.setattr("dynprune_lib.experiments.train.rank", lambda: rank)
+        training, seen = prepare(spec, digits), []
+        training.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+        batches = (torch.arange(32), torch.arange(32))
+        train_steps(training, dataclasses.replace(spec, seed=seed), digits, batches, epoch)
+        assert not torch.equal(*seen)  # nor do two batches of an epoch have the same crops
+        return seen[0]
+
+    first = augmented(seed=0, epoch=0, rank=0)
+    assert torch.equal(augmented(seed=0, epoch=0, rank=0), first)
+    for other in ({"seed": 1}, {"epoch": 1}, {"rank": 1}):
+        assert not torch.equal(augmented(**{"seed": 0, "epoch": 0, "rank": 0} | other), first)
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 7])
+def test_any_number_of_steps_trains(digits, store, spec, steps, schedule):
+    changes = {"sampler": "full", "prune_rate": 0.0, "settings": {}, "epochs": 1, "schedule": schedule}
+    record = train(dataclasses.replace(spec, batch_size=1437 // steps, **changes), digits, store)
+    assert record.total("steps") == steps
+
+
+def test_weights_that_the_last_step_broke_are_no_result(digits, store, spec):
+    changes = {"sampler": "full", "prune_rate": 0.0, "settings": {}, "epochs": 1}
+    with pytest.raises(TrainingDiverged, match=r"the test loss is (nan|inf) after epoch 0"):
+        train(dataclasses.replace(spec, batch_size=1437, learning_rate=1e38, **changes), digits, store)
+    assert not store.has(spec)
+
+
+def test_a_static_subset_without_a_class_is_told_with_the_name_of_the_class(digits, spec):
+    spec = dataclasses.replace(spec, sampler="el2n", settings={}, prune_rate=0.5)
+    scores = (digits.train.labels != 7).float() + (digits.train.labels > 4)
+    with pytest.warns(UserWarning, match="el2n at prune_rate 0.5 keeps no sample of the classes .*7.*: the model"):
+        prepare(spec, digits, scores - 2 * (digits.train.labels == 7))
+
+
+def test_the_random_state_of_the_user_is_left_alone(digits, store, spec):
+    before = torch.get_rng_state()
+    train(spec, digits, store)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_laptop_net_learns_from_real_images(cifar10, store):
+    part = torch.randperm(50_000, generator=torch.Generator().manual_seed(0))[:5_000]
+    train_split = Split(cifar10.train.images[part], cifar10.train.labels[part])
+    test_split = Split(cifar10.test.images[:2_000], cifar10.test.labels[:2_000])
+    data = dataclasses.replace(cifar10, train=train_split, test=test_split)
+    assert isinstance(data, ImageData)
+    spec = RunSpec(dataset="cifar10", model="small", sampler="ucb", prune_rate=0.5, epochs=5, precision="bfloat16")
+    assert train(spec, data, store).test_accuracy > 0.3  # chance is 0.1
+
+
+def test_a_rate_that_keeps_fewer_than_one_sample_a_class_is_refused(digits, store, spec):
+    spec = dataclasses.replace(spec, prune_rate=0.995, batch_size=2)
+    with pytest.raises(
+        ValueError, match=r"keeps 7 of 1437 samples, fewer than one sample a class, 10: lower the rate$"
+    ):
+        train(spec, digits, store, lambda *_: pytest.fail("trained"))
+
+
+def test_rescoring_tells_the_sampler_every_sample_and_its_passes_are_counted(digits, spec):
+    spec = dataclasses.replace(spec, rescore=True, score="el2n", settings={"period": 2, "alpha": 1.0})
+    training = prepare(spec, digits)
+    train_epoch(training, spec, digits, 0)
+    assert torch.isinf(training.sampler.mean).all()  # an untrained model is not asked
+    first = train_epoch(training, spec, digits, 1)
+    assert (first.forward_passes, first.scoring_seconds) == (first.backward_passes, 0)
+    expected = score_all(training.model, digits, spec.precision, SCORES["el2n"])
+    second = train_epoch(training, spec, digits, 2)
+    assert torch.equal(training.sampler.mean, expected)  # what training recorded after it would show
+    assert second.forward_passes == second.backward_passes + len(digits.train)
+    assert second.scoring_seconds > 0
+
+
+def test_the_scores_of_the_traced_samples_are_kept(digits, store, spec):
+    spec = dataclasses.replace(spec, trace=100, prune_rate=0.0, settings={"alpha": 1.0})
+    train(spec, digits, store)
+    trace = store.trace(spec)
+    assert trace.shape == (spec.epochs, 100)
+    assert np.isfinite(trace[-1]).mean() > 0.9  # all but those of the last, smaller batch
+
+
+def test_a_run_with_warm_up_and_annealing_trains_on_all_the_data_then(digits, store, spec):
+    spec = dataclasses.replace(spec, settings={"warm_up": 1, "anneal_from": 3})
+    record = train(spec, digits, store)
+    assert [epoch.samples_kept for epoch in record.epochs] == [1437, 718, 718, 1437]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_recipe_of_every_profile_trains(store, profile):
+    noise = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (64, 32, 32, 3), dtype=torch.uint8, generator=noise)
+    split = Split(images, torch.arange(64) % 2)
+    mean, std = torch.full((3,), 127.5), torch.full((3,), 74.0)
+    data = ImageData("noise", ("a", "b"), split, split, mean, std, pad=4, flip=True, md5="")
+    (spec,) = (spec for spec in load_profile(profile).runs("quickstart", [0]) if spec.sampler == "ucb")
+    record = train(dataclasses.replace(spec, epochs=2, batch_size=32), data, store)
+    assert [epoch.steps for epoch in record.epochs] == [1, 1]
+    assert np.isfinite([epoch.train_loss for epoch in record.epochs]).all()

@@ -1,0 +1,84 @@
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from dynprune_lib.report import figures, tables
+from tests.report.test_tables import RUNS, table
+
+mpl.use("Agg")
+
+
+def test_the_figure_shows_every_mean_and_interval():
+    figure = figures.plot_accuracy_vs_pruning_rate(RUNS, "title")
+    (axes,) = figure.axes
+    lines = {container.get_label(): container for container in axes.containers}
+    assert set(lines) == {"UCB", "dynamic random"}
+    points = lines["UCB"].lines[0]
+    assert points.get_ydata().tolist() == pytest.approx([89.5, 81.0])
+    assert points.get_xdata() == pytest.approx([50, 70], abs=1)
+    (bars,) = lines["UCB"].lines[2]
+    low, high = bars.get_segments()[0][:, 1]
+    assert (high - low) / 2 == pytest.approx(tables.half_interval([88.0, 89.5, 91.0]))
+
+
+def test_what_lies_far_below_is_named_at_the_edge():
+    runs = pd.concat([RUNS, table({("el2n", 0.5): [50.0, 52.0, 54.0], ("forget", 0.5): [20.0, 20.0, 20.0]})])
+    (axes,) = figures.plot_accuracy_vs_pruning_rate(runs, "title").axes
+    assert [text.get_text() for text in axes.texts] == ["forget scores 20 ▾", "EL2N 52 ▾"]
+    assert axes.get_ylim()[0] == 91 - figures.FAR
+    (axes,) = figures.plot_accuracy_vs_pruning_rate(RUNS, "title").axes
+    assert not axes.texts
+    assert axes.get_ylim()[0] > 75
+
+
+def test_learning_curves_are_means_over_the_seeds():
+    curves = pd.DataFrame(
+        {"method": "ucb", "seed": [0, 0, 1, 1], "epoch": [1, 2, 1, 2], "test_accuracy": [50, 60, 54, 70]}
+        | {"passes": [10, 20, 10, 20]}
+    )
+    (axes,) = figures.plot_learning_curves(curves, "passes", "sample passes", "title").axes
+    (line,) = axes.lines
+    assert line.get_xydata().tolist() == [[10, 52], [20, 65]]
+
+
+def test_costs_are_stacked():
+    costs = pd.DataFrame({"method": ["el2n"], "rate": [0.5], "training": [0.5], "scoring": [1.25]})
+    (axes,) = figures.plot_costs(costs, "title").axes
+    training, scoring = axes.patches
+    assert (training.get_x(), training.get_width()) == (0, 0.5)
+    assert (scoring.get_x(), scoring.get_width()) == (0.5, 1.25)
+    assert axes.get_yticklabels()[0].get_text() == "EL2N, 50%"
+
+
+def test_counts_are_shown_in_percent():
+    counts = {"net": np.array([[0, 1, 1, 2], [0, 0, 2, 2]])}
+    (axes,) = figures.plot_selection_counts(counts, 2, "title").axes
+    assert axes.lines[0].get_ydata().tolist() == [37.5, 25, 37.5]
+
+
+def test_differences_stand_about_zero():
+    found = pd.DataFrame({"mean": [1.0, -2.0], "half": [0.5, float("nan")]}, index=["a", "b"])
+    (axes,) = figures.plot_differences(found, "zero", "title").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    assert [float(container.lines[0].get_xdata()[0]) for container in axes.containers] == [1, -2]
+
+
+def test_a_difference_far_below_the_others_is_named_and_does_not_hide_them():
+    found = pd.DataFrame({"mean": [1.0, -30.0, 0.5], "half": [0.5, 4.0, 0.5]}, index=["a", "b", "c"])
+    (axes,) = figures.plot_differences(found, "zero", "title").axes
+    assert [text.get_text().strip() for text in axes.texts] == ["◂ -30.0"]
+    assert axes.get_xlim() == (-6.0, 6.0)
+    assert [float(container.lines[0].get_xdata()[0]) for container in axes.containers] == [1, 0.5]
+
+
+def test_images_of_any_kind_are_shown_in_rows():
+    images = {"one": np.zeros((3, 8, 8, 1), np.uint8), "two": np.zeros((2, 8, 8, 1), np.uint8)}
+    figure = figures.plot_images(images, "title")
+    assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 1, 1, 0]
+    figures.plot_images({"colour": np.zeros((2, 4, 4, 3), np.uint8)}, "title")
+
+
+def test_correlations_are_written_into_their_squares():
+    figure = figures.plot_correlations(np.array([[1.0, 0.25], [0.25, 1.0]]), ["1", "2"], "title")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["1.00", "0.25", "0.25", "1.00"]

@@ -1,0 +1,208 @@
+import errno
+import json
+from dataclasses import replace
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from dynprune_lib.errors import StoreNotWritable, SweepError
+from dynprune_lib.experiments.models import MODELS
+from dynprune_lib.experiments.profile import load_profile
+from dynprune_lib.experiments.store import Store
+from dynprune_lib.report import figures
+from dynprune_lib.report import pages as readme
+from dynprune_lib.report.study import PASSES_PER_SECOND, Study, best_records, load_study
+from dynprune_lib.report.verdicts import Verdict, judge, judge_all, judge_saving, load_verdicts
+from tests.experiments.test_runs import make_record
+from tests.experiments.test_store import save
+from tests.report.test_tables import RUNS
+
+mpl.use("Agg")
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.setattr("dynprune_lib.report.study.root", lambda: tmp_path)
+    return load_study("quickstart", "smoke", results=tmp_path / "results", seeds=[5])
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A data set of the user's own: two classes of noise."""
+    pixels = np.random.default_rng(0).integers(256, size=(100, 32, 32, 3), dtype=np.uint8)
+    folder = tmp_path / "my pictures"
+    for number, image in enumerate(pixels):
+        name = folder / ("train" if number < 90 else "test") / f"class{number % 2}" / f"{number}.png"
+        name.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(name)
+    return folder
+
+
+def fill(tmp_path, profile, figure, seeds):
+    for spec in load_profile(profile).runs(figure, seeds):
+        save(tmp_path / profile, make_record(spec))
+
+
+def test_the_largest_profile_with_every_run_is_taken(tmp_path):
+    assert best_records("quickstart", tmp_path) == ("smoke", [])
+    fill(tmp_path, "laptop", "quickstart", [0, 1])
+    profile, records = best_records("quickstart", tmp_path)
+    assert (profile, len(records)) == ("laptop", 4)
+    fill(tmp_path, "paper", "quickstart", [0])
+    next((tmp_path / "paper").glob("ucb*.json")).unlink()
+    assert best_records("quickstart", tmp_path)[0] == "laptop"  # one run of the larger one is missing
+    fill(tmp_path, "paper", "quickstart", [2])
+    profile, records = best_records("quickstart", tmp_path)
+    assert (profile, len(records)) == ("paper", 3)
+    assert load_study("quickstart", results=tmp_path).caption.endswith("n = 1 to 2")
+
+
+def test_a_profile_that_is_asked_for_is_trained(study):
+    assert [(record.spec.sampler, record.spec.seed) for record in study.records] == [("full", 5), ("ucb", 5)]
+    assert study.caption == "digits (8x8), tiny net, 10 epochs, on any CPU, n = 1"
+    assert (study.epochs, study.samples_of_full_data) == (10, 14370)
+    assert study.data().name == "digits"
+
+
+def test_nothing_is_trained_unless_a_profile_is_named_or_training_is_asked_for(tmp_path):
+    where = {"results": tmp_path, "seeds": [5]}
+    for asked in ({}, {"train": False}, {"profile": "smoke", "train": False}):
+        with pytest.raises(SweepError) as caught:
+            load_study("quickstart", **asked, **where)
+        assert f"2 runs of quickstart have no record in {tmp_path}/smoke: name the profile ('smoke')" in str(
+            caught.value
+        )
+        assert "21,555 sample passes, about 1 min on one CPU core" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+    assert len(load_study("quickstart", train=True, **where).records) == 2
+    assert len(load_study("quickstart", **where).records) == 2  # now they are there
+
+
+def test_every_model_has_a_speed():
+    assert set(PASSES_PER_SECOND) == set(MODELS)
+
+
+def test_another_data_set_has_folders_and_a_caption_of_its_own(pictures, tmp_path):
+    name = f"folder:{pictures}"
+    where = {"dataset": name, "results": tmp_path / "results", "seeds": [5]}
+    study = load_study("quickstart", "smoke", **where)
+    assert {record.spec.dataset for record in study.records} == {name}
+    assert study.caption == f"{pictures.name}, tiny net, 10 epochs, on any CPU, n = 1"
+    assert study.folder.name == study.store.folder.name == load_profile("smoke", name).name
+    assert load_study("quickstart", **where).records == study.records
+
+
+def test_a_figure_is_written_with_its_data_and_again_to_the_same_bytes(study):
+    contents = []
+    for _ in range(2):
+        study.save(figures.plot_accuracy_vs_pruning_rate(RUNS, "title"), RUNS)
+        files = sorted(study.folder.iterdir())
+        assert [file.name for file in files] == ["quickstart.csv", "quickstart.pdf", "quickstart.png"]
+        contents.append([file.read_bytes() for file in files])
+    assert contents[0] == contents[1]
+    assert len(pd.read_csv(study.folder / "quickstart.csv")) == len(RUNS)
+
+
+def test_a_figure_on_a_full_disk_is_the_old_one(study, monkeypatch):
+    study.save(figures.plot_accuracy_vs_pruning_rate(RUNS, "title"), RUNS)
+    before = {file.name: file.read_bytes() for file in study.folder.iterdir()}
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StoreNotWritable, match=r"cannot write .*quickstart.png: No space left"):
+        study.save(figures.plot_accuracy_vs_pruning_rate(RUNS, "another title"), RUNS)
+    assert {file.name: file.read_bytes() for file in study.folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "notebook"),
+    [
+        ("time_to_accuracy", "05_time_to_accuracy.ipynb"),
+        ("dropped_groups", "04_sometimes_samples.ipynb"),
+        ("final_subset", "07_a_dynamic_process.ipynb"),
+    ],
+)
+def test_a_study_knows_the_notebook_that_loads_it(name, notebook):
+    assert Study(name, load_profile("smoke"), [], Store("nowhere"), None).notebook == notebook
+
+
+def test_a_verdict_is_printed_and_kept(study, capsys):
+    study.record_verdict("C9", "it works", "partly reproduced", "+1.0 ± 0.5 points at 50%")
+    assert "C9, it works: PARTLY REPRODUCED" in capsys.readouterr().out
+    (verdict,) = load_verdicts(study.folder)
+    assert (verdict.claim, verdict.verdict, verdict.provenance) == ("C9", "partly reproduced", study.caption)
+
+
+def test_a_verdict_of_several_studies_names_each_once(study):
+    other = replace(study, profile=replace(study.profile, about="another size"))
+    study.record_verdict("C9", "it works", "partly reproduced", "+1.0", [study, other, study])
+    (verdict,) = load_verdicts(study.folder)
+    assert verdict.provenance == f"{study.caption}; {other.caption}"
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "verdict"),
+    [
+        ([1.0, 2.0], [0.5, 1.0], "reproduced"),
+        ([1.0, 2.0], [1.5, 1.0], "partly reproduced"),
+        ([0.3, -2.0], [0.5, 0.1], "not reproduced"),
+        ([1.0, 2.0], [0.5, float("nan")], "undecided"),
+        ([], [], "undecided"),
+    ],
+)
+def test_verdicts_on_differences(mean, half, verdict):
+    assert judge(pd.DataFrame({"mean": mean, "half": half})) == verdict
+
+
+def test_verdicts_on_facts():
+    assert judge_all(pd.Series([True, True])) == "reproduced"
+    assert judge_all(pd.Series([True, False])) == "partly reproduced"
+    assert judge_all(pd.Series([False, False])) == "not reproduced"
+
+
+@pytest.mark.parametrize(
+    ("saved", "verdict"),
+    [
+        ([0.7, 0.5], "reproduced"),
+        ([0.3], "partly reproduced"),
+        ([0.0, 0.5], "partly reproduced"),
+        ([0.0, 0.0], "not reproduced"),
+    ],
+)
+def test_verdicts_on_what_is_saved(saved, verdict):
+    assert judge_saving(saved) == verdict
+
+
+def test_the_readme_recommends_a_rule_on_its_evidence():
+    columns = ["rule", "saved", "mean", "half", "wins"]
+
+    def recommended(*rows):
+        return readme.recommendation(pd.DataFrame(rows, columns=columns).assign(dataset=""), "x")
+
+    (line,) = recommended(("UCB", 0.5, 1.0, 0.5, True), ("SeTa", 0.5, -1.0, 0.5, False))
+    assert "**UCB**. Against RS2: +1.0 ± 0.5 points at 50% saved; the best of the 2" in line
+    found = pd.DataFrame([("UCB", 0.5, 1.0, 0.5, True)], columns=columns)
+    (line,) = readme.recommendation(pd.concat([found.assign(dataset=""), found.assign(dataset="CIFAR-100")]), "x")
+    assert "+1.0 ± 0.5 points at 50% saved; on CIFAR-100 +1.0 ± 0.5 points at 50% saved; the best" in line
+    (line,) = recommended(("UCB", 0.5, 0.1, 0.5, False))
+    assert "**RS2**. Of the 1 others" in line
+    assert not recommended(("UCB", 0.5, 1.0, float("nan"), False))
+
+
+def test_the_gallery_has_every_figure_and_the_verdict_of_the_largest_profile(tmp_path, monkeypatch):
+    monkeypatch.setattr(readme, "root", lambda: tmp_path)
+    for profile, verdict in (("laptop", "reproduced"), ("paper", "not reproduced")):
+        folder = tmp_path / "figures" / profile
+        made = {"claim": "C1", "title": "fast", "evidence": "+1", "provenance": profile, "notebook": "05_x.ipynb"}
+        Verdict(verdict=verdict, **made).save(folder)
+        (folder / "picture.png").touch()
+    text = readme.gallery()
+    assert "**Not reproduced.** +1." in text
+    assert "**Reproduced.**" not in text
+    assert text.index("paper/picture.png") < text.index("laptop/picture.png")
+    assert json.loads((folder / "verdict_C1.json").read_text())["provenance"] == "paper"

@@ -1,0 +1,237 @@
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from dynprune_lib.experiments.runs import Cost, RunSpec
+from dynprune_lib.report import tables
+from dynprune_lib.report.style import STYLES
+from dynprune_lib.samplers import SAMPLERS
+from tests.experiments.test_runs import make_record
+
+
+def table(values, **columns):
+    """Runs from {(method, rate) or (method, rate, variant): accuracies by seed}."""
+    rows = [
+        {"method": method, "rate": rate, "variant": "".join(variant), "seed": seed, "test_accuracy": accuracy}
+        | {"passes": 1e6 * (1 - rate), "forward_only": 0.0, "scoring_passes": 0.0, "scoring_forward_only": 0.0}
+        | columns
+        for (method, rate, *variant), accuracies in values.items()
+        for seed, accuracy in enumerate(accuracies)
+    ]
+    return pd.DataFrame(rows)
+
+
+RUNS = table(
+    {
+        ("full", 0.0): [90.0, 91.0, 92.0],
+        ("ucb", 0.5): [88.0, 89.5, 91.0],
+        ("dynamic-random", 0.5): [87.0, 88.0, 89.0],
+        ("ucb", 0.7): [80.0, 81.0, 82.0],
+        ("dynamic-random", 0.7): [80.0, 81.5, 81.0],
+    }
+)
+
+
+def test_every_sampler_has_a_look_of_its_own():
+    assert STYLES.keys() >= SAMPLERS.keys()
+    for part in ("label", "colour", "marker"):
+        assert len({getattr(look, part) for look in STYLES.values()}) == len(STYLES)
+
+
+def test_records_to_rows():
+    spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, seed=4, epochs=3)
+    record = make_record(spec)
+    record.epochs[-1] = dataclasses.replace(record.epochs[-1], test_accuracy=0.625, forward_passes=10)
+    record = dataclasses.replace(record, scoring=Cost(seconds=7.0, forward_passes=9, backward_passes=5))
+    (row,) = tables.tabulate([record]).to_dict("records")
+    assert (row["method"], row["variant"], row["model"]) == ("ucb", "", "tiny")
+    assert (row["rate"], row["seed"], row["test_accuracy"]) == (0.5, 4, 62.5)
+    assert (row["passes"], row["forward_only"]) == (6, 8)
+    assert (row["scoring_passes"], row["scoring_forward_only"]) == (5, 4)
+    assert row["seconds"] == 3 * 3 * 1.5
+
+
+def test_against_full_data_of_the_same_training():
+    runs = pd.concat(
+        table(values, dataset="digits", model=model, epochs=epochs)
+        for model, epochs, values in (
+            ("tiny", 16, {("full", 0.0): [90.0, 91.0], ("ucb", 0.5): [89.0, 91.0]}),
+            ("tiny", 8, {("fewer-epochs", 0.5): [80.0, 81.0], ("ucb", 0.5): [78.0, 78.0]}),
+            ("small", 16, {("full", 0.0): [95.0], ("ucb", 0.5): [94.0]}),
+        )
+    )
+    found = tables.against_full_alike(runs, "ucb")
+    columns = ["dataset", "model", "epochs", "mean", "n"]
+    assert found[columns].values.tolist() == [
+        ["digits", "small", 16, -1, 1],
+        ["digits", "tiny", 8, -2.5, 2],
+        ["digits", "tiny", 16, -0.5, 2],
+    ]
+    change = tables.change_with_length(runs[runs["model"] == "tiny"], "ucb")
+    assert change["mean"].to_dict() == {16: 2.0}  # a point by one seed, three by the other
+    assert change.loc[16, "half"] == pytest.approx(tables.half_interval([1, 3]))
+
+
+def test_full_data_in_fewer_epochs_is_a_method_of_its_own():
+    specs = [RunSpec(dataset="digits", model="tiny", epochs=epochs) for epochs in (16, 11, 8, 5)]
+    runs = tables.tabulate(make_record(spec) for spec in specs)
+    assert runs["method"].tolist() == ["full", "fewer-epochs", "fewer-epochs", "fewer-epochs"]
+    assert runs["rate"].tolist() == [0.0, 0.3, 0.5, 0.7]
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, ""),
+        ({"settings": {"c": 1.0}}, ""),
+        ({"settings": {"c": 0.0}}, "c = 0.0"),
+        ({"score": "entropy"}, "score = entropy"),
+        ({"rescore": True, "settings": {"root": True}}, "rescore = True, root = True"),
+        ({"epochs": 3, "seed": 7}, ""),
+    ],
+)
+def test_a_variant_is_named_for_what_differs_from_the_defaults(changes, name):
+    assert tables.variant(RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, **changes)) == name
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, 4.0], [3.0, 3.0], list(range(9))])
+def test_intervals_against_scipy(values):
+    half = tables.half_interval(values)
+    if np.ptp(values):
+        low, high = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
+        assert half == pytest.approx((high - low) / 2)
+    else:
+        assert half == 0
+
+
+def test_one_value_has_no_interval():
+    assert np.isnan(tables.half_interval([1.0]))
+    assert tables.format_mean([1.25], 2) == "1.25"
+
+
+def test_the_table_of_accuracies():
+    cells = tables.accuracy_table(RUNS)
+    assert list(cells.index) == ["full data", "UCB", "dynamic random"]
+    assert list(cells.columns) == ["none", "50%", "70%"]
+    assert cells.loc["full data", "none"] == "91.0 ± 2.5"
+    assert cells.loc["full data", "50%"] == ""
+
+
+def test_rows_of_two_levels_are_named_and_ordered_too():
+    index = pd.MultiIndex.from_product([["forget", "ucb"], [0.7, 0.3]])
+    named = tables.name_rows(pd.DataFrame({"x": [1, 2, 3, 4]}, index=index))
+    assert named.index.tolist() == [("UCB", 0.7), ("UCB", 0.3), ("forget scores", 0.7), ("forget scores", 0.3)]
+    assert named["x"].tolist() == [3, 4, 1, 2]
+
+
+def test_differences_are_paired_by_seed():
+    found = tables.paired_differences(RUNS, "ucb", "dynamic-random")
+    assert found.index.tolist() == [0.5, 0.7]
+    assert found["mean"].tolist() == pytest.approx([1.5, 1 / 6])
+    assert found.loc[0.5, "half"] == pytest.approx(tables.half_interval([1.0, 1.5, 2.0]))
+    assert found["n"].tolist() == [3, 3]
+    assert tables.describe(found).startswith("+1.5 ± 1.2 points at 50%, +0.2 ±")
+
+
+def test_a_single_seed_has_a_difference_but_no_interval():
+    found = tables.paired_differences(RUNS[RUNS["seed"] == 1], "ucb", "dynamic-random")
+    assert tables.describe(found) == "+1.5 points at 50%, -0.5 points at 70%"
+
+
+def test_a_seed_that_one_method_lacks_is_left_out():
+    runs = RUNS[~((RUNS["method"] == "ucb") & (RUNS["seed"] == 0))]
+    assert tables.paired_differences(runs, "ucb", "dynamic-random")["n"].tolist() == [2, 2]
+
+
+def test_differences_to_full_data_are_paired_by_seed():
+    found = tables.against_full(RUNS, "ucb")
+    assert found["mean"].tolist() == pytest.approx([-1.5, -10.0])
+    assert found.loc[0.7, "half"] == 0
+
+
+def test_several_comparisons_are_named():
+    found = tables.compare(RUNS, [("ucb", "dynamic-random"), ("dynamic-random", "ucb")])
+    assert found.index[0] == "UCB - dynamic random, 50%"
+    assert found["rate"].tolist() == [0.5, 0.7, 0.5, 0.7]
+    assert found["mean"].iloc[:2].tolist() == pytest.approx((-found["mean"].iloc[2:]).tolist())
+    assert tables.describe(found).startswith("UCB - dynamic random, 50%: +1.5 ± 1.2, ")
+
+
+def test_variants_are_compared_with_their_own_method():
+    runs = table({("ucb", 0.7): [80, 81], ("ucb", 0.7, "c = 0.0"): [81, 83], ("dynamic-random", 0.7): [70, 71]})
+    found = tables.variant_differences(runs)
+    assert found.index.tolist() == ["UCB, c = 0.0"]
+    assert found["mean"].tolist() == [1.5]
+
+
+def test_variants_that_make_more_passes_are_no_fair_comparison():
+    runs = table({("ucb", 0.7): [80, 81], ("ucb", 0.7, "c = 0.0"): [81, 83], ("dynamic-random", 0.7): [70, 71]})
+    longer = table({("ucb", 0.7, "warm_up = 2"): [90, 90]}, passes=5e5)
+    asking = table({("ucb", 0.7, "rescore = True"): [90, 90]}, forward_only=1.0)
+    found = tables.variants_against(pd.concat([runs, longer, asking]), "dynamic-random")
+    assert found["mean"].to_dict() == {"UCB": 10, "UCB, c = 0.0": 11.5}
+
+
+def test_costs_are_shares_of_the_full_data_run():
+    runs = table({("full", 0.0): [90], ("el2n", 0.5): [80]})
+    runs.loc[1, ["scoring_passes", "scoring_forward_only", "forward_only"]] = [4e5, 2e5, 1e5]
+    row = tables.costs(runs).set_index("method").loc["el2n"]
+    assert row[["training", "scoring", "forward_only"]].tolist() == pytest.approx([0.5, 0.4, 0.3])
+    assert row["total"] == pytest.approx(1.0)
+
+
+def test_the_rate_that_is_saved_without_loss():
+    def found(mean, half):
+        return pd.DataFrame({"mean": mean, "half": half}, index=[0.3, 0.5, 0.7])
+
+    saved = tables.rates_without_loss(
+        {
+            "none": found([-0.5, -0.5, 0.0], [0.1, 1.0, 1.0]),  # lost at 30 %: nothing is saved
+            "half": found([0.1, -0.5, -2.0], [0.2, 0.6, 0.5]),
+            "hidden": found([0.1, -1.5, -2.0], [0.2, 9.0, 9.0]),  # the interval is wide, the loss is not small
+        }
+    )
+    assert saved.to_dict() == {"none": 0.0, "half": 0.5, "hidden": 0.3}
+
+
+def timed(device="cpu", **settings):
+    record = make_record(RunSpec(dataset="digits", model="tiny", **{"alone": True, "epochs": 4} | settings))
+    seconds = zip(record.epochs, (99, 7, 1, 2), strict=True)
+    epochs = [dataclasses.replace(epoch, training_seconds=taken) for epoch, taken in seconds]
+    return dataclasses.replace(record, epochs=epochs, environment=record.environment | {"device": device})
+
+
+def test_seconds_of_an_epoch_are_of_runs_that_had_one_device_alone():
+    found = tables.epoch_seconds([timed(), timed(seed=1), timed(sampler="ucb", prune_rate=0.5)])
+    assert found.to_dict() == {("full", 0.0): 2 + 3, ("ucb", 0.5): 2 + 3}  # selection and scoring take 3
+    for other in (timed(alone=False), timed(device="another")):
+        with pytest.raises(ValueError, match="seconds count for runs that had one device alone, not for these"):
+            tables.epoch_seconds([timed(), other])
+
+
+SECONDS = pd.Series({("full", 0.0): 2.0, ("ucb", 0.5): 1.25})
+
+
+def test_speed_up_counts_epochs_and_what_each_takes():
+    specs = [{}, {"epochs": 8}, {"sampler": "ucb", "prune_rate": 0.5}, {"sampler": "dynamic-random", "prune_rate": 0.5}]
+    runs = tables.tabulate(make_record(RunSpec(dataset="digits", model="tiny", **spec)) for spec in specs)
+    found = dict(zip(runs["method"], tables.speed_up(runs, SECONDS), strict=True))
+    assert np.isnan(found.pop("dynamic-random"))  # nobody timed it
+    assert found == {"full": 1, "fewer-epochs": 2, "ucb": 1.6}
+
+
+def test_learning_curves_add_up_passes_and_seconds():
+    base = {"dataset": "digits", "model": "tiny"}
+    full, shorter, other = (make_record(RunSpec(**base, epochs=epochs)) for epochs in (4, 2, 1))
+    pruned = make_record(RunSpec(**base, sampler="ucb", prune_rate=0.5, epochs=2))
+    forget = RunSpec(**base, sampler="forget", prune_rate=0.5, epochs=2)
+    scored = dataclasses.replace(make_record(forget), scoring=Cost(seconds=100.0, forward_passes=9, backward_passes=9))
+    seconds = pd.concat([SECONDS, pd.Series({("forget", 0.5): 1.5})])
+    curves = tables.learning_curves([full, shorter, other, pruned, scored], 0.5, seconds)
+    assert curves["method"].tolist() == ["full"] * 4 + ["fewer-epochs"] * 2 + ["ucb"] * 2 + ["forget"] * 2
+    assert curves["passes"].tolist() == [2, 4, 6, 8] + [2, 4] * 2 + [11, 13]
+    assert curves["seconds"].tolist() == [2, 4, 6, 8, 2, 4, 1.25, 2.5, 101.5, 103]
+    assert curves["test_accuracy"].tolist() == pytest.approx([50, 60, 70, 80] + [50, 60] * 3)

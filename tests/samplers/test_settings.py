@@ -1,0 +1,103 @@
+"""Every setting of every sampler: of the right type, finite and in its range, or a ValueError that names it."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+
+from dynprune_lib.samplers import EL2N, SAMPLERS, FinalSubset, Full, GraNd, StaticScored, WithoutGroup
+from dynprune_lib.samplers.checks import real
+from tests.samplers.conftest import make_sampler
+
+NAN, INF = float("nan"), float("inf")
+NEVER_RIGHT = ["x", "1", "", [], [1], (1,), {}, 1j, object(), int, torch.ones(2), np.ones(2), NAN, INF, -INF, -1, -0.5]
+WRONG = {
+    "int": [*NEVER_RIGHT, None, True, 1.0],
+    "int | None": [*NEVER_RIGHT, True, 1.0],
+    "float": [*NEVER_RIGHT, None, True, 10**400, 1e300, torch.tensor(0.5)],
+    "bool": [*NEVER_RIGHT, None, 0, 1],
+    "str": [*NEVER_RIGHT, None, True, "UCB"],
+}
+TYPES = {int: "int", float: "float", bool: "bool", str: "str", int | None: "int | None"}
+SETTINGS = [
+    (sampler, field.name, TYPES[field.type])
+    for sampler, made in sorted(SAMPLERS.items())
+    for field in fields(made)
+    if field.init
+]
+
+
+@pytest.mark.parametrize(("sampler", "setting", "kind"), SETTINGS)
+def test_a_wrong_value_is_refused_by_name(sampler, setting, kind):
+    for wrong in WRONG[kind]:
+        with pytest.raises(ValueError, match=f"{setting} is "):
+            build(sampler, **{setting: wrong})
+
+
+def build(sampler, **settings):
+    scores = {"scores": torch.ones(40)} if issubclass(SAMPLERS[sampler], StaticScored) else {}
+    return SAMPLERS[sampler](**{"num_samples": 40} | scores | settings)
+
+
+@pytest.mark.parametrize("wrong", [[1.0] * 40, np.ones(40), "scores", 1.0, torch.ones(40, dtype=torch.complex64)])
+def test_scores_are_a_tensor_of_real_numbers(wrong):
+    with pytest.raises(ValueError, match="give it their scores, a tensor of 40 real numbers"):
+        StaticScored(40, scores=wrong)
+
+
+@pytest.mark.parametrize(
+    ("make", "wrong", "message"),
+    [
+        (EL2N, {"models": 0}, "models is 0: it must be an integer of at least 1"),
+        (GraNd, {"at_epoch": 0}, "at_epoch is 0: it must be an integer of at least 1"),
+        (FinalSubset, {"of": "el2n"}, "of is 'el2n': it must be one of full, "),  # which needs scores itself
+        (WithoutGroup, {"of": "without-group"}, "of is 'without-group'"),
+        (WithoutGroup, {"group": "often"}, "group is 'often': it must be one of never, sometimes, always"),
+        (WithoutGroup, {"of_rate": 1.0}, r"of_rate is 1.0: .* must be a number in \[0, 1\)"),
+    ],
+)
+def test_settings_of_the_static_samplers(make, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        make(40, scores=torch.ones(40), **wrong)
+
+
+@pytest.mark.parametrize(
+    ("interval", "inside", "outside"),
+    [
+        ("[0, 1)", [0, 0.5, np.float32(0.5), np.int64(0), 1 - 1e-16], [-1e-300, 1, 1.0]),
+        ("(0, 1]", [1e-300, 1, True + 0.0], [0, -0.0, 1 + 1e-15]),
+        ("[0, 1e38]", [0, 1e38], [INF, NAN, 1.1e38, False]),
+    ],
+)
+def test_the_ends_of_an_interval(interval, inside, outside):
+    for value in inside:
+        assert real("it", value, "the share", interval) == value
+        assert type(real("it", value, "the share", interval)) is float
+    for value in outside:
+        with pytest.raises(ValueError, match=r"it is .*: the share must be a number in "):
+            real("it", value, "the share", interval)
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_more_samples_than_int32_can_index_are_refused(sampler):
+    with pytest.raises(ValueError, match="num_samples is 2147483649: it must be an integer from 1 to 2147483648"):
+        build(sampler, num_samples=2**31 + 1)
+
+
+def test_as_many_samples_as_int32_can_index_are_allowed():
+    sampler = Full(2**31)  # which allocates nothing
+    assert len(sampler) == 2**31
+
+
+def test_an_epoch_that_int32_cannot_hold_is_refused(make):
+    with pytest.raises(ValueError, match="epoch is 2147483647: it must be an integer from 0 to 2147483646"):
+        make().set_epoch(2**31 - 1)
+
+
+def test_the_last_epoch_can_be_recorded():
+    sampler = make_sampler("tilted-rs2")
+    sampler.set_epoch(2**31 - 2)
+    sampler.observe(sampler.indices(), torch.ones(20))
+    assert sampler.scored.max() == 2**31 - 2
+    assert sampler.select().unique().numel() == 20

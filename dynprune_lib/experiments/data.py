@@ -18,6 +18,7 @@ from dynprune_lib._torchvision import torchvision_datasets
 from dynprune_lib.errors import DataError
 from dynprune_lib.experiments.image_folder import read_image_folder
 from dynprune_lib.paths import data_dir as default_data_dir
+from dynprune_lib.paths import expand
 
 DOWNLOADED = ("cifar10", "cifar100", "fashion_mnist")
 DATASETS = ("digits", *DOWNLOADED, "folder:PATH")
@@ -94,7 +95,7 @@ def download(name: str, data_dir: str | Path | None = None) -> None:
     """
     if name not in DOWNLOADED:
         return
-    root, source = _data_root(data_dir), _torchvision_class(name)
+    root, source = default_data_dir(data_dir), _torchvision_class(name)
     if name == "fashion_mnist":
         folder = _fashion_mnist_folder(root)
         archives = [(source.mirrors[0] + filename, md5) for filename, md5 in source.resources]
@@ -115,9 +116,9 @@ def _read(name: str, data_dir: str | Path | None) -> tuple[tuple[str, ...], Spli
     if name == "digits":
         return *_read_digits(), 1, False
     if name in ("cifar10", "cifar100"):
-        return *_read_cifar(name, _data_root(data_dir)), 4, True
+        return *_read_cifar(name, default_data_dir(data_dir)), 4, True
     if name == "fashion_mnist":
-        return *_read_fashion_mnist(_data_root(data_dir)), 2, True
+        return *_read_fashion_mnist(default_data_dir(data_dir)), 2, True
     if name.startswith("folder:"):
         return *_read_folder(name.removeprefix("folder:")), 4, True
     raise DataError(f"unknown data set {name!r}: there are {', '.join(DATASETS)}")
@@ -155,7 +156,7 @@ def _read_fashion_mnist(root: Path) -> tuple[tuple[str, ...], Split, Split]:
 
 
 def _read_folder(path: str) -> tuple[tuple[str, ...], Split, Split]:
-    classes, parts = read_image_folder(_data_root(path or "."))
+    classes, parts = read_image_folder(expand(path))
     return classes, *(_split(*parts[part]) for part in ("train", "test"))
 
 
@@ -190,13 +191,6 @@ def _is_whole(path: Path, md5: str) -> bool:
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest() == md5
-
-
-def _data_root(data_dir: str | Path | None) -> Path:
-    try:
-        return default_data_dir(data_dir)
-    except RuntimeError as error:
-        raise DataError(f"{data_dir or 'DYNPRUNE_DATA'}: {error}: write the path without ~") from error
 
 
 def _how_to_download(name: str) -> str:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from dynprune_lib.experiments import image_folder
 from dynprune_lib.errors import DynpruneError
+from dynprune_lib.experiments import image_folder
 from dynprune_lib.experiments.data import DataError, load_dataset
 from dynprune_lib.experiments.image_folder import decode_image
 

@@ -5,9 +5,9 @@ import pickle
 
 import pytest
 import torch
-from dynprune_lib.samplers.forgetting import ForgettingEvents
 
 from dynprune_lib import UCB, DynamicRandom, InstanceEarlyStopping
+from dynprune_lib.samplers.forgetting import ForgettingEvents
 from tests.samplers.conftest import assert_same
 
 EPOCHS = 6

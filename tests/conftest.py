@@ -1,3 +1,4 @@
+import getpass
 import os
 import tempfile
 from pathlib import Path
@@ -12,7 +13,7 @@ from dynprune_lib.experiments.store import Store
 # the runs of the tests, and of the notebooks that they start, meet no other run of this machine: some of them want the
 # device alone
 worker = os.environ.get("PYTEST_XDIST_WORKER", "")  # several run the tests side by side
-os.environ["TMPDIR"] = str(Path(tempfile.gettempdir()) / f"dynprune-tests{worker}")
+os.environ["TMPDIR"] = str(Path(tempfile.gettempdir()) / f"dynprune-tests-{getpass.getuser()}{worker}")
 Path(os.environ["TMPDIR"]).mkdir(exist_ok=True)
 tempfile.tempdir = None  # it is asked for anew
 os.environ["DYNPRUNE_CACHE"] = str(Path(os.environ["TMPDIR"]) / "cache")

@@ -63,6 +63,8 @@ def test_train_prints_and_keeps_the_result(tmp_path):
     ],
 )
 def test_what_is_wrong_is_told_in_a_line(tmp_path, words, message):
+    if words[0] == "reproduce":
+        pytest.importorskip("nbformat", reason="the notebooks' packages are not installed")
     done = call(*words, *([] if words[0] == "data" else ["--results", tmp_path]))
     assert done.exit_code == 1
     assert message in done.stderr

@@ -1,4 +1,4 @@
-# make reproduce | test | lab | render | bench | clean: each works in a fresh clone.
+# make reproduce | test | quick | lab | render | docs | bench | clean: each works in a fresh clone.
 PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= smoke
@@ -6,23 +6,32 @@ JOBS ?= 2
 
 BIN = $(VENV)/bin
 
-.PHONY: reproduce test lab render bench install clean
+.PHONY: reproduce test quick check lab render docs bench install clean
 
-reproduce: install  ## every notebook on PROFILE, training what is missing
+reproduce: install  ## execute every notebook on PROFILE, training missing runs
 	"$(BIN)/python" -m dynprune_lib reproduce --profile $(PROFILE) --jobs $(JOBS)
 
-test: install  ## style, unit tests, notebooks as committed, notebooks on the smoke profile
+test: check  ## style, types, all tests, the notebooks as committed and on the smoke profile
+	"$(BIN)/python" -m pytest -n auto --dist loadfile --nbval-lax tests dynprune_lib notebooks
+
+quick: check  ## style, types, the fast tests
+	"$(BIN)/python" -m pytest -n auto -m "not slow" tests dynprune_lib
+
+check: install
 	"$(BIN)/ruff" check .
 	"$(BIN)/ruff" format --check .
-	"$(BIN)/python" -m pytest -n auto --dist loadfile --nbval-lax tests notebooks
+	"$(BIN)/mypy"
 
-lab: install  ## the notebooks in JupyterLab
+lab: install  ## open the notebooks in JupyterLab
 	"$(BIN)/jupyter" lab notebooks
 
-render: install  ## the notebooks in place, as they are committed
+render: install  ## execute the notebooks in place, as they are committed
 	"$(BIN)/python" -m dynprune_lib render
 
-bench: install  ## what the samplers and the training loop cost on this machine, alone on it; needs CIFAR-10
+docs: install  ## update README, gallery and sampler cards from the records
+	"$(BIN)/python" -m dynprune_lib docs
+
+bench: install  ## measure samplers and training loop on this machine, which must do nothing else; needs CIFAR-10
 	"$(BIN)/python" benchmarks/samplers.py > benchmarks/samplers.md
 	"$(BIN)/python" benchmarks/training.py > benchmarks/training.md
 
@@ -36,5 +45,5 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@"$(BIN)/python" -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch "$@"
 
-clean:  ## what can be made again; results, figures and data stay
-	rm -rf "$(VENV)" reproduced build *.egg-info .pytest_cache .ruff_cache .hypothesis results/smoke figures/smoke
+clean:  ## remove what can be made again; results, figures and data stay
+	rm -rf "$(VENV)" reproduced build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis results/smoke figures/smoke

@@ -24,7 +24,7 @@ from dynprune_lib.experiments.data import ImageData, Split, load_dataset
 from dynprune_lib.experiments.precision import autocast, used_precision
 from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.experiments.runs import EpochRecord, RunSpec
-from dynprune_lib.experiments.train import Training, prepare, train_epoch, train_steps
+from dynprune_lib.experiments.train import TrainState, build_train_state, train_epoch, train_steps
 from dynprune_lib.paths import data_dir as folder_of_data
 
 
@@ -75,9 +75,9 @@ def compare_parts(spec: RunSpec, data: ImageData, rounds: int) -> None:
 
 def flops_of_an_image(spec: RunSpec, data: ImageData) -> float:
     """Of its passes forward and backward, of convolutions and matrix products alone."""
-    training = prepare(replace(spec, precision="float32"), data)
+    training = build_train_state(replace(spec, precision="float32"), data)
     with FlopCounterMode(display=False) as counter:
-        train_steps(training, spec, data, (torch.arange(spec.batch_size, device=data.device),), epoch=0)
+        train_steps(training, (torch.arange(spec.batch_size, device=data.device),), epoch=0)
     return counter.get_total_flops() / spec.batch_size
 
 
@@ -119,12 +119,12 @@ def compare_epochs(spec: RunSpec, data: ImageData) -> None:
     print("| --- | --- | --- | --- | --- | --- |")
     rows = [("full", 0.0), *(("ucb", rate) for rate in (0.3, 0.5, 0.7, 0.9))]
     specs = [replace(spec, sampler=sampler, settings={}, prune_rate=rate) for sampler, rate in rows]
-    trainings = [prepare(row, data) for row in specs]
+    trainings = [build_train_state(row, data) for row in specs]
     epochs = [[] for _ in rows]
     for epoch in range(4):  # taken in turn, so that what else the machine does meets all of them; the first warms up
-        _, mean = time_epoch(trainings[0], specs[0], data, epoch, lambda _index, losses, _scores: losses.mean())
-        for row, training, measured in zip(specs, trainings, epochs, strict=True):
-            record, updating = time_epoch(training, row, data, epoch, training.sampler.update)
+        _, mean = time_epoch(trainings[0], epoch, lambda _index, losses, _scores: losses.mean())
+        for training, measured in zip(trainings, epochs, strict=True):
+            record, updating = time_epoch(training, epoch, training.sampler.update)
             seconds = record.selection_seconds + record.training_seconds
             overhead = record.selection_seconds + record.steps * (updating - mean)
             measured.append((seconds, overhead / seconds))
@@ -135,12 +135,10 @@ def compare_epochs(spec: RunSpec, data: ImageData) -> None:
         print(f"| {row.prune_rate:.0%} | {row.sampler} | {' | '.join(cells)} | {overhead:.2%} |")
 
 
-def time_epoch(
-    training: Training, spec: RunSpec, data: ImageData, epoch: int, update: Callable
-) -> tuple[EpochRecord, float]:
+def time_epoch(training: TrainState, epoch: int, update: Callable) -> tuple[EpochRecord, float]:
     """The record of an epoch, and the seconds of one call of `update` in it (on a GPU: of issuing it)."""
     original, training.sampler.update = training.sampler.update, Stopwatch(update)
-    record = train_epoch(training, spec, data, epoch)
+    record = train_epoch(training, epoch)
     stopwatch, training.sampler.update = training.sampler.update, original
     return record, stopwatch.seconds / record.steps
 
@@ -169,14 +167,14 @@ def our_steps(
     compiled: str | None = None,
 ) -> Iterator[None]:
     """Trains STEPS steps at every `next`."""
-    training = prepare(spec, data)
+    training = build_train_state(spec, data)
     training.model.to(memory_format=layout)
     training.optimizer.param_groups[0] |= {"fused": fused, "foreach": False}
     if compiled:
         training.model.compile(mode=compiled, dynamic=False)
     order = training.sampler.indices()[: STEPS * spec.batch_size].to(data.train.labels.device)
     while True:
-        train_steps(training, spec, data, order.split(spec.batch_size), epoch=0)
+        train_steps(training, order.split(spec.batch_size), epoch=0)
         yield
 
 
@@ -205,7 +203,7 @@ def plain_steps(spec: RunSpec, data: ImageData, data_dir: str | None, workers: i
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
     )
-    training = prepare(spec, data)
+    training = build_train_state(spec, data)
     batches = endless(loader)
     while True:
         for _ in range(STEPS):

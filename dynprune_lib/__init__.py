@@ -15,6 +15,8 @@ Dynamic Data Pruning", arXiv:2111.12621):
 
 from typing import TYPE_CHECKING, Any
 
+__version__ = "0.2.0"
+
 if TYPE_CHECKING:
     from dynprune_lib.samplers import (
         RS2,

@@ -1,4 +1,4 @@
-"""Where things are, whatever folder a notebook or a command is started in."""
+"""Folders of the project, whatever the working directory of a notebook or a command."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def root() -> Path:
-    """The checkout that this package runs from; where it is installed without one, the working directory."""
+    """Return the checkout that this package is imported from, or the working directory if there is none."""
     return PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Path.cwd()
 
 
@@ -39,16 +39,16 @@ def expand(path: str | Path) -> Path:
 
 
 def private_folder(*names: str) -> Path:
-    """Make and return a folder that only this user can enter: for locks, and for what is kept between runs.
+    """Create and return a folder that only this user can enter, for locks and caches.
 
-    It lies in DYNPRUNE_CACHE, else in XDG_CACHE_HOME/dynprune, else in ~/.cache/dynprune. Where none of these can be
-    made (a read-only home), it lies in the folder of temporary files.
+    It is in DYNPRUNE_CACHE, else in XDG_CACHE_HOME/dynprune, else in ~/.cache/dynprune. If it cannot be created there,
+    as in a read-only home, it is in the folder of temporary files.
 
     Args:
-        names: folders below it, one inside the other.
+        names: nested folders below it.
 
     Raises:
-        PrivateFolderError: the folder belongs to somebody else or is a link or a file, or it cannot be made.
+        PrivateFolderError: the folder belongs to another user, is a link or a file, or cannot be created.
     """
     try:
         folder = _make_private(_cache_folder())
@@ -81,7 +81,7 @@ def _make_private(folder: Path) -> Path:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PrivateFolderError(f"{folder} cannot be written: {remedy}")
     except OSError as error:
-        raise PrivateFolderError(f"cannot make the folder {folder} ({error.strerror}): {remedy}") from error
+        raise PrivateFolderError(f"cannot create the folder {folder} ({error.strerror}): {remedy}") from error
     return folder
 
 

@@ -1,5 +1,5 @@
+import getpass
 import os
-import socket
 import tempfile
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from dynprune_lib.experiments.store import Store
 # the runs of the tests, and of the notebooks that they start, meet no other run of this machine: some of them want the
 # device alone
 worker = os.environ.get("PYTEST_XDIST_WORKER", "")  # several run the tests side by side
-os.environ["TMPDIR"] = str(Path(tempfile.gettempdir()) / f"dynprune-tests{worker}")
+os.environ["TMPDIR"] = str(Path(tempfile.gettempdir()) / f"dynprune-tests-{getpass.getuser()}{worker}")
 Path(os.environ["TMPDIR"]).mkdir(exist_ok=True)
 tempfile.tempdir = None  # it is asked for anew
 os.environ["DYNPRUNE_CACHE"] = str(Path(os.environ["TMPDIR"]) / "cache")
@@ -47,17 +47,8 @@ def spec():
     return RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, epochs=4, batch_size=32)
 
 
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 def _real(name):
     try:
         return load_dataset(name)
     except DataError as error:
         pytest.skip(f"{name} is not here: {error}")
-
-
-ROOT = Path(__file__).resolve().parent.parent

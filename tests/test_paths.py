@@ -58,7 +58,7 @@ def link(folder):
             marks=pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away"),
         ),
         (link, "is a link"),
-        (lambda folder: folder.write_text(""), "cannot make the folder .* File exists"),
+        (lambda folder: folder.write_text(""), "cannot create the folder .* File exists"),
     ],
 )
 def test_what_is_not_ones_own_is_refused_with_the_remedy(cache, prepare, message):

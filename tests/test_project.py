@@ -1,14 +1,19 @@
 """The files around the code: what they promise is held against each other."""
 
+import contextlib
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
+from importlib import metadata
 
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+import dynprune_lib
+from tests.helpers import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PINNED = dict(
@@ -28,6 +33,16 @@ def test_every_requirement_has_a_pinned_version_that_it_allows(requirement):
 
     wanted = Requirement(requirement)
     assert PINNED[wanted.name.lower()] in wanted.specifier
+
+
+def test_the_pinned_versions_install_on_the_oldest_python_that_is_allowed():
+    from packaging.specifiers import SpecifierSet
+
+    oldest = PROJECT["requires-python"].removeprefix(">=") + ".0"
+    for name in PINNED:
+        with contextlib.suppress(metadata.PackageNotFoundError):  # of an extra that is not installed
+            wanted = metadata.metadata(name).get("Requires-Python", "")
+            assert SpecifierSet(wanted).contains(oldest), f"{name} {metadata.version(name)} needs Python {wanted}"
 
 
 def test_an_isolated_build_uses_the_pinned_version():
@@ -57,13 +72,71 @@ def test_commands_of_make_are_quoted_for_any_path():
         assert not re.search(r"(?<!\")\$\((PYTHON|BIN|VENV)\)", line), line
 
 
-def test_the_samplers_import_without_the_packages_of_the_notebooks_and_the_experiment():
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """A folder with what a wheel of the project installs."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "dynprune_lib", folder / "dynprune_lib", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder / "made", folder]
+    subprocess.run(command, check=True)
+    (path,) = (folder / "made").glob("*.whl")
+    with zipfile.ZipFile(path) as file:
+        file.extractall(folder / "installed")
+    return folder / "installed"
+
+
+@pytest.mark.slow
+def test_a_wheel_has_every_file_of_the_package(wheel):
+    def files(folder):
+        found = (path for path in folder.rglob("*") if path.suffix in (".py", ".yaml", ".typed"))
+        return {str(path.relative_to(folder)) for path in found}
+
+    assert files(wheel / "dynprune_lib") == files(ROOT / "dynprune_lib")
+    (described,) = wheel.glob("*.dist-info/METADATA")
+    assert f"\nVersion: {dynprune_lib.__version__}\n" in described.read_text()
+
+
+@pytest.mark.slow
+def test_a_wheel_has_samplers_that_need_torch_alone(wheel):
+    hidden = ["torchvision", "sklearn", "pandas", "yaml", "typer", "tqdm", "PIL", "scipy", "matplotlib"]
     script = (
-        "import sys, dynprune_lib\n"
-        "print(*(name for name in ('torchvision', 'pandas', 'sklearn', 'typer', 'yaml') if name in sys.modules))"
+        f"import sys; sys.modules.update(dict.fromkeys({hidden}))\n"
+        "import torch, dynprune_lib\n"
+        "assert 'installed' in dynprune_lib.__file__, dynprune_lib.__file__\n"
+        "from dynprune_lib import UCB, indexed\n"
+        "import dynprune_lib.samplers, dynprune_lib.scores\n"
+        "print(len(UCB(10, 0.5)))"
     )
+    done = subprocess.run([sys.executable, "-c", script], cwd=wheel, capture_output=True, text=True, check=True)
+    assert done.stdout == "5\n"
+
+
+def test_importing_the_package_imports_nothing_else():
+    script = "import sys, dynprune_lib; print(*(name for name in ('torch', 'numpy') if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("room", "forbidden"),
+    [
+        ("samplers", "dynprune_lib.experiments.runs"),
+        ("samplers", "dynprune_lib.report.tables"),
+        ("samplers", "tqdm"),
+        ("integrations", "dynprune_lib.experiments.train"),
+        ("experiments", "dynprune_lib.report.study"),
+        ("experiments", "pandas"),
+        ("report", "dynprune_lib.cli"),
+    ],
+)
+def test_the_walls_between_the_rooms_hold(room, forbidden):
+    path = f"dynprune_lib/{room}/new_file.py"
+    command = [sys.executable, "-m", "ruff", "check", "--select", "TID251", "--stdin-filename", path, "-"]
+    done = subprocess.run(command, cwd=ROOT, input=f"import {forbidden}\n", capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "is banned" in done.stdout
 
 
 def test_training_needs_none_of_the_packages_of_the_notebooks():
@@ -106,3 +179,15 @@ def test_the_cards_are_those_of_the_samplers_and_the_records():
     from dynprune_lib.report.sampler_cards import cards
 
     assert (ROOT / "docs" / "samplers.md").read_text() == cards()
+
+
+def test_the_citation_and_the_changelog_name_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == dynprune_lib.__version__
+    assert citation["license"] == PROJECT["license"]
+    assert f"\n## [{dynprune_lib.__version__}] - {citation['date-released']}\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_no_test_imports_another_test_module():
+    for path in (ROOT / "tests").rglob("*.py"):
+        assert not re.search(r"^from tests\.(\w+\.)*test_", path.read_text(), re.MULTILINE), path

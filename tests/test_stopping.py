@@ -12,15 +12,10 @@ import psutil
 import pytest
 
 from dynprune_lib.experiments.store import Store
-from tests.conftest import ROOT
+from tests.helpers import ROOT, hear_sigint
 
 LONG = ["--dataset", "digits", "--model", "tiny", "--batch-size", "32", "--epochs", "100000", "--sampler", "ucb"]
 SOON = 30  # seconds on a loaded machine; the processes themselves give each other five
-
-
-def deaf_to_nothing():
-    """A job in the background ignores SIGINT, and so would all that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture
@@ -32,7 +27,7 @@ def start():
         command = [sys.executable, "-m", *launcher, "dynprune_lib", *map(str, words)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         text = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        options = {"cwd": ROOT, "env": environment, "preexec_fn": deaf_to_nothing, **text} | options
+        options = {"cwd": ROOT, "env": environment, "preexec_fn": hear_sigint, **text} | options
         started.append(subprocess.Popen(command, start_new_session=True, **options))
         return started[-1]
 
@@ -70,13 +65,13 @@ def test_a_signal_ends_a_run_in_a_line(start, tmp_path, number):
     process.send_signal(number)
     _, errors = process.communicate(timeout=SOON)
     assert process.returncode == 128 + number
-    assert "interrupted; the same command goes on after the last whole epoch" in errors
+    assert "interrupted; the same command resumes after the last complete epoch" in errors
     assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_to_a_sweep_ends_its_workers_too(start, tmp_path, number):
-    sweep = ["sweep", "smoke", "--figure", "accuracy_vs_pruning_rate", "--jobs", "2", "--results", tmp_path]
+    sweep = ["sweep", "smoke", "--experiment", "accuracy_vs_pruning_rate", "--jobs", "2", "--results", tmp_path]
     process = start(*sweep)
     wait_for(lambda: len(list(tmp_path.rglob("*.json"))) >= 2, process)
     workers = offspring(process)
@@ -91,13 +86,13 @@ def test_a_signal_to_a_sweep_ends_its_workers_too(start, tmp_path, number):
     assert "Traceback" not in errors
     store = Store(tmp_path / "smoke")
     made = len(store.records())  # each of them is whole
-    again = start("sweep", "smoke", "--figure", "quickstart", "--seed", "0", "--results", tmp_path)
+    again = start("sweep", "smoke", "--experiment", "quickstart", "--seed", "0", "--results", tmp_path)
     assert again.wait(4 * SOON) == 0
     assert len(store.records()) >= made
 
 
 def test_a_worker_that_dies_names_its_run_and_the_others_are_made(start, tmp_path):
-    figure = ["sweep", "smoke", "--figure", "where_accuracy_is_lost", "--seed", "0", "--results", tmp_path]
+    figure = ["sweep", "smoke", "--experiment", "where_accuracy_is_lost", "--seed", "0", "--results", tmp_path]
     process = start(*figure, "--jobs", "2")
     wait_for(lambda: list(tmp_path.rglob("*.json")), process)
     worker = next(each for each in offspring(process) if "spawn_main" in " ".join(each.cmdline()))

@@ -1,4 +1,4 @@
-"""From stored bytes to a batch for the model: cropping, flipping and normalising, a batch at a time on its device."""
+"""Cropping, flipping and normalising of batches, on their device."""
 
 import torch
 import torch.nn.functional as F
@@ -8,15 +8,21 @@ from dynprune_lib.experiments.data import ImageData
 
 
 def augment(images: Tensor, pad: int, flip: bool, generator: torch.Generator) -> Tensor:
-    """Random crops of the zero-padded images, each mirrored with probability 1/2 if `flip`.
+    """Return random crops of the zero-padded images, each mirrored with probability 1/2 if `flip`.
 
     Args:
         images: (B, height, width, channels) uint8.
-        pad: pixels of padding on every side; the offset of a crop is uniform in [0, 2 pad].
-        generator: on the device of the images; all the randomness comes from it.
+        pad: padding on every side, in pixels; the offset of a crop is uniform in [0, 2 * pad].
+        flip: whether images are mirrored.
+        generator: source of all randomness, on the device of the images.
 
     Returns:
-        Images of the same shape and type.
+        (B, height, width, channels) uint8.
+
+    Example:
+        >>> images = torch.full((2, 4, 4, 1), 9, dtype=torch.uint8)
+        >>> augment(images, 0, True, torch.Generator().manual_seed(0)).equal(images)
+        True
     """
     batch, height, width, _ = images.shape
     device = images.device
@@ -32,6 +38,13 @@ def augment(images: Tensor, pad: int, flip: bool, generator: torch.Generator) ->
 
 
 def normalize(images: Tensor, data: ImageData) -> Tensor:
-    """(B, height, width, channels) uint8 to (B, channels, height, width) float32 in channels_last memory, with mean 0
-    and standard deviation 1 over the training pixels of each channel."""
+    """Return images normalised to mean 0 and standard deviation 1 over the training pixels of each channel.
+
+    Args:
+        images: (B, height, width, channels) uint8.
+        data: the data set, for its statistics.
+
+    Returns:
+        (B, channels, height, width) float32, in channels_last memory format.
+    """
     return ((images - data.mean) / data.std).permute(0, 3, 1, 2)

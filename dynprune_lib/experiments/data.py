@@ -1,14 +1,17 @@
 """Data sets as uint8 tensors that live on the training device.
 
-`load_dataset` reads `digits`, `cifar10`, `cifar100`, `fashion_mnist` and `folder:PATH`; it never downloads
-(`download` does) and raises DataError, which names the file and the remedy, for whatever is missing or damaged.
+`load_dataset` never downloads (`download` does) and raises DataError, which names the file and the remedy, for whatever
+is missing or damaged.
 """
 
 import gzip
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,15 +21,19 @@ from dynprune_lib._torchvision import torchvision_datasets
 from dynprune_lib.errors import DataError
 from dynprune_lib.experiments.image_folder import read_image_folder
 from dynprune_lib.paths import data_dir as default_data_dir
+from dynprune_lib.paths import expand
 
-DOWNLOADED = ("cifar10", "cifar100", "fashion_mnist")
-DATASETS = ("digits", *DOWNLOADED, "folder:PATH")
-TITLES = {"digits": "digits (8x8)", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "fashion_mnist": "Fashion-MNIST"}
+FOLDER = "folder:"  # prefix of the name of an image folder
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images (N, height, width, channels) uint8, as the augmentation reads them, and labels (N,) int64."""
+    """Training or test part of a data set.
+
+    Args:
+        images: (N, height, width, channels) uint8.
+        labels: (N,) int64.
+    """
 
     images: Tensor
     labels: Tensor
@@ -37,10 +44,18 @@ class Split:
 
 @dataclass(frozen=True)
 class ImageData:
-    """A data set on one device, and how its training images may be varied.
+    """A data set on one device, and how its training images are augmented.
 
-    `mean` and `std` (channels,) are of the training pixels in [0, 255]; `pad` is the padding in pixels for random
-    crops; `flip` says whether a mirrored image is still of its class; `md5` is of all the images and labels.
+    Args:
+        name: as passed to `load_dataset`.
+        classes: their names, in the order of the labels.
+        train: training part.
+        test: test part.
+        mean: (channels,) mean of the training pixels, in [0, 255].
+        std: (channels,) their standard deviation.
+        pad: padding of random crops, in pixels.
+        flip: whether a mirrored image still belongs to its class.
+        md5: of all images and labels.
     """
 
     name: str
@@ -59,47 +74,138 @@ class ImageData:
         return self.train.labels.device
 
 
+Parts = tuple[tuple[str, ...], Split, Split]  # classes, training and test part
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What there is to know of a data set before it is read.
+
+    Args:
+        title: name in captions.
+        read: function of the folder of all data sets that returns classes, training and test part.
+        pad: padding of random crops, in pixels.
+        flip: whether a mirrored image still belongs to its class.
+        download: function of that folder. Default: None, there is nothing to download.
+    """
+
+    title: str
+    read: Callable[[Path], Parts]
+    pad: int
+    flip: bool
+    download: Callable[[Path], None] | None = None
+
+
 def load_dataset(name: str, data_dir: str | Path | None = None, device: torch.device | str = "cpu") -> ImageData:
     """Read a data set, check it and put it on `device`.
 
     Args:
-        name: one of DATASETS; `folder:PATH` has images in PATH/train/CLASS/ and PATH/test/CLASS/, of any size: they are
-            squashed to 32 x 32, see `read_image_folder`.
+        name: name in DATASETS, or `folder:PATH` with images in PATH/train/CLASS/ and PATH/test/CLASS/, of any size:
+            they are squashed to 32 x 32, see `read_image_folder`.
         data_dir: folder with torchvision's layouts. Default: DYNPRUNE_DATA, else `data` in the checkout.
         device: of all tensors. Default: the CPU.
 
     Raises:
         DataError: the name is unknown, or a file is missing, damaged or unreadable.
+
+    Example:
+        >>> digits = load_dataset("digits")
+        >>> tuple(digits.train.images.shape), len(digits.test), digits.device.type
+        ((1437, 8, 8, 1), 360, 'cpu')
     """
+    dataset = _find(name)
     try:
-        classes, train, test, pad, flip = _read(name, data_dir)
+        classes, train, test = dataset.read(default_data_dir(data_dir))
     except OSError as error:
         place, reason = error.filename or name, error.strerror or error
         raise DataError(f"cannot read {place} ({reason}): correct the path or its permissions, or remove it") from error
     mean, std = _pixel_statistics(train.images)
     train, test = (Split(part.images.to(device), part.labels.to(device)) for part in (train, test))
-    return ImageData(name, classes, train, test, mean.to(device), std.to(device), pad, flip, _md5(train, test))
+    return ImageData(
+        name=name,
+        classes=classes,
+        train=train,
+        test=test,
+        mean=mean.to(device),
+        std=std.to(device),
+        pad=dataset.pad,
+        flip=dataset.flip,
+        md5=_md5(train, test),
+    )
 
 
 def dataset_title(name: str) -> str:
-    """Return the name of a data set in captions: that of the folder for an image folder."""
-    return TITLES.get(name) or Path(name.removeprefix("folder:")).name
+    """Return the name of a data set in captions, for an image folder its own name."""
+    return _find(name).title
 
 
 def download(name: str, data_dir: str | Path | None = None) -> None:
-    """Download a data set of torchvision unless all its files are whole; `digits` and folders need no download.
+    """Download a data set of torchvision unless all its files are whole; other data sets need no download.
 
     Raises:
-        DataError: the network does not reach the files, or the folder cannot be written.
+        DataError: the name is unknown, the network does not reach the files, or the folder cannot be written.
     """
-    if name not in DOWNLOADED:
-        return
-    root, source = _data_root(data_dir), _torchvision_class(name)
-    if name == "fashion_mnist":
-        folder = _fashion_mnist_folder(root)
-        archives = [(source.mirrors[0] + filename, md5) for filename, md5 in source.resources]
-    else:
-        folder, archives = root, [(source.url, source.tgz_md5)]
+    if fetch := _find(name).download:
+        fetch(default_data_dir(data_dir))
+
+
+def _find(name: str) -> Dataset:
+    if name in DATASETS:
+        return DATASETS[name]
+    if name.startswith(FOLDER):
+        path = expand(name.removeprefix(FOLDER) or ".")
+        return Dataset(path.name, lambda _: _read_folder(path), pad=4, flip=True)
+    raise DataError(f"unknown data set {name!r}: there are {', '.join([*DATASETS, FOLDER + 'PATH'])}")
+
+
+def _read_digits(_: Path) -> Parts:
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
+    parts = train_test_split(images, digits.target, test_size=360, stratify=digits.target, random_state=0)
+    train_images, test_images, train_labels, test_labels = parts
+    return tuple("0123456789"), _split(train_images, train_labels), _split(test_images, test_labels)
+
+
+def _read_cifar(name: str, root: Path) -> Parts:
+    _check_files(name, root)  # before torchvision unpickles them
+    source = _torchvision_class(name)
+    train, test = source(root, train=True), source(root, train=False)
+    return tuple(train.classes), _split(train.data, train.targets), _split(test.data, test.targets)
+
+
+def _read_fashion_mnist(root: Path) -> Parts:
+    _check_files("fashion_mnist", root)
+    # not with torchvision's class, which reads extracted or processed files that nobody has checked
+    train_images, train_labels, test_images, test_labels = (
+        np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8) for path, _ in _listed_files("fashion_mnist", root)
+    )
+    train, test = (
+        _split(images[16:].reshape(-1, 28, 28, 1).copy(), labels[8:].astype(np.int64))  # each follows its header
+        for images, labels in ((train_images, train_labels), (test_images, test_labels))
+    )
+    return tuple(_torchvision_class("fashion_mnist").classes), train, test
+
+
+def _read_folder(path: Path) -> Parts:
+    classes, parts = read_image_folder(path)
+    return classes, _split(*parts["train"]), _split(*parts["test"])
+
+
+def _download_cifar(name: str, root: Path) -> None:
+    source = _torchvision_class(name)
+    _download(name, root, root, [(source.url, source.tgz_md5)])
+
+
+def _download_fashion_mnist(root: Path) -> None:
+    source = _torchvision_class("fashion_mnist")
+    archives = [(source.mirrors[0] + filename, md5) for filename, md5 in source.resources]
+    _download("fashion_mnist", root, _fashion_mnist_folder(root), archives)
+
+
+def _download(name: str, root: Path, folder: Path, archives: list[tuple[str, str]]) -> None:
     try:
         if not all(_is_whole(path, md5) for path, md5 in _listed_files(name, root)):
             for address, md5 in archives:
@@ -111,55 +217,7 @@ def download(name: str, data_dir: str | Path | None = None) -> None:
         ) from error
 
 
-def _read(name: str, data_dir: str | Path | None) -> tuple[tuple[str, ...], Split, Split, int, bool]:
-    if name == "digits":
-        return *_read_digits(), 1, False
-    if name in ("cifar10", "cifar100"):
-        return *_read_cifar(name, _data_root(data_dir)), 4, True
-    if name == "fashion_mnist":
-        return *_read_fashion_mnist(_data_root(data_dir)), 2, True
-    if name.startswith("folder:"):
-        return *_read_folder(name.removeprefix("folder:")), 4, True
-    raise DataError(f"unknown data set {name!r}: there are {', '.join(DATASETS)}")
-
-
-def _read_digits() -> tuple[tuple[str, ...], Split, Split]:
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    digits = load_digits()
-    images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
-    parts = train_test_split(images, digits.target, test_size=360, stratify=digits.target, random_state=0)
-    train_images, test_images, train_labels, test_labels = parts
-    return tuple("0123456789"), _split(train_images, train_labels), _split(test_images, test_labels)
-
-
-def _read_cifar(name: str, root: Path) -> tuple[tuple[str, ...], Split, Split]:
-    _check_files(name, root)  # before torchvision unpickles them
-    source = _torchvision_class(name)
-    train, test = source(root, train=True), source(root, train=False)
-    return tuple(train.classes), _split(train.data, train.targets), _split(test.data, test.targets)
-
-
-def _read_fashion_mnist(root: Path) -> tuple[tuple[str, ...], Split, Split]:
-    _check_files("fashion_mnist", root)
-    # not by torchvision's class, which would read other files that nobody has checked: extracted or processed ones
-    train_images, train_labels, test_images, test_labels = (
-        np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8) for path, _ in _listed_files("fashion_mnist", root)
-    )
-    splits = (
-        _split(images[16:].reshape(-1, 28, 28, 1).copy(), labels[8:].astype(np.int64))  # each after its header
-        for images, labels in ((train_images, train_labels), (test_images, test_labels))
-    )
-    return tuple(_torchvision_class("fashion_mnist").classes), *splits
-
-
-def _read_folder(path: str) -> tuple[tuple[str, ...], Split, Split]:
-    classes, parts = read_image_folder(_data_root(path or "."))
-    return classes, *(_split(*parts[part]) for part in ("train", "test"))
-
-
-def _torchvision_class(name: str) -> type:
+def _torchvision_class(name: str) -> Any:
     datasets = torchvision_datasets()
     return {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100, "fashion_mnist": datasets.FashionMNIST}[name]
 
@@ -192,13 +250,6 @@ def _is_whole(path: Path, md5: str) -> bool:
         return hashlib.file_digest(file, "md5").hexdigest() == md5
 
 
-def _data_root(data_dir: str | Path | None) -> Path:
-    try:
-        return default_data_dir(data_dir)
-    except RuntimeError as error:
-        raise DataError(f"{data_dir or 'DYNPRUNE_DATA'}: {error}: write the path without ~") from error
-
-
 def _how_to_download(name: str) -> str:
     return f"run `dynprune data {name} --download`, or name the folder that has it by --data-dir or DYNPRUNE_DATA"
 
@@ -208,7 +259,7 @@ def _split(images: np.ndarray | Tensor, labels: np.ndarray | Tensor | list[int])
 
 
 def _pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel, by counting: exact, and no copy of the images as floats."""
+    """Return mean and standard deviation per channel, by counting: exact, without a float copy of the images."""
     counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(-1)]).double()
     share, value = counts / counts.sum(1, keepdim=True), torch.arange(256)
     mean = (share * value).sum(1)
@@ -222,3 +273,11 @@ def _md5(*splits: Split) -> str:
         for tensor in (split.images, split.labels):
             digest.update(tensor.cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+DATASETS = {
+    "digits": Dataset("digits (8x8)", _read_digits, pad=1, flip=False),
+    "cifar10": Dataset("CIFAR-10", partial(_read_cifar, "cifar10"), 4, True, partial(_download_cifar, "cifar10")),
+    "cifar100": Dataset("CIFAR-100", partial(_read_cifar, "cifar100"), 4, True, partial(_download_cifar, "cifar100")),
+    "fashion_mnist": Dataset("Fashion-MNIST", _read_fashion_mnist, 2, True, _download_fashion_mnist),
+}

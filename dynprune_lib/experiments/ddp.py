@@ -1,4 +1,4 @@
-"""Data-parallel training of one run, a process a device: `torchrun --standalone --nproc-per-node 2 -m dynprune_lib`."""
+"""Data-parallel training of one run, one process per device, started by torchrun."""
 
 import contextlib
 import functools
@@ -11,14 +11,11 @@ import torch
 from torch import distributed as dist
 
 from dynprune_lib.distributed import rank
-from dynprune_lib.errors import SweepError
 from dynprune_lib.experiments.data import load_dataset
-from dynprune_lib.experiments.device_lock import use_device
+from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.progress import Progress
 from dynprune_lib.experiments.runs import RunRecord, RunSpec
-from dynprune_lib.experiments.static_scores import stored_scores
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.train import train
 
 
 def is_rank() -> bool:
@@ -28,7 +25,7 @@ def is_rank() -> bool:
 
 @contextlib.contextmanager
 def process_group() -> Iterator[None]:
-    """Join the processes that torchrun has started, if it has started this one."""
+    """Join the process group of torchrun; do nothing if torchrun has not started this process."""
     if not is_rank():
         yield
         return
@@ -36,30 +33,26 @@ def process_group() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.collect()  # DDP lives in cycles of references, and with it threads that abort a process ending before them
+        gc.collect()  # DDP objects are in reference cycles and own threads, which abort a process that ends before them
         dist.destroy_process_group()
 
 
-def train_together(spec: RunSpec, data_dir: str | Path | None, store: Store) -> RunRecord:
-    """Trains a run on all ranks, each with its share of every batch; the first one keeps checkpoints and the record.
+def make_run_together(spec: RunSpec, data_dir: str | Path | None, store: Store) -> RunRecord:
+    """Make a run on all ranks, each with its share of every batch; the first rank writes checkpoints and the record.
 
     Raises:
-        ValueError: the batch size cannot be shared equally.
-        RunLocked: another process trains this run.
+        SpecError: the batch size cannot be shared equally.
+        RunLocked: another process makes this run.
         SweepError: the run needs scores that are not in the store.
-        StoreError: these are damaged, or of another data set.
+        StoreError: a file of the store is damaged, or nothing can be written.
     """
     if record := store.load(spec):
         return record
     data = load_dataset(spec.dataset, data_dir, _device())
-    scores = stored_scores(spec, data, store) if spec.is_static_scored else None
-    if spec.is_static_scored and scores is None:
-        raise SweepError(f"the scores of {spec.name} are computed by one process: start it without torchrun first")
-    with use_device(data.device, spec.alone):
-        if rank() > 0:
-            return train(spec, data, store, scores=scores)
-        with store.claim(spec), Progress([spec]) as progress:
-            return train(spec, data, store, functools.partial(progress.handle, "epoch"), scores=scores)
+    if rank() > 0:
+        return make_run(spec, data, store)
+    with store.claim(spec), Progress([spec]) as progress:
+        return make_run(spec, data, store, functools.partial(progress.handle, "epoch"))
 
 
 def _device() -> torch.device:

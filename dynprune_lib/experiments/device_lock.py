@@ -1,7 +1,7 @@
-"""Who trains on a device: most runs share it, and a run whose seconds count has it alone.
+"""Locks of a device: most runs share it, a timing run has it to itself.
 
-All runs of one user on this machine meet in a folder of that user. Each holds a lock of its own there, and a gate lets
-them in; a run that is to be alone keeps the gate closed behind it.
+Every run of a user holds a lock in a folder of that user. Runs enter through a gate, another lock; a timing run keeps
+the gate closed behind it, so that no other run enters until it ends.
 """
 
 import contextlib
@@ -17,16 +17,20 @@ from tqdm import tqdm
 from dynprune_lib.errors import DeviceBusy
 from dynprune_lib.paths import private_folder
 
-PATIENCE = 5.0  # seconds of waiting before a line says what is waited for
+PATIENCE = 5.0  # seconds of waiting before a line says why
 
 
 @contextlib.contextmanager
 def use_device(device: torch.device, alone: bool) -> Iterator[None]:
-    """Hold a device for a run, `alone` or with others. While somebody has it alone, others wait at the gate.
+    """Hold a device for a run. While a run has it alone, others wait.
+
+    Args:
+        device: the device.
+        alone: whether the run needs the device to itself.
 
     Raises:
-        DeviceBusy: the run needs the device alone, and another is on it.
-        PrivateFolderError: the folder of the locks is somebody else's, or cannot be made.
+        DeviceBusy: the run needs the device to itself, and another run uses it.
+        PrivateFolderError: the folder of the locks belongs to another user, or cannot be created.
     """
     folder = private_folder("locks", str(device).replace(":", "-"))
     gate = filelock.FileLock(folder / "gate.lock")
@@ -40,7 +44,7 @@ def use_device(device: torch.device, alone: bool) -> Iterator[None]:
             mine.acquire()
             still = held.pop_all() if alone else contextlib.nullcontext()
     except filelock.Timeout:
-        raise DeviceBusy(f"another run is on the device {device}") from None
+        raise DeviceBusy(f"another run uses the device {device}") from None
     with still:
         try:
             yield
@@ -66,5 +70,5 @@ def _is_held(path: Path) -> bool:
             pass
     except filelock.Timeout:
         return True
-    path.unlink(missing_ok=True)  # of a process that has ended
+    path.unlink(missing_ok=True)  # its process has ended
     return False

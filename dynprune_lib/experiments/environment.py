@@ -1,44 +1,49 @@
-"""Where a run was made: versions, device, data."""
+"""Environment of a run: versions, system, device, data."""
 
 import functools
+import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from dynprune_lib import __version__
 from dynprune_lib.distributed import world_size
 from dynprune_lib.experiments.data import ImageData
+from dynprune_lib.experiments.precision import used_precision
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.paths import PACKAGE
 
 
-def describe_environment(data: ImageData, jobs: int) -> dict[str, Any]:
-    """What a reader needs to make the run again, and to judge its times; `jobs` runs shared the device."""
+def describe_environment(spec: RunSpec, data: ImageData, jobs: int) -> dict[str, Any]:
+    """Return what is needed to repeat a run and to judge its timings.
+
+    Args:
+        spec: the run.
+        data: its data set, on the device.
+        jobs: number of runs that share the device.
+    """
     return {
-        "dynprune": _package_version(),
+        "dynprune": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "system": platform.platform(),
         "device": _device_name(data.device),
+        "memory_gib": _memory_gib(data.device),
         "threads": torch.get_num_threads(),
         "jobs": jobs,
         "ranks": world_size(),
         "data_md5": data.md5,
+        "precision": used_precision(spec.precision, data.device),
     }
 
 
-def _package_version() -> str:
-    try:
-        return version("dynprune")
-    except PackageNotFoundError:  # run from a plain checkout
-        return "checkout"
-
-
-@functools.cache  # of the code that this process has loaded, whatever is checked out later
+@functools.cache  # the commit of the code that this process has loaded, whatever is checked out later
 def _commit() -> str:
-    """The checkout's commit, with a + if files of it were changed; empty outside a checkout."""
+    """Return the commit of the checkout, with a + if files were changed; empty outside a checkout."""
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"]
     try:
         return subprocess.run(command, cwd=PACKAGE, capture_output=True, text=True, check=True).stdout.strip()
@@ -55,3 +60,11 @@ def _device_name(device: torch.device) -> str:
         return platform.processor() or platform.machine()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return f"{len(names)} cores, {names[0]}" if names else platform.machine()
+
+
+def _memory_gib(device: torch.device) -> float | None:
+    if device.type == "cuda":
+        return round(torch.cuda.get_device_properties(device).total_memory / 2**30, 1)
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+    return None

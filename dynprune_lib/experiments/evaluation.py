@@ -1,4 +1,4 @@
-"""What a model says of images, without augmentation of any kind: predictions, accuracy, scores."""
+"""Predictions, accuracy and scores of a model, without augmentation."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,7 +15,7 @@ EVALUATION_BATCH = 1_000
 
 @torch.no_grad()
 def evaluate(model: nn.Module, split: Split, data: ImageData, precision: str) -> tuple[float, float]:
-    """(mean loss, accuracy in [0, 1]) of the model on a split, without augmentation of any kind."""
+    """Return mean loss and accuracy in [0, 1] of a model on a split, without test-time augmentation."""
     correct = loss = torch.zeros((), device=data.device)
     for logits, labels in predict(model, split, data, precision):
         correct = correct + (logits.argmax(1) == labels).sum()
@@ -24,7 +24,7 @@ def evaluate(model: nn.Module, split: Split, data: ImageData, precision: str) ->
 
 
 def predict(model: nn.Module, split: Split, data: ImageData, precision: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """(logits, labels) of the split, batch by batch in its order, by the model in its evaluation mode."""
+    """Yield logits and labels of a split, batch by batch in its order; the model is put in evaluation mode."""
     model.eval()
     for images, labels in zip(split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True):
         with autocast(data.device, precision):
@@ -34,5 +34,5 @@ def predict(model: nn.Module, split: Split, data: ImageData, precision: str) -> 
 
 @torch.no_grad()
 def score_all(model: nn.Module, data: ImageData, precision: str, score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """The score of every training sample by the model as it is, without augmentation: (N,) float32."""
+    """Return the scores (N,) float32 of all training samples, without augmentation."""
     return torch.cat([score(logits, labels) for logits, labels in predict(model, data.train, data, precision)])

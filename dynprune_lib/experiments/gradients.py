@@ -1,33 +1,47 @@
-"""GraNd: the L2 norm of the gradient of each sample's loss (Paul et al. 2021, arXiv:2107.07075)."""
+"""GraNd: L2 norm of the gradient of each sample's loss (Paul et al. 2021, arXiv:2107.07075)."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
+from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.augment import normalize
 from dynprune_lib.experiments.data import ImageData
 
-CHUNK = 128  # samples whose gradients of all parameters are held at a time
+CHUNK = 128  # samples whose gradients are in memory at a time
 
 
 def gradient_norms_of_all(model: nn.Module, data: ImageData, exact: bool) -> Tensor:
-    """The norms (N,) of all training samples, without augmentation, by the model in its evaluation mode."""
+    """Return the gradient norms (N,) of all training samples, without augmentation.
+
+    Args:
+        model: put in evaluation mode.
+        data: the data set.
+        exact: whether to use the gradient of all parameters, else that of the last layer.
+    """
     norms = gradient_norms if exact else last_layer_gradient_norms
     chunks = zip(data.train.images.split(CHUNK), data.train.labels.split(CHUNK), strict=True)
     return torch.cat([norms(model, normalize(images, data), labels) for images, labels in chunks])
 
 
 def gradient_norms(model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
-    """Of all parameters, exactly.
+    """Return the gradient norm of each sample over all parameters.
 
     Args:
-        model: gives logits; it is put in its evaluation mode, in which samples do not see each other.
+        model: returns logits; it is put in evaluation mode, so that samples of a batch do not interact.
         x: (B, ...) inputs.
         labels: (B,) int64.
 
     Returns:
         (B,) float32.
+
+    Example:
+        >>> x, labels = torch.ones(2, 3), torch.tensor([0, 1])
+        >>> layer = nn.Linear(3, 2)
+        >>> exact = gradient_norms(layer, x, labels)
+        >>> torch.allclose(exact, last_layer_gradient_norms(layer, x, labels))
+        True
     """
     model.eval()
     parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
@@ -43,15 +57,17 @@ def gradient_norms(model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def last_layer_gradient_norms(model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
-    """Of the last linear layer alone, for the price of a forward pass: with features h, weights W and bias b, the
-    gradient is (p - y) of b and (p - y) h^T of W, so its norm is |p - y| sqrt(1 + |h|^2). Arguments as above.
+    """Return the gradient norm of each sample over the last linear layer, at the cost of a forward pass.
+
+    With features h, weights W and bias b, the gradient is (p - y) for b and (p - y) h^T for W, so its norm is
+    |p - y| sqrt(1 + |h|^2). Arguments and result are those of `gradient_norms`.
 
     Raises:
-        ValueError: the model has no linear layer with a bias.
+        SpecError: the model has no linear layer with a bias.
     """
     linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear) and layer.bias is not None]
     if not linear:
-        raise ValueError("the model has no linear layer with a bias: take the gradient of all its parameters")
+        raise SpecError("the model has no linear layer with a bias: use the gradient of all parameters")
     features: list[Tensor] = []
     handle = linear[-1].register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
     try:

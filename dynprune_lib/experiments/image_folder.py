@@ -20,8 +20,8 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from dynprune_lib.errors import DataError, PrivateFolderError, StoreNotWritable
-from dynprune_lib.experiments.store import atomic_write
+from dynprune_lib.errors import DataError, PrivateFolderError, SpecError, StoreNotWritable
+from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import private_folder
 
 SIZE = 32  # height and width of the images in memory
@@ -157,7 +157,7 @@ def _read_cache(cache_file: Path, count: int) -> np.ndarray | None:
     except OSError:
         return None
     checksum, pixels = content[:CHECKSUM], content[CHECKSUM:]
-    if checksum.tobytes() != hashlib.sha256(pixels).digest():
+    if checksum.tobytes() != hashlib.sha256(pixels.data).digest():
         return None
     return pixels.reshape(count, SIZE, SIZE, 3)
 
@@ -166,7 +166,7 @@ def _write_cache(cache_file: Path, images: np.ndarray) -> None:
     if images.nbytes > CACHE_BYTES:
         return
     with contextlib.suppress(StoreNotWritable, OSError):
-        atomic_write(cache_file, hashlib.sha256(images).digest() + images.tobytes())
+        atomic_write(cache_file, hashlib.sha256(images.data).digest() + images.tobytes())
         total = 0
         for file in sorted(cache_file.parent.glob("*.images*"), key=lambda file: file.stat().st_mtime, reverse=True):
             total += file.stat().st_size
@@ -207,5 +207,5 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         return Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise ValueError(f"32-bit values (mode {image.mode}) have no known range, save them with 8 or 16 bits")
+        raise SpecError(f"32-bit values (mode {image.mode}) have no known range, save them with 8 or 16 bits")
     return image

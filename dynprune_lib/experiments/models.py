@@ -1,13 +1,15 @@
-"""ResNet-18 for images of 32x32, and the small nets of the profiles that run on a laptop."""
+"""ResNet-18 for 32 x 32 images, and the small networks of the profiles that run on a laptop."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from dynprune_lib.errors import SpecError
+
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut (He et al. 2016, arXiv:1512.03385)."""
+    """Residual block of two 3x3 convolutions (He et al. 2016, arXiv:1512.03385)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -27,7 +29,7 @@ class BasicBlock(nn.Module):
 
 
 class GlobalPool(nn.Module):
-    """(B, channels, height, width) to (B, channels), by the mean or the maximum over all places."""
+    """Reduction of (B, channels, height, width) to (B, channels), by the mean or the maximum over positions."""
 
     def __init__(self, reduce: Callable[..., Tensor]) -> None:
         super().__init__()
@@ -38,7 +40,7 @@ class GlobalPool(nn.Module):
 
 
 def resnet18(channels: int, classes: int) -> nn.Sequential:
-    """ResNet-18 with a 3x3 stem and no max-pool, as all the literature on CIFAR has it: 11.2 million parameters."""
+    """Return ResNet-18 with a 3x3 stem and no max-pool, the usual variant for CIFAR: 11.2 million parameters."""
     layers: list[nn.Module] = [
         nn.Conv2d(channels, 64, 3, 1, 1, bias=False),
         nn.BatchNorm2d(64),
@@ -52,8 +54,8 @@ def resnet18(channels: int, classes: int) -> nn.Sequential:
 
 
 def small(channels: int, classes: int) -> nn.Sequential:
-    """The laptop profile's net, for 2 CPU cores: seven convolutions, in the manner of the narrow nets of
-    KellerJordan/cifar10-airbench. Pooling right after a block's first convolution keeps the large maps few."""
+    """Return the network of the laptop profile: seven convolutions, in the manner of the narrow networks of
+    KellerJordan/cifar10-airbench. Pooling right after a block's first convolution keeps large feature maps few."""
     return nn.Sequential(
         nn.Conv2d(channels, 16, 2, bias=False),
         nn.ReLU(inplace=True),
@@ -66,15 +68,15 @@ def small(channels: int, classes: int) -> nn.Sequential:
 
 
 def tiny(channels: int, classes: int) -> nn.Sequential:
-    """The smoke profile's net for 8x8 digits: it learns in a few seconds."""
+    """Return the network of the smoke profile, for 8x8 digits; it trains in a few seconds."""
     return nn.Sequential(
         *_convolution(channels, 16), *_convolution(16, 32, stride=2), GlobalPool(torch.amax), nn.Linear(32, classes)
     )
 
 
 def strided(channels: int, classes: int) -> nn.Sequential:
-    """Another small net, to tell what depends on the net: no pooling before its end, strided convolutions instead, and
-    the mean over all places."""
+    """Return a second small network, to see what depends on the network: strided convolutions in place of pooling, and
+    the mean over positions."""
     return nn.Sequential(
         *_convolution(channels, 16),
         *_convolution(16, 32, stride=2),
@@ -94,13 +96,20 @@ MODELS: dict[str, Callable[[int, int], nn.Module]] = {
 
 
 def build_model(name: str, image_shape: tuple[int, int, int], classes: int, seed: int) -> nn.Module:
-    """A model of MODELS, initialised from `seed` alone; torch's global random state stays as it is.
+    """Return a model, initialised from `seed` only; the global random state of torch is left unchanged.
 
     Args:
+        name: name in MODELS.
         image_shape: (height, width, channels) of the images.
+        classes: number of classes.
+        seed: of the initialisation.
 
     Raises:
-        ValueError: the images are too small for the model.
+        SpecError: the images are too small for the model.
+
+    Example:
+        >>> build_model("tiny", (8, 8, 1), 10, seed=0)(torch.zeros(2, 1, 8, 8)).shape
+        torch.Size([2, 10])
     """
     height, width, channels = image_shape
     with torch.random.fork_rng(devices=[]):
@@ -110,7 +119,7 @@ def build_model(name: str, image_shape: tuple[int, int, int], classes: int, seed
         with torch.no_grad():
             model.eval()(torch.zeros(1, channels, height, width))
     except (RuntimeError, IndexError) as error:
-        raise ValueError(f"model {name} does not take images of {height} x {width}: choose another model") from error
+        raise SpecError(f"model {name} does not take images of {height} x {width}: choose another model") from error
     return model
 
 

@@ -1,16 +1,16 @@
-"""In which precision a device computes."""
+"""Precision of the forward and backward pass on a device."""
 
 import functools
 
 import torch
 
 
-def used_precision(wanted: str, device: torch.device) -> str:
-    """float32 in place of bfloat16 where the device does not compute in it: in software, it takes far longer."""
-    return wanted if _computes_in_bfloat16(device) else "float32"
+def used_precision(precision: str, device: torch.device) -> str:
+    """Return the precision that a device uses: float32 where bfloat16 would be emulated, which is many times slower."""
+    return precision if _computes_in_bfloat16(device) else "float32"
 
 
-@functools.cache  # it is asked at every step
+@functools.cache  # asked at every step
 def _computes_in_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -19,5 +19,5 @@ def _computes_in_bfloat16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context of a forward pass in a precision of PRECISIONS, or in what the device has in its place."""
+    """Return the autocast context of a forward pass in a precision of PRECISIONS, see `used_precision`."""
     return torch.autocast(device.type, torch.bfloat16, enabled=used_precision(precision, device) == "bfloat16")

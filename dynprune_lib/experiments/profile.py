@@ -127,7 +127,8 @@ def _read(path: Any) -> dict[str, Any]:
 
 
 def _experiment(content: dict, values: dict, settings: dict, given: dict) -> Experiment:
-    runs, roles = {}, {}
+    runs: dict[str, RunSpec] = {}
+    roles: dict[str, Role] = {}
     for group in content["runs"]:
         for row in _rows({key: _value(value, values) for key, value in group.items()}):
             spec = RunSpec.from_dict(_absolute(settings | row | given))

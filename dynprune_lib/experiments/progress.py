@@ -1,4 +1,4 @@
-"""What a person sees of long work: one bar for all runs, and a line for each that is finished."""
+"""Progress of long work: one bar for all runs, and one line per finished run."""
 
 import io
 import sys
@@ -12,14 +12,22 @@ FORMAT = "{desc}: {percentage:3.0f} %|{bar:20}| {elapsed} < {remaining}{postfix}
 
 
 class Progress:
-    """A bar over the sample passes of all runs, with the accuracy and the speed of the last epoch, and the time left.
-    Plain tqdm on stderr: every terminal and notebook shows it."""
+    """Progress bar over the sample passes of all runs, on stderr, with the last epoch's accuracy and speed.
+
+    Plain tqdm: the notebook version freezes under papermill.
+
+    Args:
+        specs: the runs that are to be made.
+
+    Attributes:
+        failures: one message per failed run.
+    """
 
     def __init__(self, specs: list[RunSpec]) -> None:
         self.failures: list[str] = []
         self._epochs_left = {spec.name: spec.epochs for spec in specs}
         total = sum(spec.epochs * _weight(spec) for spec in specs)
-        self._file = sys.stderr or io.StringIO()  # there is none where it was closed
+        self._file = sys.stderr or io.StringIO()  # None if it was closed
         look = {"bar_format": FORMAT, "smoothing": 0, "mininterval": 0.5, "dynamic_ncols": True, "leave": False}
         self._bar = tqdm(total=total, file=self._file, **look)
         self._count, self._done = len(specs), 0
@@ -31,8 +39,8 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def handle(self, event: str, spec: RunSpec, value: EpochRecord | RunRecord | str | None) -> None:
-        """Show one event of a sweep: `begun`, `epoch`, `finished` or `failed`, with what belongs to it."""
+    def handle(self, event: str, spec: RunSpec | None, value: EpochRecord | RunRecord | str | None) -> None:
+        """Show one event of a sweep: `begun`, `epoch`, `finished` or `failed`, with its value."""
         getattr(self, f"_{event}")(spec, value)
 
     def _begun(self, spec: RunSpec, _: None) -> None:
@@ -40,7 +48,7 @@ class Progress:
 
     def _epoch(self, spec: RunSpec, epoch: EpochRecord) -> None:
         speed = epoch.backward_passes / epoch.training_seconds
-        is_run = spec.name in self._epochs_left  # otherwise samples are being scored, for several runs
+        is_run = spec.name in self._epochs_left  # otherwise a scoring model, which several runs may share
         title = _title(spec) if is_run else f"scoring for {spec.sampler}"
         self._bar.set_postfix_str(f"{title}: {epoch.test_accuracy:.1%}, {speed:,.0f} samples/s", refresh=False)
         if is_run:
@@ -49,12 +57,12 @@ class Progress:
     def _finished(self, spec: RunSpec, record: RunRecord) -> None:
         self._done += 1
         self._show()
-        self._advance(spec, self._epochs_left[spec.name])  # those that an earlier sweep had made
+        self._advance(spec, self._epochs_left[spec.name])  # epochs of an earlier sweep
         line = f"{_title(spec)}: {record.test_accuracy:.2%} after {record.training.seconds:.1f} s of training"
         self._bar.write(line, file=self._file)
 
-    def _failed(self, _: RunSpec, message: str) -> None:
-        self.failures.append(message)  # told when the sweep ends, with what else there is to tell
+    def _failed(self, _: RunSpec | None, message: str) -> None:
+        self.failures.append(message)  # reported at the end of the sweep
         self._show()
 
     def _advance(self, spec: RunSpec, epochs: int) -> None:
@@ -67,7 +75,7 @@ class Progress:
 
 
 def _weight(spec: RunSpec) -> int:
-    """Of an epoch in the bar: the samples in a thousand that it trains on. (Sums of whole numbers are exact.)"""
+    """Return the length of an epoch in the bar: samples kept, per thousand. Sums of integers are exact."""
     return round(1_000 * (1 - spec.prune_rate))
 
 

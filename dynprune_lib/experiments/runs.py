@@ -1,67 +1,77 @@
-"""What a run is, and what is kept of it."""
+"""What a run is (RunSpec), and what is kept of it (RunRecord)."""
 
 import hashlib
 import inspect
 import json
 import math
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
+from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.models import MODELS
-from dynprune_lib.samplers import SAMPLERS, Bandit, LastScore, PruningSampler, StaticScored
+from dynprune_lib.experiments.optimizers import OPTIMIZERS
+from dynprune_lib.samplers import Bandit, LastScore, PruningSampler, StaticScored, sampler_class
 from dynprune_lib.samplers.checks import boolean, integer, real
 from dynprune_lib.scores import SCORES
 
 PRECISIONS = ("float32", "bfloat16")
 SCHEDULES = ("one-cycle", "cosine")
-CHOICES = {
+CHOICES: dict[str, Collection[str]] = {
     "model": MODELS,
-    "sampler": SAMPLERS,
     "score": SCORES,
+    "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "precision": PRECISIONS,
 }
 NUMBERS = {
     "prune_rate": ("the fraction left out", "[0, 1)"),
     "learning_rate": ("the peak of the schedule", "(0, inf)"),
-    "momentum": ("the momentum of SGD", "[0, 1)"),
-    "weight_decay": ("the weight decay of SGD", "[0, 1)"),
+    "momentum": ("the momentum", "[0, 1)"),
+    "weight_decay": ("the weight decay", "[0, 1)"),
     "label_smoothing": ("the label smoothing", "[0, 1)"),
 }
-GIVEN_BY_THE_RUN = {"num_samples", "prune_rate", "seed", "scores"}  # what a sampler takes and no setting says
+NOT_SETTINGS = {"num_samples", "prune_rate", "seed", "scores"}  # arguments of a sampler that other fields supply
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """One training run: two runs of one spec are the same experiment.
+    """Complete description of one training run: two runs with equal specs are the same experiment.
 
-    Attributes:
-        dataset: a name that `load_dataset` knows.
-        model: a name in MODELS.
-        sampler: a name in SAMPLERS.
-        prune_rate: fraction of the training samples left out of every epoch.
-        score: what a sampler is told of a sample, in SCORES; for a sampler that is of one score, that one.
-        rescore: score all the samples by a forward pass before every selection, but those of an untrained model;
-            otherwise a sampler knows of a sample what it was last trained with.
-        trace: of so many samples, evenly spaced, the bandit's mean scores after every epoch are kept with the record.
-        settings: what else the sampler takes, by name: `{"epsilon": 0.1}`; the sampler's defaults are filled in.
-        epochs: epochs of the run, whatever the samples in each.
-        batch_size: samples a step; the last, smaller batch of an epoch is left out.
-        learning_rate: the peak of the schedule.
-        momentum: of SGD, in Nesterov's form.
-        weight_decay: of SGD, on all parameters.
-        schedule: of the learning rate over the steps that the run really makes, in SCHEDULES.
-        label_smoothing: of the cross-entropy, in [0, 1).
-        precision: of the forward and backward pass, in PRECISIONS; parameters are always float32. A device that does
-            not compute in bfloat16, which would take it many times as long, uses float32: the record says which.
-        alone: train while no other run is on the device: a run whose seconds count.
-        seed: decides initialisation, order, augmentation and the sampler's draws.
+    Args:
+        dataset: name of a data set, see `load_dataset`.
+        model: name in MODELS.
+        sampler: name in SAMPLERS, or "module:Class" for a sampler of your own. Default: "full".
+        prune_rate: fraction of the training samples skipped in every pruned epoch, in [0, 1). Default: 0.
+        score: name in SCORES of the per-sample score that the sampler receives. Default: "loss".
+        rescore: whether to re-score all samples with a forward pass before each selection, except in the first epoch.
+            Default: False, the sampler knows each sample's score from the last time it was trained on.
+        trace: number of samples, evenly spaced, whose mean scores are recorded after every epoch. Default: 0.
+        settings: other arguments of the sampler by name, such as `{"epsilon": 0.1}`. Default: those of the sampler.
+        epochs: number of epochs, at least 1. Default: 16.
+        batch_size: samples per step; the last, smaller batch of an epoch is dropped. Default: 128.
+        optimizer: name in OPTIMIZERS. Default: "sgd".
+        learning_rate: peak of the schedule, above 0. Default: 0.1.
+        momentum: momentum of SGD (Nesterov), first beta of AdamW, in [0, 1). Default: 0.9.
+        weight_decay: applied to all parameters, in [0, 1). Default: 5e-4.
+        schedule: name in SCHEDULES of the learning-rate schedule over the steps that the run makes. Default:
+            "one-cycle".
+        label_smoothing: of the cross-entropy, in [0, 1). Default: 0.
+        precision: name in PRECISIONS, of the forward and backward pass; parameters stay in float32. Default: "float32".
+            A device without native bfloat16 uses float32, and the record says so.
+        alone: whether to train only while no other run uses the device, for timings. Default: False.
+        seed: of initialisation, order, augmentation and the sampler. Default: 0.
 
     Raises:
-        ValueError: a field has a value that it cannot have; the message lists what is allowed.
+        SpecError: a field has a value that is not allowed.
+
+    Example:
+        >>> spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5)
+        >>> spec.settings["c"], spec.name
+        (1.0, 'ucb-50-seed0-bb4bb2337969')
     """
 
     dataset: str
@@ -74,6 +84,7 @@ class RunSpec:
     settings: dict[str, Any] = field(default_factory=dict)
     epochs: int = 16
     batch_size: int = 128
+    optimizer: str = "sgd"
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
@@ -84,8 +95,21 @@ class RunSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        try:
+            self._check_fields()
+            object.__setattr__(self, "settings", sampler_settings(self.sampler) | self.settings)
+            self._check_score()
+            num_samples = min(1_000_000, math.ceil(1_000 / (1 - self.prune_rate)))  # a small share of the kept is some
+            self.make_sampler(num_samples, torch.zeros(num_samples))  # its constructor checks the settings
+            self._check_reached()
+        except SpecError:
+            raise
+        except ValueError as error:
+            raise SpecError(str(error)) from error
+
+    def _check_fields(self) -> None:
         if not isinstance(self.dataset, str):
-            raise ValueError(f"dataset is {self.dataset!r}: it must be the name of a data set")
+            raise SpecError(f"dataset is {self.dataset!r}: it must be the name of a data set")
         for name, allowed in CHOICES.items():
             check_choice(name, getattr(self, name), allowed)
         for name, lowest in (("epochs", 1), ("batch_size", 1), ("trace", 0), ("seed", 0)):
@@ -95,23 +119,19 @@ class RunSpec:
         for name in ("rescore", "alone"):
             boolean(name, getattr(self, name))
         if not isinstance(self.settings, dict):
-            raise ValueError(f"settings is {self.settings!r}: it must be a dict of the sampler's settings")
+            raise SpecError(f"settings is {self.settings!r}: it must be a dict of the sampler's settings")
         for name in self.settings:
             check_choice(f"setting of {self.sampler}", name, sampler_settings(self.sampler))
-        object.__setattr__(self, "settings", sampler_settings(self.sampler) | self.settings)
-        self._check_score()
-        num_samples = min(1_000_000, math.ceil(1_000 / (1 - self.prune_rate)))  # enough for a small share of the kept
-        self.make_sampler(num_samples, torch.zeros(num_samples))  # it checks its settings
-        self._check_reached()
 
     def _check_score(self) -> None:
-        if required_score := SAMPLERS[self.sampler].required_score:
-            if self.score not in ("loss", required_score):
-                raise ValueError(f"score is {self.score}: {self.sampler} looks at {required_score} alone")
-            object.__setattr__(self, "score", required_score)
+        sampler = sampler_class(self.sampler)
+        if required := sampler.required_score:
+            if self.score not in ("loss", required):
+                raise SpecError(f"score is {self.score}: {self.sampler} is defined for {required} only")
+            object.__setattr__(self, "score", required)
         for name, samplers in (("rescore", (Bandit, LastScore)), ("trace", Bandit)):
-            if getattr(self, name) and not issubclass(SAMPLERS[self.sampler], samplers):
-                raise ValueError(f"{name} is {getattr(self, name)}: {self.sampler} does not look at scores of training")
+            if getattr(self, name) and not issubclass(sampler, samplers):
+                raise SpecError(f"{name} is {getattr(self, name)}: {self.sampler} does not use scores of training")
 
     def _check_reached(self) -> None:
         latest = {
@@ -123,35 +143,47 @@ class RunSpec:
         }
         for name, last in latest.items():
             if (self.settings.get(name) or 0) > last:
-                raise ValueError(
+                raise SpecError(
                     f"{name} of {self.sampler} is {self.settings[name]}: in a run of {self.epochs} epochs it can be"
                     f" at most {last}"
                 )
 
     @property
     def name(self) -> str:
-        """The run's name in the store: what a reader looks for, and a hash of all that differs from the defaults, so
-        that a field or a setting added later changes no name of an earlier run."""
+        """Name of the run in the store: sampler, rate and seed, and a hash of all fields that differ from their
+        defaults, so that a field added later changes no existing name."""
         usual = {field.name: field.default for field in fields(self)}
         usual_settings = sampler_settings(self.sampler)
         content = {name: value for name, value in asdict(self).items() if value != usual[name]}
         content["settings"] = {name: value for name, value in self.settings.items() if value != usual_settings[name]}
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
-        return f"{self.sampler}-{round(100 * self.prune_rate)}-seed{self.seed}-{digest}"
+        sampler = self.sampler.rpartition(":")[2]  # the class alone, of a sampler of the user's
+        return f"{sampler}-{round(100 * self.prune_rate)}-seed{self.seed}-{digest}"
 
     @property
     def is_static_scored(self) -> bool:
-        """Does the run need scores that are computed before it?"""
-        return issubclass(SAMPLERS[self.sampler], StaticScored)
+        """Whether the run needs scores that are computed before training."""
+        return issubclass(sampler_class(self.sampler), StaticScored)
 
     def make_sampler(self, num_samples: int, scores: Tensor | None = None) -> PruningSampler:
-        """The run's sampler for a training set of `num_samples`, with their scores (N,) if it is a static one."""
-        given = {"scores": scores} if self.is_static_scored else {}
-        return SAMPLERS[self.sampler](num_samples, self.prune_rate, seed=self.seed, **self.settings, **given)
+        """Return the sampler of the run.
+
+        Args:
+            num_samples: size of the training set, N.
+            scores: (N,) static scores, used by static samplers only.
+
+        Raises:
+            SpecError: the sampler refuses a setting or the scores.
+        """
+        given = self.settings | ({"scores": scores} if self.is_static_scored else {})
+        try:
+            return sampler_class(self.sampler)(num_samples, self.prune_rate, seed=self.seed, **given)
+        except ValueError as error:
+            raise SpecError(str(error)) from error
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """A spec from plain values; an unknown name is an error that lists the known ones."""
+        """Return a spec from plain values; an unknown field raises SpecError with the known ones."""
         for name in values:
             check_choice("field of a run", name, [field.name for field in fields(cls)])
         return cls(**values)
@@ -159,10 +191,23 @@ class RunSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
-    """What one epoch gave and cost. Seconds are wall-clock; passes count samples.
+    """Results and cost of one epoch. Seconds are wall-clock time, passes count samples.
 
-    `selection_seconds`: selecting the subset and its order. `training_seconds`: forward and backward passes, steps
-    and the recording of the losses. `scoring_seconds`: passes over samples made for their scores alone.
+    Args:
+        train_loss: mean loss over the steps.
+        test_loss: mean loss on the test set.
+        test_accuracy: in [0, 1].
+        samples_kept: size of the subset.
+        steps: optimizer steps.
+        forward_passes: samples that went forward.
+        backward_passes: samples that went backward.
+        selection_seconds: selecting the subset and its order.
+        training_seconds: forward and backward passes, steps, and recording the losses.
+        scoring_seconds: forward passes for scores only.
+        evaluation_seconds: on the test set.
+
+    Raises:
+        ValueError: a value is not finite, negative or of the wrong type.
     """
 
     train_loss: float
@@ -178,23 +223,26 @@ class EpochRecord:
     evaluation_seconds: float
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            _check_number(each.name, getattr(self, each.name), each.type)
+        _check_numbers(self)
         if self.test_accuracy > 1:
             raise ValueError(f"test_accuracy is {self.test_accuracy}: it is a share, at most 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Wall-clock seconds, and passes counted in samples."""
+    """Wall-clock seconds, and passes counted in samples.
+
+    Example:
+        >>> Cost(seconds=1.5, forward_passes=20) + Cost(seconds=0.5, forward_passes=10, backward_passes=10)
+        Cost(seconds=2.0, forward_passes=30, backward_passes=10)
+    """
 
     seconds: float = 0.0
     forward_passes: int = 0
     backward_passes: int = 0
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            _check_number(each.name, getattr(self, each.name), each.type)
+        _check_numbers(self)
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
@@ -202,11 +250,16 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """A finished run: what it was, what each epoch gave and cost, what scoring the samples before the training cost,
-    and where it was made.
+    """A finished run.
+
+    Args:
+        spec: what was run.
+        epochs: results and cost of every epoch.
+        environment: where it was run, see `describe_environment`.
+        scoring: cost of the scores that were computed before training. Default: none.
 
     Raises:
-        ValueError: there are more or fewer epochs than the spec has.
+        ValueError: the number of epochs is not that of the spec.
     """
 
     spec: RunSpec
@@ -220,20 +273,20 @@ class RunRecord:
 
     @property
     def test_accuracy(self) -> float:
-        """Of the last epoch, never the best one."""
+        """Test accuracy after the last epoch, in [0, 1] (never the best epoch)."""
         return self.epochs[-1].test_accuracy
 
     def total(self, column: str) -> float:
-        """Sum of a column of EpochRecord over the run."""
+        """Return the sum of a column of EpochRecord over the run."""
         return sum(getattr(epoch, column) for epoch in self.epochs)
 
     @property
     def training(self) -> Cost:
-        """Of all that the epochs need: selection, training and scoring within them, without evaluation."""
+        """Cost of all epochs: selection, training and re-scoring, without evaluation."""
         return cost_of(self.epochs)
 
     def to_json(self) -> str:
-        """One line a column of the epochs, so that a record reads well and its changes do too."""
+        """Return the record as JSON, one line per column of the epochs."""
         columns = {name: [getattr(epoch, name) for epoch in self.epochs] for name in _columns()}
         lines = ",\n".join(f"    {json.dumps(name)}: {_dumps(values)}" for name, values in columns.items())
         spec = _dumps(asdict(self.spec), indent=2).replace("\n", "\n  ")
@@ -244,11 +297,11 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The record that `to_json` wrote; anything else raises ValueError, KeyError or TypeError."""
+        """Return the record that `to_json` wrote; anything else raises ValueError, KeyError or TypeError."""
         values = json.loads(text)
         columns = [values["epochs"][name] for name in _columns()]
         if not all(isinstance(column, list) for column in columns):
-            raise TypeError("a column of the epochs is no list")
+            raise TypeError("a column of the epochs is not a list")
         epochs = [EpochRecord(**dict(zip(_columns(), row, strict=True))) for row in zip(*columns, strict=True)]
         spec, scoring = RunSpec.from_dict(values["spec"]), Cost(**values.get("scoring", {}))
         return cls(spec=spec, epochs=epochs, environment=values["environment"], scoring=scoring)
@@ -256,7 +309,14 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StaticScores:
-    """Scores of all training samples, (N,) float32, computed before training: by what, at what cost, where."""
+    """Scores of all training samples, computed before training.
+
+    Args:
+        spec: the scoring, see `scoring_spec`.
+        values: (N,) float32.
+        cost: of the scoring.
+        environment: where it was run.
+    """
 
     spec: RunSpec
     values: Tensor
@@ -265,7 +325,7 @@ class StaticScores:
 
 
 def cost_of(epochs: list[EpochRecord]) -> Cost:
-    """What epochs cost together, without their evaluation."""
+    """Return the total cost of some epochs, without evaluation."""
     return Cost(
         seconds=sum(each.selection_seconds + each.training_seconds + each.scoring_seconds for each in epochs),
         forward_passes=sum(each.forward_passes for each in epochs),
@@ -274,25 +334,39 @@ def cost_of(epochs: list[EpochRecord]) -> Cost:
 
 
 def sampler_settings(sampler: str) -> dict[str, Any]:
-    """What a sampler takes beside its rate and seed: name -> default."""
-    parameters = inspect.signature(SAMPLERS[sampler]).parameters.values()
-    return {each.name: each.default for each in parameters if each.name not in GIVEN_BY_THE_RUN}
+    """Return the settings of a sampler with their defaults.
+
+    Example:
+        >>> sampler_settings("epsilon-greedy")["epsilon"]
+        0.1
+    """
+    parameters = inspect.signature(sampler_class(sampler)).parameters.values()
+    return {each.name: each.default for each in parameters if each.name not in NOT_SETTINGS}
 
 
-def check_choice(what: str, value: str, allowed: Any) -> None:
-    """Raises ValueError, with the allowed values, if `value` is none of them."""
+def check_choice(what: str, value: str, allowed: Collection[str]) -> None:
+    """Raise SpecError, with the allowed values, if `value` is not one of them.
+
+    Example:
+        >>> check_choice("schedule", "linear", SCHEDULES)
+        Traceback (most recent call last):
+        dynprune_lib.errors.SpecError: unknown schedule 'linear': there are one-cycle, cosine
+    """
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"unknown {what} {value!r}: there are {', '.join(map(str, allowed)) or 'none'}")
+        raise SpecError(f"unknown {what} {value!r}: there are {', '.join(map(str, allowed)) or 'none'}")
 
 
-def _check_number(name: str, value: Any, kind: type) -> None:
-    allowed = int if kind is int else (int, float)
-    if isinstance(value, bool) or not isinstance(value, allowed) or not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} is {value!r}: it must be a finite {kind.__name__} of at least 0")
+def _check_numbers(record: EpochRecord | Cost) -> None:
+    for each in fields(record):
+        value = getattr(record, each.name)
+        allowed = int if each.type is int else (int, float)
+        if isinstance(value, bool) or not isinstance(value, allowed) or not (math.isfinite(value) and value >= 0):
+            kind = "an integer" if each.type is int else "a finite number"
+            raise ValueError(f"{each.name} is {value!r}: it must be {kind} of at least 0")
 
 
 def _dumps(value: Any, **layout: Any) -> str:
-    """As every reader of json understands it: without NaN."""
+    """Return standard JSON, which has no NaN."""
     return json.dumps(value, allow_nan=False, **layout)
 
 

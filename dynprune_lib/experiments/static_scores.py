@@ -1,7 +1,7 @@
-"""Scores that are computed before training, once, kept beside the runs, and charged to the runs that use them.
+"""Static scores: computed once before training, stored next to the runs, and charged to the runs that use them.
 
-Every method trains one or several models for some epochs and then asks them (Paul et al. 2021, Toneva et al. 2019), or
-their sampler. The models that score have seeds of their own, so no run is trained on what its own twin had found.
+Every method trains one or several models for some epochs and then scores the samples with them, or with their sampler.
+The scoring models have seeds of their own, so that no run is trained on what its own twin has found.
 """
 
 import time
@@ -12,8 +12,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from dynprune_lib.errors import StoreError
+from dynprune_lib.distributed import world_size
+from dynprune_lib.errors import StoreError, SweepError
 from dynprune_lib.experiments.data import ImageData
+from dynprune_lib.experiments.environment import describe_environment
 from dynprune_lib.experiments.evaluation import score_all
 from dynprune_lib.experiments.gradients import gradient_norms_of_all
 from dynprune_lib.experiments.runs import Cost, RunSpec, StaticScores, cost_of
@@ -21,76 +23,92 @@ from dynprune_lib.experiments.selection_groups import GROUPS, group_of
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.train import (
     OnEpoch,
-    Training,
+    TrainState,
+    build_train_state,
     check_size,
     conditions_of,
-    describe_run,
-    prepare,
     train_epochs,
 )
 from dynprune_lib.samplers import PruningSampler, StaticScored
 from dynprune_lib.samplers.forgetting import ForgettingEvents
 from dynprune_lib.scores import el2n
 
-FIRST_SEED = 1000  # of the models that score; those after the first have the next ones
+FIRST_SEED = 1000  # of the first scoring model; the others count on
 
 
 @dataclass(frozen=True)
-class Method:
-    """How samples are scored: train `models` models as `training` says, but for `epochs` epochs only, then `ask` each
-    for the scores (N,); the result is their mean.
+class ScoringMethod:
+    """How samples are scored: the mean over some models of what each says after some epochs.
 
-    `passes` is what asking one model costs, its seconds are measured. `make_sampler` gives a sampler that observes, in
-    place of the training's own.
+    Args:
+        run: what the scoring models are trained as.
+        epochs: number of epochs after which a model is asked; the schedule is that of `run`.
+        score: function of the trained state that returns (N,) scores.
+        models: number of models. Default: 1.
+        passes: cost of asking one model; its seconds are measured. Default: none.
+        observer: function of N that returns a sampler to train with in place of the one of `run`. Default: None.
     """
 
-    training: RunSpec
+    run: RunSpec
     epochs: int
-    ask: Callable[[Training, RunSpec, ImageData], Tensor]
+    score: Callable[[TrainState], Tensor]
     models: int = 1
     passes: Cost = field(default_factory=Cost)
-    make_sampler: Callable[[int], PruningSampler] | None = None
+    observer: Callable[[int], PruningSampler] | None = None
 
 
-def score_samples(
+def static_scores(
     spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | None = None, jobs: int = 1
 ) -> StaticScores:
-    """The scores that a run with a static sampler needs: from the store, or computed and kept there. An interrupted
-    computation goes on where it was.
+    """Return the scores of a run with a static sampler, from the store or computed and saved there.
+
+    An interrupted computation resumes from its last checkpoint.
+
+    Args:
+        spec: the run that needs scores.
+        data: its data set, on the device to train on.
+        store: for checkpoints and scores.
+        on_epoch: called after every epoch of a scoring model. Default: None.
+        jobs: number of runs that share the device, for the record. Default: 1.
 
     Raises:
-        ValueError: the run does not fit the data; raised before any training.
-        RunLocked: another process is computing them.
+        SpecError: the run does not fit the data; raised before any training.
+        SweepError: they are not in the store, and several processes train together.
+        RunLocked: another process computes them.
         StoreError: those in the store are damaged, or of another data set.
     """
     check_size(spec, data)
-    wanted = scoring_spec(spec)
-    with store.claim(wanted):
+    needed = scoring_spec(spec)
+    if world_size() > 1:
+        if found := stored_scores(spec, data, store):
+            return found
+        raise SweepError(f"the scores of {spec.name} are computed by one process: start it without torchrun first")
+    with store.claim(needed):
         found = stored_scores(spec, data, store)
         if found is None:
-            found = _compute(wanted, data, store, on_epoch, jobs)
+            found = _compute(needed, data, store, on_epoch, jobs)
             store.save_scores(found)
     return found
 
 
 def stored_scores(spec: RunSpec, data: ImageData, store: Store) -> StaticScores | None:
-    """The scores that a run needs, if they are in the store.
+    """Return the scores of a run if they are in the store, else None.
 
     Raises:
         StoreError: they are damaged, or of another data set.
     """
-    wanted = scoring_spec(spec)
-    found = store.load_scores(wanted)
+    needed = scoring_spec(spec)
+    found = store.load_scores(needed)
     if found and found.environment["data_md5"] != data.md5:
         raise StoreError(
-            f"the scores {wanted.name} in {store.folder} are of another data set than {data.name} is here: remove them,"
-            " or name another folder for the results"
+            f"the scores {needed.name} in {store.folder} are of another data set than {data.name} is here: remove them,"
+            " or choose another folder for the results"
         )
     return found
 
 
 def scoring_spec(spec: RunSpec) -> RunSpec:
-    """What the scores of a run depend on; runs that agree in it share them."""
+    """Return what the scores of a run depend on: runs with the same scoring share their scores."""
     general = {each.name for each in fields(StaticScored)}
     settings = {name: value for name, value in spec.settings.items() if name not in general}
     rate = spec.prune_rate if spec.sampler == "final-subset" else 0.0
@@ -98,67 +116,86 @@ def scoring_spec(spec: RunSpec) -> RunSpec:
 
 
 def _compute(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | None, jobs: int) -> StaticScores:
-    method = _method(spec, len(data.train))
-    environment = describe_run(spec, data, jobs)
+    method = METHODS[spec.sampler](spec, len(data.train))
+    environment = describe_environment(spec, data, jobs)
     conditions = conditions_of(environment)
     begun = store.load_checkpoint(spec, conditions)
     begun = begun or {"done": 0, "total": torch.zeros(len(data.train)), "cost": {}}
     total, cost = begun["total"], Cost(**begun["cost"])
     for number in range(begun["done"], method.models):
-        run = replace(method.training, seed=FIRST_SEED + number)
-        training = prepare(run, data, sampler=method.make_sampler and method.make_sampler(len(data.train)))
+        run = replace(method.run, seed=FIRST_SEED + number)
+        state = build_train_state(run, data, sampler=method.observer and method.observer(len(data.train)))
         if number == begun["done"] and "training" in begun:
             with store.reading_checkpoint(spec):
-                training.load_state_dict(begun["training"])
+                state.load_state_dict(begun["training"])
         before = {"done": number, "total": total, "cost": asdict(cost)}
-        save = partial(_save, store, spec, before, training, conditions)
-        train_epochs(training, run, data, method.epochs, save, on_epoch)
+        train_epochs(state, method.epochs, partial(_save, store, spec, before, state, conditions), on_epoch)
         started = time.perf_counter()
-        total = total + method.ask(training, run, data).cpu()
+        total = total + method.score(state).cpu()
         asking = Cost(seconds=round(time.perf_counter() - started, 6))
-        cost = cost + cost_of(training.epochs) + asking + method.passes
+        cost = cost + cost_of(state.epochs) + asking + method.passes
     return StaticScores(spec=spec, values=total / method.models, cost=cost, environment=environment)
 
 
-def _save(store: Store, spec: RunSpec, before: dict, training: Training, conditions: dict[str, str]) -> None:
-    store.save_checkpoint(spec, before | {"training": training.state_dict()}, conditions)
+def _save(store: Store, spec: RunSpec, before: dict, state: TrainState, conditions: dict[str, str]) -> None:
+    store.save_checkpoint(spec, before | {"training": state.state_dict()}, conditions)
 
 
-def _method(spec: RunSpec, num_samples: int) -> Method:
-    full, settings = replace(spec, sampler="full", settings={}, prune_rate=0.0), spec.settings
-    if spec.sampler == "forget":
-        observed = replace(full, score="error")
-        return Method(observed, spec.epochs, _forget_scores, make_sampler=ForgettingEvents)
-    if spec.sampler == "el2n":
-        passes = Cost(forward_passes=num_samples)
-        return Method(full, settings["at_epoch"], _el2n, settings["models"], passes)
-    if spec.sampler == "grand":
-        exact = settings["exact"]
-        passes = Cost(forward_passes=num_samples, backward_passes=num_samples * exact)
-        return Method(full, settings["at_epoch"], partial(_grand, exact=exact), settings["models"], passes)
-    if spec.sampler == "final-subset":
-        dynamic = replace(full, sampler=settings["of"], prune_rate=spec.prune_rate)
-        return Method(dynamic, spec.epochs, _is_in_subset)
-    dynamic = replace(full, sampler=settings["of"], prune_rate=settings["of_rate"])
-    return Method(dynamic, spec.epochs, partial(_is_elsewhere, group=settings["group"]))
+# The methods ---------------------------------------------------------------------------------------------------------
 
 
-def _forget_scores(training: Training, _: RunSpec, __: ImageData) -> Tensor:
-    return training.sampler.forget_scores()
+def _full(spec: RunSpec) -> RunSpec:
+    return replace(spec, sampler="full", settings={}, prune_rate=0.0)
 
 
-def _el2n(training: Training, run: RunSpec, data: ImageData) -> Tensor:
-    return score_all(training.model, data, run.precision, el2n)
+def _forget(spec: RunSpec, _: int) -> ScoringMethod:
+    def score(state: TrainState) -> Tensor:
+        assert isinstance(state.sampler, ForgettingEvents)  # the observer, below
+        return state.sampler.forget_scores()
+
+    return ScoringMethod(replace(_full(spec), score="error"), spec.epochs, score, observer=ForgettingEvents)
 
 
-def _grand(training: Training, _: RunSpec, data: ImageData, *, exact: bool) -> Tensor:
-    return gradient_norms_of_all(training.model, data, exact)
+def _el2n(spec: RunSpec, num_samples: int) -> ScoringMethod:
+    def score(state: TrainState) -> Tensor:
+        return score_all(state.model, state.data, state.spec.precision, el2n)
+
+    passes = Cost(forward_passes=num_samples)
+    return ScoringMethod(_full(spec), spec.settings["at_epoch"], score, spec.settings["models"], passes)
 
 
-def _is_in_subset(training: Training, _: RunSpec, data: ImageData) -> Tensor:
-    return torch.zeros(len(data.train)).index_fill_(0, training.sampler.subset(), 1)
+def _grand(spec: RunSpec, num_samples: int) -> ScoringMethod:
+    exact = spec.settings["exact"]
+
+    def score(state: TrainState) -> Tensor:
+        return gradient_norms_of_all(state.model, state.data, exact)
+
+    passes = Cost(forward_passes=num_samples, backward_passes=num_samples * exact)
+    return ScoringMethod(_full(spec), spec.settings["at_epoch"], score, spec.settings["models"], passes)
 
 
-def _is_elsewhere(training: Training, run: RunSpec, _: ImageData, *, group: str) -> Tensor:
-    groups = group_of(training.selections.numpy(), run.epochs, run.prune_rate)
-    return torch.from_numpy(groups != GROUPS.index(group)).float()
+def _final_subset(spec: RunSpec, _: int) -> ScoringMethod:
+    def score(state: TrainState) -> Tensor:
+        return torch.zeros(len(state.data.train)).index_fill_(0, state.sampler.subset(), 1)
+
+    dynamic = replace(_full(spec), sampler=spec.settings["of"], prune_rate=spec.prune_rate)
+    return ScoringMethod(dynamic, spec.epochs, score)
+
+
+def _without_group(spec: RunSpec, _: int) -> ScoringMethod:
+    def score(state: TrainState) -> Tensor:
+        groups = group_of(state.selections.numpy(), state.spec.epochs, state.spec.prune_rate)
+        return torch.from_numpy(groups != GROUPS.index(spec.settings["group"])).float()
+
+    dynamic = replace(_full(spec), sampler=spec.settings["of"], prune_rate=spec.settings["of_rate"])
+    return ScoringMethod(dynamic, spec.epochs, score)
+
+
+# by the name of the sampler; a test compares the keys with the static samplers in SAMPLERS
+METHODS: dict[str, Callable[[RunSpec, int], ScoringMethod]] = {
+    "forget": _forget,
+    "el2n": _el2n,
+    "grand": _grand,
+    "final-subset": _final_subset,
+    "without-group": _without_group,
+}

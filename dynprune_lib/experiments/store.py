@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 
 from dynprune_lib.errors import RunLocked, StoreError, StoreNotWritable
 from dynprune_lib.experiments.runs import Cost, RunRecord, RunSpec, StaticScores
+from dynprune_lib.files import atomic_write, make_folder
 
 CHECKPOINT = b"dynprune checkpoint, version 2\n"  # the first line of one; the second is the SHA-256 of the rest
 
@@ -169,7 +169,7 @@ class Store:
             StoreNotWritable: the folder cannot be written.
         """
         path = self._running(spec, ".lock")
-        _make_folder(path.parent)
+        make_folder(path.parent)
         lock = filelock.FileLock(path, timeout=0)
         try:
             lock.acquire()
@@ -200,7 +200,7 @@ class Store:
     @staticmethod
     def _save_pair(path: Path, arrays: dict[str, np.ndarray], text: str) -> None:
         packed = io.BytesIO()
-        np.savez_compressed(packed, **arrays)
+        np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]  # NumPy's stub has a flag of its own there
         atomic_write(path.with_name(path.name + ".npz"), packed.getvalue())
         atomic_write(path.with_name(path.name + ".json"), text.encode())
 
@@ -212,48 +212,6 @@ class Store:
 
     def _running(self, spec: RunSpec, suffix: str) -> Path:
         return self.folder / ".running" / (spec.name + suffix)
-
-
-def atomic_write(path: Path, content: bytes) -> None:
-    """Write a file so that at every moment, whatever happens, it is the old one or the new one.
-
-    Raises:
-        StoreNotWritable: it cannot be written; the message says why.
-        StoreError: a folder is in its place.
-    """
-    _make_folder(path.parent)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        _sync_folder(path.parent)
-    except IsADirectoryError as error:
-        raise StoreError(f"cannot write {path}: a folder of that name is there: remove it") from error
-    except OSError as error:
-        raise StoreNotWritable(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):  # as after an interrupt; where it was renamed, it is not there
-            part.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the new name of a file survive a loss of power."""
-    with contextlib.suppress(OSError):  # not every system and file system can
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreNotWritable(f"cannot make the folder {folder}: {error.strerror}") from error
 
 
 def _read(path: Path) -> bytes | None:

@@ -1,8 +1,8 @@
-"""Making the runs that are missing, in one process or several.
+"""Making the missing runs of a list, in one process or several.
 
 The store is all the coordination there is: every process walks the same list, claims the next run that nobody has made
-or holds, and trains it. So several sweeps over one store share the work, and whatever stops one of them, a later one
-goes on from the last checkpoints.
+or holds, and trains it. Several sweeps over one store therefore share the work, and after an interruption the next
+sweep resumes from the last checkpoints.
 """
 
 import contextlib
@@ -16,30 +16,23 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from dynprune_lib import stopping
-from dynprune_lib.errors import (
-    DeviceBusy,
-    DynpruneError,
-    RunLocked,
-    StoreError,
-    StoreNotWritable,
-    SweepError,
-)
+from dynprune_lib.errors import DeviceBusy, DynpruneError, RunLocked, StoreError, StoreNotWritable, SweepError
 from dynprune_lib.experiments.data import ImageData, load_dataset
-from dynprune_lib.experiments.device_lock import use_device
+from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.profile import Profile
 from dynprune_lib.experiments.progress import Progress
 from dynprune_lib.experiments.runs import EpochRecord, RunRecord, RunSpec
-from dynprune_lib.experiments.static_scores import score_samples
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.train import train
 from dynprune_lib.paths import private_folder, results_dir
 
-OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")  # as torch words it
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")  # torch's messages
 
 
 class OutOfTime(Exception):
@@ -48,8 +41,15 @@ class OutOfTime(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep is to do: `threads` CPU threads a process (None: torch's choice) and a deadline in seconds of
-    `time.time` (None: no limit)."""
+    """How a sweep is made.
+
+    Args:
+        store: of the records.
+        data_dir: folder of the data sets. Default: see `load_dataset`.
+        jobs: number of processes. Default: 1.
+        threads: CPU threads per process. Default: None, torch's choice.
+        deadline: in seconds of `time.time()`. Default: None, no limit.
+    """
 
     store: Store
     data_dir: str | Path | None = None
@@ -60,44 +60,46 @@ class Plan:
 
 def ensure_runs(
     profile: Profile,
-    figure: str,
+    experiment: str,
     *,
     data_dir: str | Path | None = None,
     results: str | Path | None = None,
     seeds: Iterable[int] | None = None,
 ) -> list[RunRecord]:
-    """The records of a figure's runs, read from the store; those that are missing are trained first.
+    """Return the records of an experiment, training those that are missing.
 
     Args:
-        profile: of `load_profile`.
-        figure: a figure of that profile.
-        data_dir: folder of the data sets, see `load_dataset`.
-        results: folder of the records, by default `results` in the checkout.
-        seeds: other seeds than the profile's.
+        profile: from `load_profile`.
+        experiment: name of an experiment of the profile.
+        data_dir: folder of the data sets. Default: see `load_dataset`.
+        results: folder of the records. Default: `results` in the checkout.
+        seeds: Default: those of the profile.
 
     Raises:
         SweepError: records are missing that could not be made.
     """
-    specs = profile.runs(figure, seeds)
+    specs = profile.runs(experiment, seeds)
     store = Store(results_dir(results) / profile.name)
     sweep(specs, Plan(store, data_dir, threads=profile.threads))
     records = [record for spec in specs if (record := store.load(spec))]
     if len(records) < len(specs):
         left = len(specs) - len(records)
-        raise SweepError(
-            f"{left} runs are being trained by another process, or wait for the device that it uses: try again later"
-        )
+        raise SweepError(f"{left} runs are being trained by another process, or wait for its device: try again later")
     return records
 
 
 def sweep(specs: list[RunSpec], plan: Plan) -> None:
-    """Make the runs of a list that are not in the store. A run that fails does not stop the others.
+    """Make the runs that are not in the store. A run that fails does not stop the others.
+
+    Args:
+        specs: in the order in which they are made.
+        plan: how.
 
     Raises:
         DataError: a data set is missing or damaged; raised before any training.
         PrivateFolderError: there is no folder for the locks of this user; raised before any training.
-        SweepError: runs failed, or their records are damaged; the others have been made all the same, unless nothing
-            can be kept any more. The message has a line for each.
+        SweepError: runs failed, or their records are damaged; the others have been made, unless nothing can be written
+            any more. The message has one line per run.
     """
     private_folder("locks")
     missing, damaged = _look(specs, plan.store)
@@ -109,7 +111,7 @@ def sweep(specs: list[RunSpec], plan: Plan) -> None:
 
 
 def _look(specs: list[RunSpec], store: Store) -> tuple[list[RunSpec], list[str]]:
-    """Return the runs without a record, and a line for each record that is damaged."""
+    """Return the runs without a record, and one line for each damaged record."""
     missing, damaged = [], []
     for spec in specs:
         try:
@@ -131,45 +133,32 @@ def _make(missing: list[RunSpec], plan: Plan) -> list[str]:
 
 
 def _walk(specs: list[RunSpec], plan: Plan, report: Callable[..., None]) -> None:
-    """Trains, one after the other, the runs that nobody has made or holds. Those that wait for scores which another
-    process is computing, or for the device to be theirs alone, are tried again when the others are done."""
+    """Train, one after the other, the runs that nobody has made or holds.
+
+    Runs that wait for scores of another process, or for the device to be theirs alone, are tried again when the others
+    are done.
+    """
     while specs:
         taken = []
         for spec in specs:
             try:
                 with plan.store.claim(spec):
-                    if plan.store.load(spec) is None:  # it may have been made since the list was
-                        _train_until(spec, plan, report)
+                    if plan.store.load(spec) is None:  # another process may have made it since `_look`
+                        _make_until(spec, plan, report)
             except (RunLocked, DeviceBusy):
                 taken.append(spec)
             except OutOfTime:
                 return
             except StoreNotWritable as error:
                 report("failed", spec, str(error))
-                return  # no other run could be kept
-            except Exception as error:  # whatever it is, the other runs have nothing to do with it
+                return  # no other run could be saved
+            except Exception as error:  # whatever it is, the other runs do not depend on it
                 report("failed", spec, f"{spec.name}: {_what_happened(error)}")
                 _free_memory()
         specs = taken if len(taken) < len(specs) else []
 
 
-def _what_happened(error: Exception) -> str:
-    """Return a line where the error says all that is needed; else, for whoever mends the code, its traceback."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error) for word in OUT_OF_MEMORY):
-        reason = str(error).splitlines()[0] if str(error) else "out of memory"
-        return f"{reason}: try fewer runs at a time (--jobs) or a smaller batch"
-    if isinstance(error, ValueError | DynpruneError):
-        return str(error)
-    return "".join(traceback.format_exception(error)).strip()
-
-
-def _free_memory() -> None:
-    gc.collect()  # the traceback's frames, gone by now, held the model
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def _train_until(spec: RunSpec, plan: Plan, report: Callable[..., None]) -> None:
+def _make_until(spec: RunSpec, plan: Plan, report: Callable[..., None]) -> None:
     started = time.time()
 
     def on_epoch(spec: RunSpec, epoch: EpochRecord) -> None:
@@ -182,11 +171,24 @@ def _train_until(spec: RunSpec, plan: Plan, report: Callable[..., None]) -> None
     if plan.deadline and started > plan.deadline:
         raise OutOfTime
     report("begun", spec, None)
-    data = _load_data(spec.dataset, plan.data_dir)
-    with use_device(data.device, spec.alone):
-        scores = score_samples(spec, data, plan.store, on_epoch, plan.jobs) if spec.is_static_scored else None
-        record = train(spec, data, plan.store, on_epoch, plan.jobs, scores)
+    record = make_run(spec, _load_data(spec.dataset, plan.data_dir), plan.store, on_epoch, plan.jobs)
     report("finished", spec, record)
+
+
+def _what_happened(error: Exception) -> str:
+    """Return one line where that is enough for a user, else the traceback for whoever fixes the code."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error) for word in OUT_OF_MEMORY):
+        reason = str(error).splitlines()[0] if str(error) else "out of memory"
+        return f"{reason}: try fewer runs at a time (--jobs) or a smaller batch"
+    if isinstance(error, DynpruneError):
+        return str(error)
+    return "".join(traceback.format_exception(error)).strip()
+
+
+def _free_memory() -> None:
+    gc.collect()  # the frames of the traceback held the model
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _walk_together(specs: list[RunSpec], plan: Plan, progress: Progress) -> None:
@@ -200,22 +202,22 @@ def _walk_together(specs: list[RunSpec], plan: Plan, progress: Progress) -> None
         _stop(list(workers.values()))
 
 
-def _start(specs: list[RunSpec], plan: Plan) -> tuple[Connection, multiprocessing.Process]:
+def _start(specs: list[RunSpec], plan: Plan) -> tuple[Connection, BaseProcess]:
     context = multiprocessing.get_context("spawn")  # CUDA allows no fork
     reader, writer = context.Pipe(duplex=False)
     worker = context.Process(target=_work, args=(specs, plan, writer, os.getpid()), daemon=True)
     with stopping.sigint_kept_from_children():
         worker.start()
-    writer.close()  # the worker has the only one: the pipe ends with it
+    writer.close()  # only the worker has it now, so the pipe ends with the worker
     return reader, worker
 
 
-def _follow(workers: dict[Connection, multiprocessing.Process], progress: Progress) -> None:
+def _follow(workers: dict[Connection, BaseProcess], progress: Progress) -> None:
     """Show what workers report until all of them have ended."""
     running: dict[Connection, RunSpec | None] = {}
     readers = list(workers)
     while readers:
-        for reader in wait(readers):
+        for reader in cast(list[Connection], wait(readers)):
             try:
                 event, spec, value = reader.recv()
             except (EOFError, OSError):
@@ -236,8 +238,8 @@ def _how_it_ended(code: int, spec: RunSpec | None) -> str:
     return f"{who} {how}{hint}: the same sweep again goes on from its last checkpoint"
 
 
-def _stop(workers: list[multiprocessing.Process]) -> None:
-    """Stop the processes that still run: by SIGTERM, and by SIGKILL where that takes too long."""
+def _stop(workers: list[BaseProcess]) -> None:
+    """Stop the processes that still run: by SIGTERM, then by SIGKILL."""
     for worker in workers:
         if worker.is_alive():
             worker.terminate()
@@ -252,7 +254,7 @@ def _work(specs: list[RunSpec], plan: Plan, writer: Connection, parent: int) -> 
     stopping.raise_on_sigterm()
     stopping.stop_with_parent(parent)
     torch.set_num_threads(plan.threads or max(1, torch.get_num_threads() // plan.jobs))
-    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # nobody looks any more, or the parent tells of it
+    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # the parent has ended, or reports the interrupt
         _walk(specs, plan, lambda *event: writer.send(event))
 
 

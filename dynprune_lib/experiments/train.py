@@ -1,10 +1,10 @@
-"""One training run: the loop, its evaluation, what it costs, and going on where it was interrupted."""
+"""One training run: its state, its loop, and how it resumes."""
 
 import math
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,41 +15,60 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from dynprune_lib.distributed import average, broadcast_flag, rank, world_size
-from dynprune_lib.errors import TrainingDiverged
+from dynprune_lib.errors import SpecError, TrainingDiverged
 from dynprune_lib.experiments.augment import augment, normalize
 from dynprune_lib.experiments.data import ImageData
 from dynprune_lib.experiments.environment import describe_environment
 from dynprune_lib.experiments.evaluation import evaluate, score_all
 from dynprune_lib.experiments.models import build_model
-from dynprune_lib.experiments.precision import autocast, used_precision
+from dynprune_lib.experiments.optimizers import OPTIMIZERS
+from dynprune_lib.experiments.precision import autocast
 from dynprune_lib.experiments.runs import Cost, EpochRecord, RunRecord, RunSpec, StaticScores
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.samplers import PruningSampler
 from dynprune_lib.scores import SCORES
 
 OnEpoch = Callable[[RunSpec, EpochRecord], None]
+CHECKPOINTED = ("model", "optimizer", "schedule", "sampler")
 
 
 @dataclass
-class Training:
-    """All that changes while a run is trained; a checkpoint is its state after an epoch."""
+class TrainState:
+    """Everything that a run needs and changes; a checkpoint is its `state_dict` after an epoch.
 
+    Args:
+        spec: what to run.
+        data: the data set, on the device to train on.
+        model: the model.
+        forward: the model, wrapped if several processes train it together.
+        optimizer: of its parameters.
+        schedule: of the learning rate, one step per optimizer step.
+        sampler: selects the samples of every epoch.
+        selections: (N,) int32 on the CPU, the number of epochs in which each sample was selected.
+        epochs: records of the finished epochs.
+        trace: one (samples,) float16 tensor per epoch, the mean scores of the traced samples.
+    """
+
+    spec: RunSpec
+    data: ImageData
     model: nn.Module
-    forward: nn.Module  # the model, wrapped where several processes train it together
+    forward: nn.Module
     optimizer: torch.optim.Optimizer
     schedule: LRScheduler
     sampler: PruningSampler
-    selections: Tensor  # (N,) int32 on the CPU: epochs in which each sample was selected
-    epochs: list[EpochRecord]
-    trace: list[Tensor]  # an epoch each: mean scores of the traced samples, float16 on the CPU
+    selections: Tensor
+    epochs: list[EpochRecord] = field(default_factory=list)
+    trace: list[Tensor] = field(default_factory=list)
 
-    def state_dict(self) -> dict:
-        parts = {name: getattr(self, name).state_dict() for name in ("model", "optimizer", "schedule", "sampler")}
+    def state_dict(self) -> dict[str, Any]:
+        """Return tensors and plain values; under torch.distributed, a collective call."""
+        parts = {name: getattr(self, name).state_dict() for name in CHECKPOINTED}
         epochs = [asdict(epoch) for epoch in self.epochs]
         return parts | {"selections": self.selections, "epochs": epochs, "trace": self.trace}
 
-    def load_state_dict(self, state: dict) -> None:
-        for name in ("model", "optimizer", "schedule", "sampler"):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resume from a `state_dict`."""
+        for name in CHECKPOINTED:
             getattr(self, name).load_state_dict(state[name])
         self.selections, self.trace = state["selections"], state["trace"]
         self.epochs = [EpochRecord(**epoch) for epoch in state["epochs"]]
@@ -63,131 +82,152 @@ def train(
     jobs: int = 1,
     scores: StaticScores | None = None,
 ) -> RunRecord:
-    """Trains a run from its last checkpoint, if there is one, to its end, and keeps its record in the store.
+    """Train a run to its end, from its last checkpoint if there is one, and save its record.
 
-    After every epoch `on_epoch` is called, and the state is saved as long as that takes little of the time; whatever
-    interrupts the run, it goes on from there and, with the same number of threads on the same device, ends with the
-    same record.
+    With the same number of threads on the same device, an interrupted and resumed run ends with the same record as an
+    uninterrupted one.
 
     Args:
+        spec: what to run.
         data: the data set of the spec, on the device to train on.
-        jobs: how many runs share the device, for the record.
-        scores: for a static sampler, of `dynprune_lib.experiments.static_scores`; what they cost is charged to the run.
+        store: for checkpoints and the record.
+        on_epoch: called after every epoch; what it raises interrupts the run without losing the epoch. Default: None.
+        jobs: number of runs that share the device, for the record. Default: 1.
+        scores: of a static sampler, see `static_scores`; their cost is charged to the run. Default: None.
+
+    Returns:
+        The record, on every rank.
 
     Raises:
-        ValueError: the spec does not fit the data; raised before any training.
+        SpecError: the spec does not fit the data; raised before any training.
+        StoreError: the checkpoint cannot be resumed, or nothing can be written.
         TrainingDiverged: a loss is not finite; the message says at which step.
     """
-    environment = describe_run(spec, data, jobs)
-    is_first = rank() == 0
-    training = prepare(spec, data, scores and scores.values)
+    environment = describe_environment(spec, data, jobs)
+    state = build_train_state(spec, data, scores.values if scores else None)
     conditions = conditions_of(environment)
-    if state := store.load_checkpoint(spec, conditions):
+    if saved := store.load_checkpoint(spec, conditions):
         with store.reading_checkpoint(spec):
-            training.load_state_dict(state)
+            state.load_state_dict(saved)
 
     def save() -> None:
-        state = training.state_dict()  # all ranks have a part in it
-        if is_first:
-            store.save_checkpoint(spec, state, conditions)
+        saved = state.state_dict()  # a collective call: every rank makes it, the first one writes
+        if rank() == 0:
+            store.save_checkpoint(spec, saved, conditions)
 
-    train_epochs(training, spec, data, spec.epochs, save, on_epoch)
+    train_epochs(state, spec.epochs, save, on_epoch)
     scoring = scores.cost if scores else Cost()
-    record = RunRecord(spec=spec, epochs=training.epochs, environment=environment, scoring=scoring)
-    arrays = {"selections": _packed(training.selections)}
-    if training.trace:
-        arrays["trace"] = torch.stack(training.trace).numpy()
-    if is_first:
+    record = RunRecord(spec=spec, epochs=state.epochs, environment=environment, scoring=scoring)
+    arrays = {"selections": _packed(state.selections)}
+    if state.trace:
+        arrays["trace"] = torch.stack(state.trace).numpy()
+    if rank() == 0:
         store.save(record, arrays)
     return record
 
 
-def train_epochs(
-    training: Training,
-    spec: RunSpec,
-    data: ImageData,
-    epochs: int,
-    save: Callable[[], None],
-    on_epoch: OnEpoch | None = None,
-) -> None:
-    """Goes on with a training until it has so many epochs; calls `on_epoch` after each, and `save` when it is time to,
-    or when `on_epoch` stops it: then nothing is lost."""
+def train_epochs(state: TrainState, epochs: int, save: Callable[[], None], on_epoch: OnEpoch | None = None) -> None:
+    """Train until `epochs` epochs are complete.
+
+    Args:
+        state: trained in place.
+        epochs: total number, including those that are complete already.
+        save: called after an epoch unless saving has taken too much of the time, and when `on_epoch` raises.
+        on_epoch: called after every epoch. Default: None.
+    """
     checkpoint = ThrottledCheckpoint(save)
-    for epoch in range(len(training.epochs), epochs):
-        training.epochs.append(train_epoch(training, spec, data, epoch))
+    for epoch in range(len(state.epochs), epochs):
+        state.epochs.append(train_epoch(state, epoch))
         checkpoint()
         try:
             if on_epoch:
-                on_epoch(spec, training.epochs[-1])
+                on_epoch(state.spec, state.epochs[-1])
         except BaseException:
             checkpoint.now()
             raise
 
 
 class ThrottledCheckpoint:
-    """Does something when it is called, unless that has taken more than a share of the time since the beginning."""
+    """Callable that saves, unless saving has taken more than a share of the time so far.
 
-    def __init__(self, action: Callable[[], None], share: float = 0.05) -> None:
-        self.action, self.share = action, share
+    Args:
+        save: saves a checkpoint.
+        share: largest share of the time. Default: 0.05.
+    """
+
+    def __init__(self, save: Callable[[], None], share: float = 0.05) -> None:
+        self.save, self.share = save, share
         self.begun, self.spent = time.perf_counter(), 0.0
 
     def __call__(self) -> None:
+        # the first rank decides: saving is a collective call, and clocks differ
         if broadcast_flag(self.spent <= self.share * (time.perf_counter() - self.begun)):
             self.now()
 
     def now(self) -> None:
-        """Does it, whatever it has taken."""
+        """Save in any case."""
         started = time.perf_counter()
-        self.action()
+        self.save()
         self.spent += time.perf_counter() - started
 
 
-def prepare(
+def build_train_state(
     spec: RunSpec, data: ImageData, scores: Tensor | None = None, sampler: PruningSampler | None = None
-) -> Training:
-    """Everything a run needs, at its beginning; `sampler` takes the place of the spec's own."""
+) -> TrainState:
+    """Return the state of a run before its first epoch.
+
+    Args:
+        spec: what to run.
+        data: the data set, on the device to train on.
+        scores: (N,) static scores of a static sampler. Default: None.
+        sampler: replaces the sampler of the spec. Default: None.
+
+    Raises:
+        SpecError: the spec does not fit the data.
+    """
     check_size(spec, data)
     if sampler is None:
         sampler = spec.make_sampler(len(data.train), scores)
         if spec.is_static_scored:
             _warn_of_missing_classes(spec, sampler, data)
-    model = build_model(spec.model, tuple(data.train.images.shape[1:]), len(data.classes), spec.seed)
-    model = model.to(data.device, memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=spec.learning_rate,
-        momentum=spec.momentum,
-        weight_decay=spec.weight_decay,
-        nesterov=spec.momentum > 0,
-        fused=True,
+    height, width, channels = data.train.images.shape[1:]
+    model = build_model(spec.model, (height, width, channels), len(data.classes), spec.seed)
+    model = model.to(data.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = OPTIMIZERS[spec.optimizer](model.parameters(), spec)
+    return TrainState(
+        spec=spec,
+        data=data,
+        model=model,
+        forward=DistributedDataParallel(model) if world_size() > 1 else model,
+        optimizer=optimizer,
+        schedule=_make_schedule(spec, optimizer, sampler.total_steps(spec.epochs, _batch_size(spec))),
+        sampler=sampler,
+        selections=torch.zeros(len(data.train), dtype=torch.int32),
     )
-    schedule = _make_schedule(spec, optimizer, sampler.total_steps(spec.epochs, _batch_size(spec)))
-    forward = DistributedDataParallel(model) if world_size() > 1 else model
-    selections = torch.zeros(len(data.train), dtype=torch.int32)
-    return Training(model, forward, optimizer, schedule, sampler, selections, [], [])
 
 
-def train_epoch(training: Training, spec: RunSpec, data: ImageData, epoch: int) -> EpochRecord:
-    """One epoch over the sampler's selection, and the evaluation after it."""
-    device, sampler = data.device, training.sampler
-    begun = _now(device)
-    rescored = rescore(training, spec, data) if spec.rescore and epoch and sampler.selects_at(epoch) else 0
-    start = _now(device)
+def train_epoch(state: TrainState, epoch: int) -> EpochRecord:
+    """Train one epoch on the subset that the sampler selects, and evaluate the model on the test set."""
+    spec, data, sampler = state.spec, state.data, state.sampler
+    begun = _now(data.device)
+    # an untrained model knows nothing of the samples: the first epoch is not re-scored
+    rescored = rescore(state) if spec.rescore and epoch and sampler.selects_at(epoch) else 0
+    start = _now(data.device)
     sampler.set_epoch(epoch)
     subset, order, batch_size = sampler.subset(), sampler.indices(), _batch_size(spec)
-    training.selections[subset] += 1
-    batches = order.to(device).split(batch_size)[: len(order) // batch_size]  # whole ones: one fixed shape
-    selected = _now(device)
-    losses = train_steps(training, spec, data, batches, epoch)
-    trained = _now(device)
+    state.selections[subset] += 1
+    batches = order.to(data.device).split(batch_size)[: len(order) // batch_size]  # full batches only: one fixed shape
+    selected = _now(data.device)
+    losses = train_steps(state, batches, epoch)
+    trained = _now(data.device)
     _check_finite(losses, epoch)
     if spec.trace:
         step = max(1, len(data.train) // spec.trace)
-        training.trace.append(sampler.per_sample_state()["mean"][::step][: spec.trace].half().cpu())
-    test_loss, test_accuracy = evaluate(training.model, data.test, data, spec.precision)
-    if not math.isfinite(test_loss):  # the losses of the steps do not show what the last step made of the weights
-        raise TrainingDiverged(f"the test loss is {test_loss} after epoch {epoch}: a lower learning_rate may help")
-    evaluated = _now(device)
+        state.trace.append(sampler.per_sample_state()["mean"][::step][: spec.trace].half().cpu())
+    test_loss, test_accuracy = evaluate(state.model, data.test, data, spec.precision)
+    if not math.isfinite(test_loss):  # the losses of the steps do not show what the last step did to the weights
+        raise TrainingDiverged(f"the test loss is {test_loss} after epoch {epoch}: try a lower learning_rate")
+    evaluated = _now(data.device)
     passes = len(batches) * spec.batch_size  # of all ranks
     return EpochRecord(
         train_loss=round(average(losses.mean()).item(), 6),
@@ -204,22 +244,59 @@ def train_epoch(training: Training, spec: RunSpec, data: ImageData, epoch: int) 
     )
 
 
-def rescore(training: Training, spec: RunSpec, data: ImageData) -> int:
-    """Tells the sampler the score of every training sample, without augmentation; the number of forward passes."""
+def rescore(state: TrainState) -> int:
+    """Pass the scores of all training samples, without augmentation, to the sampler; return the forward passes."""
+    data, spec = state.data, state.spec
     index = torch.arange(len(data.train), device=data.device)
-    training.sampler.observe(index, score_all(training.model, data, spec.precision, SCORES[spec.score]))
+    state.sampler.observe(index, score_all(state.model, data, spec.precision, SCORES[spec.score]))
     return len(index)
 
 
+def train_steps(state: TrainState, batches: tuple[Tensor, ...], epoch: int) -> Tensor:
+    """Train on some batches, without synchronising the device.
+
+    Args:
+        state: trained in place.
+        batches: (B,) indices each, on the device.
+        epoch: decides the augmentation, together with seed and rank.
+
+    Returns:
+        (steps,) losses, on the device.
+    """
+    spec, data = state.spec, state.data
+    # seeded by the epoch, so that a resumed run needs no random state of the interrupted one
+    generator = torch.Generator(data.device).manual_seed(spec.seed * 100_003 + epoch + rank() * 1_000_000_007)
+    # the losses are computed anyway, unless they are smoothed
+    score = None if spec.score == "loss" and not spec.label_smoothing else SCORES[spec.score]
+    state.model.train()
+    step_losses = []
+    for index in batches:
+        images = augment(data.train.images[index], data.pad, data.flip, generator)
+        labels = data.train.labels[index]
+        with autocast(data.device, spec.precision):
+            logits = state.forward(normalize(images, data))
+        losses = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=spec.label_smoothing)
+        if spec.rescore:
+            loss = state.sampler.mean_loss(index, losses)
+        else:
+            loss = state.sampler.update(index, losses, score(logits.detach(), labels) if score else None)
+        state.optimizer.zero_grad()
+        loss.backward()
+        state.optimizer.step()
+        state.schedule.step()
+        step_losses.append(loss.detach())
+    return torch.stack(step_losses)
+
+
 def check_size(spec: RunSpec, data: ImageData) -> None:
-    """Raises ValueError if the run's rate leaves too few samples to train on, or its batches have no equal shares."""
+    """Raise SpecError if too few samples are kept for a batch or for the classes, or ranks cannot share a batch."""
     if spec.batch_size % world_size():
-        raise ValueError(f"batch_size {spec.batch_size} cannot be shared equally by {world_size()} processes")
+        raise SpecError(f"batch_size {spec.batch_size} cannot be shared equally by {world_size()} processes")
     kept = round((1 - spec.prune_rate) * len(data.train))
-    for wanted, what in ((len(data.classes), "one sample a class, "), (spec.batch_size, "one batch of ")):
-        if kept < wanted:
-            raise ValueError(
-                f"prune_rate {spec.prune_rate} keeps {kept} of {len(data.train)} samples, fewer than {what}{wanted}:"
+    for needed, what in ((len(data.classes), "one sample per class, "), (spec.batch_size, "one batch of ")):
+        if kept < needed:
+            raise SpecError(
+                f"prune_rate {spec.prune_rate} keeps {kept} of {len(data.train)} samples, fewer than {what}{needed}:"
                 " lower the rate" + (" or the batch size" if "batch" in what else "")
             )
 
@@ -231,7 +308,7 @@ def _warn_of_missing_classes(spec: RunSpec, sampler: PruningSampler, data: Image
         warnings.warn(
             f"{spec.sampler} at prune_rate {spec.prune_rate} keeps no sample of the classes {', '.join(missing)}:"
             " the model cannot learn them",
-            stacklevel=2,
+            stacklevel=3,
         )
 
 
@@ -240,40 +317,7 @@ def conditions_of(environment: dict[str, Any]) -> dict[str, str]:
     return {name: environment[name] for name in ("data_md5", "precision")}
 
 
-def describe_run(spec: RunSpec, data: ImageData, jobs: int) -> dict[str, Any]:
-    """Where a run is made, for its record, and in which precision; `jobs` runs share the device."""
-    return describe_environment(data, jobs) | {"precision": used_precision(spec.precision, data.device)}
-
-
-def train_steps(training: Training, spec: RunSpec, data: ImageData, batches: tuple[Tensor, ...], epoch: int) -> Tensor:
-    """The steps of an epoch; their losses (steps,) stay on the device, which is not waited for."""
-    device = data.device
-    # seeded by the epoch, so that a resumed run needs no random state of an interrupted one
-    generator = torch.Generator(device).manual_seed(spec.seed * 100_003 + epoch + rank() * 1_000_000_007)
-    # the losses are there anyway, unless they are smoothed
-    score = None if spec.score == "loss" and not spec.label_smoothing else SCORES[spec.score]
-    training.model.train()
-    step_losses = []
-    for index in batches:
-        images = augment(data.train.images[index], data.pad, data.flip, generator)
-        labels = data.train.labels[index]
-        with autocast(device, spec.precision):
-            logits = training.forward(normalize(images, data))
-        losses = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=spec.label_smoothing)
-        if spec.rescore:
-            loss = training.sampler.mean_loss(index, losses)
-        else:
-            loss = training.sampler.update(index, losses, score(logits.detach(), labels) if score else None)
-        training.optimizer.zero_grad()
-        loss.backward()
-        training.optimizer.step()
-        training.schedule.step()
-        step_losses.append(loss.detach())
-    return torch.stack(step_losses)
-
-
 def _batch_size(spec: RunSpec) -> int:
-    """Of one rank."""
     return spec.batch_size // world_size()
 
 
@@ -283,8 +327,8 @@ def _make_schedule(spec: RunSpec, optimizer: torch.optim.Optimizer, steps: int) 
     return OneCycleLR(
         optimizer,
         spec.learning_rate,
-        total_steps=steps + 1,  # torch counts the state after the last step as one more
-        pct_start=0.25 if steps != 3 else 0.5,  # a quarter of 3 + 1 steps would be a warm-up of length 0 to torch
+        total_steps=steps + 1,  # torch counts the state after the last step as one more step
+        pct_start=0.25 if steps != 3 else 0.5,  # a quarter of 3 + 1 steps makes torch divide by zero
         anneal_strategy="linear",
         cycle_momentum=False,
         div_factor=10,
@@ -298,17 +342,17 @@ def _check_finite(losses: Tensor, epoch: int) -> None:
         step = int(bad[0])
         raise TrainingDiverged(
             f"the loss is {losses[step].item()} at step {step} of epoch {epoch} (both count from 0):"
-            " a lower learning_rate may help"
+            " try a lower learning_rate"
         )
 
 
 def _packed(selections: Tensor) -> np.ndarray:
-    """In the smallest unsigned type that holds them."""
+    """Return the counts in the smallest unsigned type that holds them."""
     return selections.numpy().astype(np.min_scalar_type(int(selections.max())))
 
 
 def _now(device: torch.device) -> float:
-    """Seconds of a clock, read when the device has done all that it was given."""
+    """Return the time in seconds, after waiting for the device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

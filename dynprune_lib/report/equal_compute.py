@@ -9,7 +9,7 @@ from scipy import stats
 from dynprune_lib.experiments.runs import RunRecord
 from dynprune_lib.paths import PACKAGE, results_dir
 from dynprune_lib.report.study import best_records, load_study
-from dynprune_lib.report.style import STYLES
+from dynprune_lib.report.style import style
 from dynprune_lib.report.tables import against, differences, epoch_seconds, name_rows, paired_differences
 
 PLAIN = "RS2"  # full data in as many passes, cut into shorter epochs: the rule that no score enters
@@ -23,7 +23,7 @@ def rules(runs: pd.DataFrame) -> pd.DataFrame:
     of full data that a run leaves out, to the nearest tenth; without the runs whose passes are over NEAR more or fewer
     than those of PLAIN there."""
     full = runs.loc[runs["method"] == "full", "passes"].max()
-    names = runs["method"].map(lambda method: STYLES[method].label) + runs["way"].map(lambda way: way and f", {way}")
+    names = runs["method"].map(lambda method: style(method).label) + runs["way"].map(lambda way: way and f", {way}")
     table = runs.assign(rule=names, saved=(1 - runs["passes"] / full).round(1))
     plain = table[table["rule"] == PLAIN].groupby("saved")["passes"].mean()
     is_far = (table["passes"] / table["saved"].map(plain) - 1).abs() > NEAR
@@ -64,19 +64,19 @@ def ours(runs: pd.DataFrame) -> pd.DataFrame:
     """By how many points our own rule is above PLAIN in runs of these two, as `against_plain` has it; it `wins` where
     that is more than the interval."""
     found = paired_differences(runs, "tilted-rs2", "rs2").reset_index(names="saved")
-    return found.assign(rule=STYLES["tilted-rs2"].label, wins=found["mean"] > found["half"])
+    return found.assign(rule=style("tilted-rs2").label, wins=found["mean"] > found["half"])
 
 
 def all_differences() -> tuple[pd.DataFrame, str] | None:
     """What there is of the largest profile that has a record of each run of the ring, and its caption; None if there is
     none: the tables of `against_plain` and `ours`, and of `against_plain` on another data set, whose title is in the
     column `dataset`, empty for the ring's."""
-    profile, records = best_records("the_fair_ring", results_dir())
+    profile, records = best_records("equal_compute", results_dir())
     if not records:
         return None
-    study = load_study("the_fair_ring")
+    study = load_study("equal_compute")
     found = [compared_at_one_cost(study.runs).assign(dataset="")]
-    for name, compared in (("a_rule_of_our_own", ours), ("the_ring_elsewhere", compared_at_one_cost)):
+    for name, compared in (("tilted_rs2", ours), ("equal_compute_elsewhere", compared_at_one_cost)):
         if best_records(name, results_dir())[0] == profile:
             more = load_study(name)
             found.append(compared(more.runs).assign(dataset="" if more.title == study.title else more.title))
@@ -98,7 +98,7 @@ def gains(runs: pd.DataFrame, way: str) -> pd.DataFrame:
     for saved, group in runs[runs["saved"] > 0].groupby("saved"):
         one, two = (group[group["way"] == each] for each in (way, ""))
         found = differences(one, two, by="method").reset_index(names="rule")
-        tables.append(found.assign(rule=found["rule"].map(lambda name: STYLES[name].label), saved=saved))
+        tables.append(found.assign(rule=found["rule"].map(lambda name: style(name).label), saved=saved))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -109,7 +109,7 @@ def candidates(found: pd.DataFrame) -> pd.DataFrame:
     judged = found.dropna(subset="half")
     loses = (judged["mean"] < -judged["half"]).groupby(judged["rule"]).any().rename("loses")
     here = judged[judged["dataset"] == ""].groupby("rule").agg({"wins": "any", "saved": "nunique", "mean": "mean"})
-    here = here.drop(STYLES["fewer-epochs"].label, errors="ignore")  # no sampler
+    here = here.drop(style("fewer-epochs").label, errors="ignore")  # no sampler
     return here[here["saved"] == found["saved"].nunique()].join(loses)
 
 

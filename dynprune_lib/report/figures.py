@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from dynprune_lib.report.style import STYLES
+from dynprune_lib.report.style import ordered, style
 from dynprune_lib.report.tables import half_interval
 
 WIDTH = 4.2  # inches: readable at the width of one column (3.5 inches)
@@ -23,15 +23,15 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
     data as a level with its interval as a band. Means that lie FAR below it are named at the edge."""
     figure, axes = _one_axes(title)
     full = runs[runs["method"] == "full"]
-    level, half, look = full["test_accuracy"].mean(), half_interval(full["test_accuracy"]), STYLES["full"]
+    level, half, look = full["test_accuracy"].mean(), half_interval(full["test_accuracy"]), style("full")
     axes.axhline(level, color=look.colour, linestyle="--", linewidth=1, label=look.label)
     axes.axhspan(level - half, level + half, color=look.colour, alpha=0.12, linewidth=0)
-    methods = [method for method in STYLES if method != "full" and method in set(runs["method"])]
+    methods = [method for method in ordered(runs["method"]) if method != "full"]
     bottom, rows = level - FAR, 0
     for place, method in enumerate(methods):
         rates = runs[runs["method"] == method].groupby("rate")
         means, saved = rates["test_accuracy"].mean(), 100 * (1 - rates["passes"].mean() / full["passes"].mean())
-        look = STYLES[method]
+        look = style(method)
         axes.errorbar(
             saved + (place - (len(methods) - 1) / 2) * 0.6,  # side by side, to be read
             means,
@@ -60,13 +60,13 @@ def plot_learning_curves(curves: pd.DataFrame, x: str, label: str, title: str) -
     seeds, with the 95 % interval of it as a band."""
     figure, axes = _one_axes(title)
     curves = curves.dropna(subset=x)
-    for method in (method for method in STYLES if method in set(curves["method"])):
+    for method in ordered(curves["method"]):
         epochs = curves[curves["method"] == method].groupby("epoch")
         mean, half = epochs["test_accuracy"].mean(), epochs["test_accuracy"].agg(half_interval).fillna(0)
-        places, look = epochs[x].mean(), STYLES[method]
-        style = "--" if method in DASHED else "-"
+        places, look = epochs[x].mean(), style(method)
+        line = "--" if method in DASHED else "-"
         axes.plot(
-            places, mean, style, color=look.colour, marker=look.marker, markersize=3, linewidth=1, label=look.label
+            places, mean, line, color=look.colour, marker=look.marker, markersize=3, linewidth=1, label=look.label
         )
         axes.fill_between(places, mean - half, mean + half, color=look.colour, alpha=0.15, linewidth=0)
     axes.set(xlabel=label, ylabel="test accuracy (%)")
@@ -78,8 +78,8 @@ def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
     """Bars of scoring and training, in passes of a full-data run: `costs` has the columns method, rate, scoring and
     training, and a row a bar."""
     figure, axes = _one_axes(title, height=0.28 * len(costs) + 1.0)
-    names = [f"{STYLES[row.method].label}, {row.rate:.0%}" for row in costs.itertuples()]
-    colours = [STYLES[method].colour for method in costs["method"]]
+    names = [f"{style(row.method).label}, {row.rate:.0%}" for row in costs.itertuples()]
+    colours = [style(method).colour for method in costs["method"]]
     axes.barh(names, costs["training"], color=colours, label="training")
     axes.barh(
         names,
@@ -91,7 +91,7 @@ def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
         edgecolor="white",
         label="scoring before it",
     )
-    axes.axvline(1, color=STYLES["full"].colour, linestyle="--", linewidth=1, label="full data")
+    axes.axvline(1, color=style("full").colour, linestyle="--", linewidth=1, label="full data")
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     figure.supxlabel("sample passes, as a share of the full-data run's", fontsize="medium")
@@ -210,7 +210,7 @@ def _draw_differences(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
         else:
             colour = row.get("colour", "#0072b2")
             axes.errorbar(row["mean"], place, xerr=row["half"], color=colour, marker="o", ms=3.5, capsize=2, lw=1.2)
-    axes.axvline(0, color=STYLES["full"].colour, linestyle="--", linewidth=1)
+    axes.axvline(0, color=style("full").colour, linestyle="--", linewidth=1)
 
 
 def _one_axes(title: str, height: float = 3.0) -> tuple[Figure, Axes]:

@@ -19,10 +19,11 @@ from traitlets.config import Config
 
 from dynprune_lib.errors import NotebookError
 from dynprune_lib.experiments.profile import load_profile
-from dynprune_lib.experiments.store import Store, atomic_write
+from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
+from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
-from dynprune_lib.report.pages import update_readme
+from dynprune_lib.report.pages import update_pages
 
 KEPT_METADATA = ("kernelspec", "language_info")
 SOCKET_PATH = 80  # bytes of a folder in which a kernel's sockets can lie: the system allows about 100 with their names
@@ -86,7 +87,7 @@ def render_notebooks() -> None:
         clean(notebook)
         atomic_write(path, (nbformat.writes(notebook) + "\n").encode())
         print(path.name, flush=True)
-    update_readme()
+    update_pages()
 
 
 def notebook_paths() -> list[Path]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from dynprune_lib.experiments.data import dataset_title
 from dynprune_lib.experiments.profile import PROFILES, load_profile
-from dynprune_lib.experiments.store import atomic_write
+from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.report import equal_compute as ring
 from dynprune_lib.report.sampler_cards import cards
@@ -54,7 +54,7 @@ def recommendation(found: pd.DataFrame, caption: str) -> list[str]:
         mine = found[found["rule"] == name].groupby("dataset")  # that of the ring, without a name, is the first
         gains = [f"{dataset and f'on {dataset} '}{describe(rows.set_index('saved'))} saved" for dataset, rows in mine]
         why = f"Against {ring.PLAIN}: {'; '.join(gains)}; the best of the {others} with several seeds at every cost"
-    where = "[09_the_fair_ring](notebooks/09_the_fair_ring.ipynb)"
+    where = "[09_equal_compute](notebooks/09_equal_compute.ipynb)"
     cards = "what each gave is in [docs/samplers.md](docs/samplers.md)"
     return [f"To try first, by {where}: **{name}**. {why} ({caption}); {cards}."]
 
@@ -84,7 +84,7 @@ def gallery() -> str:
     return "\n".join(lines)
 
 
-def update_readme() -> None:
+def update_pages() -> None:
     """Writes the results into the README, the gallery, and the cards of the samplers."""
     path = root() / "README.md"
     atomic_write(path, BLOCK.sub(lambda _: results_block(), path.read_text()).encode())

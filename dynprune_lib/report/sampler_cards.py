@@ -10,7 +10,7 @@ from dynprune_lib.experiments.runs import sampler_settings
 from dynprune_lib.paths import results_dir
 from dynprune_lib.report import equal_compute as ring
 from dynprune_lib.report.study import best_records
-from dynprune_lib.report.style import STYLES
+from dynprune_lib.report.style import style
 from dynprune_lib.report.tables import describe
 from dynprune_lib.samplers import SAMPLERS, PruningSampler, StaticScored
 
@@ -19,7 +19,7 @@ COMMON = ("period", "warm_up", "anneal_from", "rescale")  # told once, for all
 HEAD = """# The samplers, one card each
 
 Written by `make render`: what a sampler does is the beginning of its own description, the numbers are those of
-[09_the_fair_ring](../notebooks/09_the_fair_ring.ipynb). All take `prune_rate`, `period`, `warm_up`, `anneal_from` and
+[09_equal_compute](../notebooks/09_equal_compute.ipynb). All take `prune_rate`, `period`, `warm_up`, `anneal_from` and
 `seed`; `rescale` where a probability of keeping a sample is defined.
 
 """
@@ -34,7 +34,7 @@ NOT_YET = "The runs of the ring are not all made yet at any size that counts: no
 def cards() -> str:
     """The page, in Markdown, of the largest profile that has a record of each run of the ring."""
     found, caption = ring.all_differences() or (None, "")
-    timed = best_records("seconds_of_rules", results_dir())[1]
+    timed = best_records("epoch_seconds", results_dir())[1]
     times = ring.epoch_times(timed)["times RS2"] if timed else pd.Series()
     lines = [*HEAD.splitlines(), f"{COMPARED} ({caption})." if caption else NOT_YET, ""]
     for name, sampler in SAMPLERS.items():
@@ -43,7 +43,7 @@ def cards() -> str:
 
 
 def _card(name: str, sampler: type[PruningSampler], found: pd.DataFrame | None, times: float | None) -> list[str]:
-    label = STYLES[name].label
+    label = style(name).label
     lines = [f"## {label}", "", f"`{sampler.__name__}`, on the command line `{name}`.", "", _about(sampler), ""]
     own = {key: value for key, value in sampler_settings(name).items() if key not in COMMON}
     meanings = _meanings(sampler)

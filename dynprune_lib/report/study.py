@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 
 from dynprune_lib.errors import SweepError
 from dynprune_lib.experiments.data import ImageData, dataset_title, load_dataset
-from dynprune_lib.experiments.profile import PROFILES, Profile, load_profile
+from dynprune_lib.experiments.profile import PROFILES, Experiment, Profile, load_profile
 from dynprune_lib.experiments.runs import RunRecord, RunSpec
-from dynprune_lib.experiments.store import Store, atomic_write
+from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import ensure_runs
+from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.report.tables import tabulate
 from dynprune_lib.report.verdicts import Verdict
@@ -24,7 +25,7 @@ PASSES_PER_SECOND = {"tiny": 15_000, "strided": 5_000, "small": 2_000, "resnet18
 
 @dataclass(frozen=True)
 class Study:
-    """The runs of the figure `name` of a profile."""
+    """The runs of the experiment `name` of a profile."""
 
     name: str
     profile: Profile
@@ -35,7 +36,12 @@ class Study:
     @cached_property
     def runs(self) -> pd.DataFrame:
         """The records as a table, see `tabulate`."""
-        return tabulate(self.records)
+        return tabulate(self.records, self.experiment.role)
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment of the profile."""
+        return self.profile.experiments[self.name]
 
     @property
     def caption(self) -> str:
@@ -101,17 +107,15 @@ class Study:
         """Prints a verdict and keeps it; it is of this study alone unless it is of all those of `studies`."""
         provenance = "; ".join(dict.fromkeys(study.caption for study in studies or [self]))
         found = Verdict(
-            claim=claim, title=title, verdict=verdict, evidence=evidence, provenance=provenance, notebook=self.notebook
+            claim=claim,
+            title=title,
+            verdict=verdict,
+            evidence=evidence,
+            provenance=provenance,
+            notebook=f"{self.experiment.notebook}.ipynb",
         )
         found.save(self.folder)
         print(found)
-
-    @property
-    def notebook(self) -> str:
-        """The file name of the notebook that loads the study."""
-        call = f'load_study(\\"{self.name}\\"'  # as json has it
-        paths = sorted((root() / "notebooks").glob("*.ipynb"))
-        return next((path.name for path in paths if call in path.read_text()), "")
 
 
 def load_study(
@@ -124,12 +128,12 @@ def load_study(
     seeds: Iterable[int] | None = None,
     train: bool | None = None,
 ) -> Study:
-    """Read the records of a figure, and train the missing runs if asked to.
+    """Read the records of an experiment, and train the missing runs if asked to.
 
     Args:
-        name: a figure of the profile.
-        profile: one of PROFILES. Default: the largest that has a record of each of the figure's runs for at least one
-            of the seeds, else `smoke`.
+        name: an experiment of the profile.
+        profile: one of PROFILES. Default: the largest that has a record of each run for at least one of the seeds, else
+            `smoke`.
         dataset: another data set than the profile's.
         data_dir: folder of the data sets, see `load_dataset`.
         results: folder of the run records. Default: `results` in the checkout.
@@ -165,13 +169,13 @@ def _estimate(specs: list[RunSpec], data_dir: str | Path | None) -> str:
 
 
 def best_records(
-    figure: str, results: Path, seeds: list[int] | None = None, dataset: str | None = None
+    experiment: str, results: Path, seeds: list[int] | None = None, dataset: str | None = None
 ) -> tuple[str, list[RunRecord]]:
-    """The largest profile that has a record of each run of a figure for at least one seed, with all its records of the
-    figure; `smoke` and none, if there is none."""
+    """Return the largest profile that has a record of each run of an experiment for at least one seed, with all its
+    records of the experiment; `smoke` and no records if there is none."""
     for name in reversed(PROFILES[1:]):
         found = load_profile(name, dataset)
-        store, runs = Store(results / found.name), found.runs(figure, seeds)
+        store, runs = Store(results / found.name), found.runs(experiment, seeds)
         there = [spec for spec in runs if store.has(spec)]
         if {replace(spec, seed=0).name for spec in there} == {replace(spec, seed=0).name for spec in runs}:
             return name, [record for spec in there if (record := store.load(spec))]

@@ -1,10 +1,11 @@
-"""How a method appears in every figure: one colour, one marker, one name."""
+"""Appearance of every method in all figures: one label, one colour, one marker."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
-class Look(NamedTuple):
-    """A label, a colour that the colour-blind can tell from the others (Okabe and Ito 2008), a marker."""
+class Style(NamedTuple):
+    """Label, colour (distinguishable for the colour-blind, Okabe and Ito 2008) and marker of a method."""
 
     label: str
     colour: str
@@ -12,22 +13,43 @@ class Look(NamedTuple):
 
 
 STYLES = {
-    "full": Look("full data", "#404040", "*"),
-    "ucb": Look("UCB", "#0072b2", "o"),
-    "epsilon-greedy": Look("ε-greedy", "#d55e00", "s"),
-    "dynamic-random": Look("dynamic random", "#009e73", "^"),
-    "rs2": Look("RS2", "#1b4d3e", "h"),
-    "infobatch": Look("InfoBatch", "#aa3377", "d"),
-    "seta": Look("SeTa", "#bbaa00", "8"),
-    "dynamic-el2n": Look("dynamic EL2N", "#4477aa", "H"),
-    "early-stopping": Look("instance early stopping", "#ee6677", "1"),
-    "progressive-dropout": Look("progressive data dropout", "#66a61e", "2"),
-    "tilted-rs2": Look("tilted RS2 (ours)", "#6a3d9a", "3"),
-    "static-random": Look("static random", "#cc79a7", "v"),
-    "forget": Look("forget scores", "#e69f00", "P"),
-    "el2n": Look("EL2N", "#56b4e9", "X"),
-    "grand": Look("GraNd", "#8c6d31", "p"),
-    "final-subset": Look("UCB's final subset", "#7b5ea7", "<"),
-    "without-group": Look("one group left out", "#b2182b", ">"),
-    "fewer-epochs": Look("full data, fewer epochs", "#999999", "D"),
+    "full": Style("full data", "#404040", "*"),
+    "ucb": Style("UCB", "#0072b2", "o"),
+    "epsilon-greedy": Style("ε-greedy", "#d55e00", "s"),
+    "dynamic-random": Style("dynamic random", "#009e73", "^"),
+    "rs2": Style("RS2", "#1b4d3e", "h"),
+    "infobatch": Style("InfoBatch", "#aa3377", "d"),
+    "seta": Style("SeTa", "#bbaa00", "8"),
+    "dynamic-el2n": Style("dynamic EL2N", "#4477aa", "H"),
+    "early-stopping": Style("instance early stopping", "#ee6677", "1"),
+    "progressive-dropout": Style("progressive data dropout", "#66a61e", "2"),
+    "tilted-rs2": Style("tilted RS2 (ours)", "#6a3d9a", "3"),
+    "static-random": Style("static random", "#cc79a7", "v"),
+    "forget": Style("forget scores", "#e69f00", "P"),
+    "el2n": Style("EL2N", "#56b4e9", "X"),
+    "grand": Style("GraNd", "#8c6d31", "p"),
+    "final-subset": Style("UCB's final subset", "#7b5ea7", "<"),
+    "without-group": Style("one group left out", "#b2182b", ">"),
+    "fewer-epochs": Style("full data, fewer epochs", "#999999", "D"),
 }
+
+
+def style(method: str) -> Style:
+    """Return the style of a method; one without an entry in STYLES, such as a sampler of your own, has its own name.
+
+    Example:
+        >>> style("ucb").label, style("my_module:MySampler").label
+        ('UCB', 'MySampler')
+    """
+    return STYLES.get(method) or Style(method.rpartition(":")[2], "#000000", ".")
+
+
+def ordered(methods: Iterable[str]) -> list[str]:
+    """Return the different methods in the order of all figures, those without a style last.
+
+    Example:
+        >>> ordered(["rs2", "my_module:MySampler", "ucb", "ucb"])
+        ['ucb', 'rs2', 'my_module:MySampler']
+    """
+    known = list(STYLES)
+    return sorted(set(methods), key=lambda method: (known.index(method) if method in STYLES else len(known), method))

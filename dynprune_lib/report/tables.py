@@ -1,6 +1,6 @@
 """From run records to tables: one row a run, means with their intervals, differences paired by seed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -8,41 +8,40 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from dynprune_lib.experiments.profile import FEWER_EPOCHS, Role, stated_role
 from dynprune_lib.experiments.runs import RunRecord, RunSpec, cost_of, sampler_settings
-from dynprune_lib.report.style import STYLES
+from dynprune_lib.report.style import ordered, style
 
 VARIED = {"score", "rescore"}  # fields of a spec, beside the settings, that make a variant of a method
 
 
-def tabulate(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """One row a run, by method, rate, variant and seed.
+def tabulate(records: Iterable[RunRecord], role: Callable[[RunSpec], Role] = stated_role) -> pd.DataFrame:
+    """Return one row per run, sorted by rate, method, variant and seed.
 
-    Columns: `dataset`; `method`; `variant`, what differs from the method's defaults; `way`, of the function of that
-    name; `model`; `epochs`; `rate`, the share of the sample passes that is saved, nominally; `seed`; `test_accuracy` in
-    % (of the last epoch); `passes`, samples that went forward and backward in the training; `forward_only`, samples
-    that went forward only, in the training; `scoring_passes` and `scoring_forward_only`, the same of the scoring before
-    it; `seconds` of the training, whatever else was on the device. Full data in fewer epochs than the longest full run
-    is a method of its own, `fewer-epochs`.
+    Args:
+        records: of the runs.
+        role: function of a spec that returns its role, such as `Experiment.role`. Default: the sampler at its rate.
+
+    Returns:
+        Columns `dataset`; `method` and `rate`, the role of the run; `variant`, what differs from the defaults of the
+        method; `way`, its modifiers; `model`; `epochs`; `seed`; `test_accuracy` in % after the last epoch; `passes`,
+        samples that went forward and backward in training; `forward_only`, samples that went only forward in training;
+        `scoring_passes` and `scoring_forward_only`, the same for the scoring before training; `seconds` of training.
     """
-    return pd.DataFrame(_rows(list(records))).sort_values(["rate", "method", "variant", "seed"], ignore_index=True)
+    rows = [_row(record, role(record.spec)) for record in records]
+    return pd.DataFrame(rows).sort_values(["rate", "method", "variant", "seed"], ignore_index=True)
 
 
-def _rows(records: list[RunRecord]) -> list[dict[str, Any]]:
-    epochs = max((record.spec.epochs for record in records if record.spec.sampler == "full"), default=0)
-    return [_row(record, epochs) for record in records]
-
-
-def _row(record: RunRecord, epochs: int) -> dict[str, Any]:
+def _row(record: RunRecord, role: Role) -> dict[str, Any]:
     spec, cost, scoring = record.spec, record.training, record.scoring
-    is_short = spec.sampler == "full" and spec.epochs < epochs
     return {
         "dataset": spec.dataset,
-        "method": "fewer-epochs" if is_short else spec.sampler,
+        "method": role.method,
         "variant": variant(spec),
         "way": way(spec),
         "model": spec.model,
         "epochs": spec.epochs,
-        "rate": round(1 - spec.epochs / epochs, 1) if is_short else spec.prune_rate,
+        "rate": role.rate,
         "seed": spec.seed,
         "test_accuracy": 100 * record.test_accuracy,
         "passes": cost.backward_passes,
@@ -53,21 +52,35 @@ def _row(record: RunRecord, epochs: int) -> dict[str, Any]:
     }
 
 
-def learning_curves(records: Iterable[RunRecord], rate: float, epoch_seconds: pd.Series) -> pd.DataFrame:
-    """One row an epoch of the runs that save nothing or `rate` of the passes: method, seed, epoch, `test_accuracy` in
-    %, and `passes` and `seconds` (by `epoch_seconds`, NaN for what was not timed) up to its end, with what scoring
-    before the training cost."""
-    records = list(records)
+def learning_curves(
+    records: Iterable[RunRecord],
+    rate: float,
+    epoch_seconds: pd.Series,
+    role: Callable[[RunSpec], Role] = stated_role,
+) -> pd.DataFrame:
+    """Return one row per epoch of the runs on full data and of those at one rate.
+
+    Args:
+        records: of the runs.
+        rate: of the pruned runs.
+        epoch_seconds: of the function of that name.
+        role: see `tabulate`.
+
+    Returns:
+        Columns `method`, `seed`, `epoch`, `test_accuracy` in %, and `passes` and `seconds` (NaN for what was not timed)
+        up to the end of the epoch, including the scoring before training.
+    """
     rows = []
-    for record, run in zip(records, _rows(records), strict=True):
-        if run["rate"] not in (0, rate):
+    for record in records:
+        run = role(record.spec)
+        if run.rate not in (0, rate):
             continue
         each = epoch_seconds.get((record.spec.sampler, record.spec.prune_rate), np.nan)
         passes, seconds = record.scoring.backward_passes, record.scoring.seconds
         for number, epoch in enumerate(record.epochs, start=1):
             passes += epoch.backward_passes
             seconds += each
-            rows.append((run["method"], run["seed"], number, 100 * epoch.test_accuracy, passes, seconds))
+            rows.append((run.method, record.spec.seed, number, 100 * epoch.test_accuracy, passes, seconds))
     return pd.DataFrame(rows, columns=["method", "seed", "epoch", "test_accuracy", "passes", "seconds"])
 
 
@@ -93,7 +106,7 @@ def epoch_seconds(records: Iterable[RunRecord]) -> pd.Series:
 def speed_up(runs: pd.DataFrame, epoch_seconds: pd.Series) -> pd.Series:
     """How many times as fast as the full-data run each of the `runs` is, by the seconds of its epochs: a row each, NaN
     for what was not timed."""
-    sampler = runs["method"].replace("fewer-epochs", "full")
+    sampler = runs["method"].replace(FEWER_EPOCHS, "full")
     rate = runs["rate"].where(sampler != "full", 0.0)
     seconds = runs["epochs"] * epoch_seconds.reindex(pd.MultiIndex.from_arrays([sampler, rate])).to_numpy()
     return seconds[runs["method"] == "full"].mean() / seconds
@@ -144,9 +157,9 @@ def accuracy_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def name_rows(table: pd.DataFrame) -> pd.DataFrame:
     """The table with its methods, the first level of its index, in the order and by the names of all figures."""
-    order = {method: place for place, method in enumerate(STYLES)}
+    order = {method: place for place, method in enumerate(ordered(table.index.get_level_values(0)))}
     table = table.sort_index(level=0, key=lambda names: names.map(order), sort_remaining=False, kind="stable")
-    return table.rename(index={method: look.label for method, look in STYLES.items()}, level=0)
+    return table.rename(index=lambda method: style(method).label, level=0)
 
 
 def differences(runs: pd.DataFrame, others: pd.DataFrame, by: str | list[str] = "rate") -> pd.DataFrame:
@@ -168,7 +181,7 @@ def compare(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.DataFram
     tables = []
     for method, other in pairs:
         found = paired_differences(runs, method, other).reset_index()
-        name = f"{STYLES[method].label} - {STYLES[other].label}"
+        name = f"{style(method).label} - {style(other).label}"
         tables.append(found.set_index(found["rate"].map(lambda rate, name=name: f"{name}, {rate:.0%}")))
     return pd.concat(tables)
 
@@ -181,7 +194,7 @@ def against_full(runs: pd.DataFrame, method: str) -> pd.DataFrame:
 def against_full_alike(runs: pd.DataFrame, method: str) -> pd.DataFrame:
     """By how many points of accuracy `method` is above full data of the same data set, net and number of epochs: a row
     for each of these, with the columns dataset, model, epochs, mean, half, n; see `differences`."""
-    is_full = runs["method"].isin(["full", "fewer-epochs"])
+    is_full = runs["method"] == "full"
     keys = ["dataset", "model", "epochs"]
     return differences(runs[runs["method"] == method], runs[is_full], by=keys).sort_index().reset_index()
 
@@ -189,7 +202,7 @@ def against_full_alike(runs: pd.DataFrame, method: str) -> pd.DataFrame:
 def change_with_length(runs: pd.DataFrame, method: str) -> pd.DataFrame:
     """By how many points the distance of `method` from full data of as many epochs is above that in the shortest of the
     trainings of one data set and net, paired by seed: a row for each longer one, by epochs, columns mean, half, n."""
-    is_full = runs["method"].isin(["full", "fewer-epochs"])
+    is_full = runs["method"] == "full"
     mine, full = (
         side.set_index(["epochs", "seed"])["test_accuracy"] for side in (runs[runs["method"] == method], runs[is_full])
     )
@@ -227,13 +240,13 @@ def costs(runs: pd.DataFrame) -> pd.DataFrame:
 def variant_differences(runs: pd.DataFrame) -> pd.DataFrame:
     """Of each variant from its method as it is: a row a variant, columns mean, half, n and the method's `colour`."""
     tables = []
-    for method in (method for method in STYLES if method in set(runs["method"])):
+    for method in ordered(runs["method"]):
         mine = runs[runs["method"] == method]
         variants, plain = mine[mine["variant"] != ""], mine[mine["variant"] == ""]
         if len(variants):
             found = against(plain, variants, by="variant")
-            names = [f"{STYLES[method].label}, {name}" for name in found.index]
-            tables.append(found.set_index(pd.Index(names)).assign(colour=STYLES[method].colour))
+            names = [f"{style(method).label}, {name}" for name in found.index]
+            tables.append(found.set_index(pd.Index(names)).assign(colour=style(method).colour))
     return pd.concat(tables)
 
 
@@ -242,7 +255,7 @@ def variants_against(runs: pd.DataFrame, other: str) -> pd.DataFrame:
     plain = runs[(runs["method"] == other) & (runs["variant"] == "")]
     same = runs[(runs["passes"] <= plain["passes"].max()) & (runs["forward_only"] == 0)]
     same = same[same["method"].isin(["ucb", "epsilon-greedy"])]
-    names = same["method"].map(lambda method: STYLES[method].label) + same["variant"].map(
+    names = same["method"].map(lambda method: style(method).label) + same["variant"].map(
         lambda name: f", {name}" if name else ""
     )
     return against(plain, same.assign(name=names), by="name")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dynprune_lib.experiments.store import atomic_write
+from dynprune_lib.files import atomic_write
 
 VERDICTS = ("reproduced", "partly reproduced", "not reproduced", "undecided")
 

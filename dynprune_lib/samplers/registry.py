@@ -58,18 +58,20 @@ def sampler_class(name: str) -> type[PruningSampler]:
         return SAMPLERS[name]
     module, separator, class_name = name.partition(":") if isinstance(name, str) else ("", "", "")
     if not (module and separator and class_name) or module.startswith("."):
-        raise _unknown(name, "there is no such sampler")
+        raise _unknown(name)
     try:
         found = getattr(importlib.import_module(module), class_name)
     except ImportError as error:
-        raise _unknown(name, f"its module cannot be imported ({error})") from error
+        raise _unknown(name, f" (its module cannot be imported: {error})") from error
     except AttributeError as error:
-        raise _unknown(name, f"its module has no {class_name}") from error
+        raise _unknown(name, f" (its module has no {class_name})") from error
     if not (isinstance(found, type) and issubclass(found, PruningSampler)):
-        raise _unknown(name, f"{class_name} is not a subclass of PruningSampler")
+        raise _unknown(name, f" ({class_name} is not a subclass of PruningSampler)")
     return found
 
 
-def _unknown(name: Any, reason: str) -> ValueError:
+def _unknown(name: Any, reason: str = "") -> ValueError:
     known = ", ".join(SAMPLERS)
-    return ValueError(f'sampler is {name!r}, but {reason}: it must be one of {known}, or "module:Class"')
+    return ValueError(
+        f'unknown sampler {name!r}{reason}: there are {known} and, for a class of your own, "module:Class"'
+    )

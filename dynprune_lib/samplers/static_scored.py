@@ -6,10 +6,11 @@ from dataclasses import KW_ONLY, InitVar, dataclass, field
 import torch
 from torch import Tensor
 
-from dynprune_lib.experiments.selection_groups import GROUPS
 from dynprune_lib.samplers.base import PruningSampler
 from dynprune_lib.samplers.checks import boolean, choice, integer, real
 from dynprune_lib.samplers.selection import topk_random_ties
+
+GROUPS = ("never", "sometimes", "always")  # how often a dynamic sampler selected a sample
 
 
 @dataclass(eq=False)

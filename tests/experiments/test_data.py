@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dynprune_lib._torchvision import torchvision_datasets
+from dynprune_lib.errors import DynpruneError
 from dynprune_lib.experiments.data import DataError, download, load_dataset
 
 
@@ -203,7 +204,7 @@ def test_a_download_below_a_file_is_an_error_that_names_it(tmp_path, name):
 
 
 def test_a_data_folder_that_cannot_be_read_is_an_error_that_names_it():
-    with pytest.raises(DataError, match=r"~nobody-of-that-name/x: .*write the path without ~"):
+    with pytest.raises(DynpruneError, match=r"~nobody-of-that-name/x: .*write the path without ~"):
         load_dataset("cifar10", "~nobody-of-that-name/x")
     with pytest.raises(DataError, match=r"cannot read .*File name too long"):
         load_dataset("cifar10", "x" * 5_000)

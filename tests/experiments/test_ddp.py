@@ -13,8 +13,7 @@ from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.experiments.train import train
 from dynprune_lib.paths import root
-from tests.conftest import free_port
-from tests.experiments.test_train import Stop, stop_after
+from tests.helpers import Stop, free_port, stop_after
 
 OPTIONS = {"dataset": "digits", "model": "tiny", "prune_rate": 0.5, "epochs": 8, "batch_size": 32}
 

@@ -46,7 +46,7 @@ def test_runs_share_a_device_and_none_of_them_has_it_alone(other):
     process, _ = other(alone=False)
     with use_device(CPU, alone=False):
         pass
-    with pytest.raises(DeviceBusy, match="another run is on the device cpu"), use_device(CPU, alone=True):
+    with pytest.raises(DeviceBusy, match="another run uses the device cpu"), use_device(CPU, alone=True):
         pass
     with use_device(torch.device("cuda:0"), alone=True):
         pass

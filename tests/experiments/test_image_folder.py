@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dynprune_lib.errors import DynpruneError
 from dynprune_lib.experiments import image_folder
 from dynprune_lib.experiments.data import DataError, load_dataset
 from dynprune_lib.experiments.image_folder import decode_image
@@ -194,7 +195,7 @@ def test_a_folder_that_may_not_be_read_is_named(folder, monkeypatch, where):
     ],
 )
 def test_what_is_wrong_with_a_path_is_named(path, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DynpruneError, match=message):
         load(path)
 
 

@@ -1,19 +1,58 @@
+import hashlib
 import itertools
 
 import numpy as np
 import pytest
 
-from dynprune_lib.experiments.profile import PROFILES, load_profile
+from dynprune_lib.errors import SpecError
+from dynprune_lib.experiments.profile import PROFILES, _absolute, _value, load_profile
 from dynprune_lib.experiments.static_scores import scoring_spec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import root
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_every_profile_loads_and_has_the_same_figures(name):
+def test_every_profile_loads_and_has_the_same_experiments(name):
     profile = load_profile(name)
-    assert profile.figures.keys() == load_profile("smoke").figures.keys()
+    assert profile.experiments.keys() == load_profile("smoke").experiments.keys()
     assert len({spec.name for spec in profile.runs()}) == len(profile.runs())
+
+
+# of the sorted names, joined by line ends: a changed name would orphan its record
+RUN_NAMES = {
+    "smoke": (330, "d309cc3a8fa4bdec"),
+    "laptop": (531, "0b50454e829df283"),
+    "short": (555, "ae22c886a2678233"),
+    "paper": (438, "e3332f7cee7e8b2b"),
+}
+
+
+@pytest.mark.parametrize("name", RUN_NAMES)
+def test_the_runs_of_a_profile_keep_their_names(name):
+    names = sorted(spec.name for spec in load_profile(name).runs())
+    assert (len(names), hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]) == RUN_NAMES[name]
+
+
+def test_every_experiment_names_a_notebook_that_loads_it():
+    for name, experiment in load_profile("smoke").experiments.items():
+        text = (root() / "notebooks" / f"{experiment.notebook}.ipynb").read_text()
+        assert f'load_study(\\"{name}\\"' in text, f"{experiment.notebook} does not load {name}"
+
+
+def test_units_of_a_size_become_epochs_and_rates():
+    row = {"sampler": "ucb", "epochs": 10, "length": 2, "anneal": 0.125, "settings": {"warm_up": 1}}
+    assert _absolute(row) == {"sampler": "ucb", "epochs": 20, "settings": {"warm_up": 1, "anneal_from": 18}}
+    full = {"sampler": "full", "settings": {}}
+    assert _absolute(full | {"epochs": 16, "saved": 0.7}) == full | {"epochs": 5}
+    row = {"sampler": "ucb", "epochs": 10, "settings": {"warm_up": 1}}
+    assert _absolute(row | {"saved": 0.45})["prune_rate"] == 0.5
+    with pytest.raises(SpecError, match=r"saved is 0.9 in 10 epochs, of which 1 train on all the data: too much"):
+        _absolute(row | {"saved": 0.9})
+
+
+def test_a_value_that_no_size_has_is_named():
+    with pytest.raises(SpecError, match="unknown value of a profile 'rates': there are saved"):
+        _value("$rates", {"saved": 1})
 
 
 def test_every_prefix_of_a_sweep_is_useful():
@@ -50,7 +89,7 @@ def test_other_seeds():
 def test_unknown_names_list_the_known():
     with pytest.raises(ValueError, match="unknown profile 'lapto': there are smoke, laptop, short, paper"):
         load_profile("lapto")
-    with pytest.raises(ValueError, match="unknown figure of profile smoke 'x': there are quickstart"):
+    with pytest.raises(ValueError, match="unknown experiment of profile smoke 'x': there are quickstart"):
         load_profile("smoke").runs("x")
 
 
@@ -71,7 +110,7 @@ def test_the_committed_records_are_whole_and_of_their_profile():
 
 def test_the_committed_arrays_are_whole_and_those_that_notebooks_read_are_there():
     for profile, store in committed():
-        read = {spec.name for figure in ("sometimes_samples", "a_dynamic_process") for spec in profile.runs(figure)}
+        read = {spec.name for name in ("sometimes_samples", "a_dynamic_process") for spec in profile.runs(name)}
         for record in store.records():
             if record.spec.name in read or (store.folder / f"{record.spec.name}.npz").exists():
                 assert store.selections(record.spec).sum() == record.total("samples_kept")

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from dynprune_lib.errors import StoreError, SweepError
-from dynprune_lib.experiments import sweep as sweep_module
+from dynprune_lib.experiments import make as make_module
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.experiments.static_scores import score_samples
+from dynprune_lib.experiments.static_scores import static_scores
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.experiments.train import train
-from tests.experiments.test_train import Stop, results, stop_after
+from tests.helpers import Stop, results, stop_after
 
 BASE = RunSpec(dataset="digits", model="tiny", epochs=6, batch_size=32)
 METHODS = [
@@ -112,7 +112,7 @@ def test_a_disk_that_is_full_stops_the_sweep_and_leaves_no_half_of_a_file(proces
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_any_training(monkeypatch, tmp_path):
-    monkeypatch.setattr(sweep_module, "train", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(make_module, "train", lambda *_: pytest.fail("trained"))
     (tmp_path / "file").touch()
     with pytest.raises(SweepError, match=r"^cannot make the folder .*file/\.running: Not a directory$"):
         sweep(SPECS, Plan(Store(tmp_path / "file")))
@@ -150,29 +150,29 @@ OUT_OF_MEMORY = {
 }
 
 
-@pytest.mark.parametrize("where", ["train", "score_samples"])
+@pytest.mark.parametrize("where", ["train", "static_scores"])
 @pytest.mark.parametrize("device", OUT_OF_MEMORY)
 def test_a_run_that_the_device_has_no_memory_for_does_not_stop_the_others(monkeypatch, store, device, where):
-    original, scored = getattr(sweep_module, where), SPECS[3]
+    original, scored = getattr(make_module, where), SPECS[3]
 
     def short_of_memory(spec, *rest):
         if spec == scored:
             raise OUT_OF_MEMORY[device]
         return original(spec, *rest)
 
-    monkeypatch.setattr(sweep_module, where, short_of_memory)
+    monkeypatch.setattr(make_module, where, short_of_memory)
     with pytest.raises(SweepError, match=r"memory.*: try fewer runs at a time \(--jobs\) or a smaller batch"):
         sweep([scored, SPECS[1]], Plan(store))
     assert [store.has(spec) for spec in (scored, SPECS[1])] == [False, True]
 
 
 def test_a_fault_of_the_code_is_told_with_its_traceback_and_does_not_stop_the_others(monkeypatch, store):
-    original = sweep_module.train
+    original = make_module.train
 
     def train(spec, *rest):
         return original(spec, *rest) if spec != SPECS[0] else 1 / 0
 
-    monkeypatch.setattr(sweep_module, "train", train)
+    monkeypatch.setattr(make_module, "train", train)
     with pytest.raises(SweepError, match=r"(?s)Traceback.*test_reliability.py.*ZeroDivisionError"):
         sweep(SPECS[:2], Plan(store))
     assert [store.has(spec) for spec in SPECS[:2]] == [False, True]
@@ -187,7 +187,7 @@ def test_a_run_that_another_process_finished_just_before_is_not_made_again(monke
             with store.claim(spec):
                 yield
 
-    monkeypatch.setattr(sweep_module, "train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(make_module, "train", lambda *_: pytest.fail("trained again"))
     sweep(SPECS[:1], Plan(Late(store.folder)))
     assert store.has(SPECS[0])
 
@@ -199,9 +199,9 @@ def test_two_data_sets_never_mix_in_one_record(store, digits):
     with pytest.raises(StoreError, match=r"data_md5 \w+, here it is another\): remove it and the run begins anew"):
         train(SPECS[0], other, store)
     with pytest.raises(Stop):
-        score_samples(SPECS[3], digits, store, stop_after(2))
+        static_scores(SPECS[3], digits, store, stop_after(2))
     with pytest.raises(StoreError, match="here it is another"):
-        score_samples(SPECS[3], other, store)
+        static_scores(SPECS[3], other, store)
 
 
 def test_two_precisions_never_mix_in_one_record(store, digits, monkeypatch):

@@ -5,15 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynprune_lib.experiments.runs import Cost, EpochRecord, RunRecord, RunSpec
+from dynprune_lib.experiments.runs import Cost, RunRecord, RunSpec
+from tests.helpers import make_record
 
 BASE = {"dataset": "digits", "model": "tiny"}
-
-
-def make_record(spec):
-    columns = {field.name: 2 if field.type is int else 1.5 for field in dataclasses.fields(EpochRecord)}
-    made = [EpochRecord(**columns | {"test_accuracy": min(0.5 + epoch / 10, 1.0)}) for epoch in range(spec.epochs)]
-    return RunRecord(spec=spec, epochs=made, environment={"device": "cpu", "threads": 1, "jobs": 1})
 
 
 def test_a_name_tells_what_it_is_and_is_the_same_forever():
@@ -36,6 +31,7 @@ def test_every_field_makes_another_run():
         {"trace": 100},
         {"epochs": 17},
         {"batch_size": 64},
+        {"optimizer": "adamw"},
         {"learning_rate": 0.2},
         {"momentum": 0.8},
         {"weight_decay": 0.0},
@@ -75,16 +71,19 @@ def test_a_sampler_that_is_of_one_score_gets_it():
             {"sampler": "ucb", "settings": {"epsilon": 1}},
             "unknown setting of ucb 'epsilon': there are period, warm_up, anneal_from, rescale, alpha, c, root",
         ),
-        ({"sampler": "dynamic-el2n", "score": "entropy"}, "score is entropy: dynamic-el2n looks at el2n alone"),
-        ({"sampler": "progressive-dropout", "score": "margin"}, "score is margin: progressive-dropout looks at loss"),
-        ({"sampler": "rs2", "rescore": True}, "rs2 does not look at scores of training"),
-        ({"sampler": "infobatch", "trace": 9}, "infobatch does not look at scores"),
+        ({"sampler": "dynamic-el2n", "score": "entropy"}, "score is entropy: dynamic-el2n is defined for el2n only"),
+        (
+            {"sampler": "progressive-dropout", "score": "margin"},
+            "progressive-dropout is defined for loss only",
+        ),
+        ({"sampler": "rs2", "rescore": True}, "rs2 does not use scores of training"),
+        ({"sampler": "infobatch", "trace": 9}, "infobatch does not use scores"),
         ({"sampler": "seta", "settings": {"random_from": 16}}, "random_from of seta is 16: .* at most 15"),
         ({"epochs": 0}, "epochs is 0"),
         ({"prune_rate": 1.0}, "prune_rate is 1.0: the fraction left out must be a number in"),
         ({"prune_rate": float("nan")}, "prune_rate is nan"),
-        ({"sampler": "dynamic-random", "rescore": True}, "dynamic-random does not look at scores of training"),
-        ({"trace": 9}, "trace is 9: full does not look at scores"),
+        ({"sampler": "dynamic-random", "rescore": True}, "dynamic-random does not use scores of training"),
+        ({"trace": 9}, "trace is 9: full does not use scores"),
         ({"sampler": "ucb", "settings": {"period": 17}}, "period of ucb is 17: in a run of 16 epochs .* at most 16"),
         ({"sampler": "ucb", "settings": {"warm_up": 16}}, "warm_up of ucb is 16: in a run of 16 epochs .* at most 15"),
         ({"sampler": "ucb", "settings": {"anneal_from": 16}}, "anneal_from of ucb is 16"),

@@ -20,7 +20,7 @@ def test_groups_by_hand():
 
 @pytest.mark.parametrize(("rate", "trials"), [(0.5, 2), (0.7, 4), (0.9, 10), (0.0, 1)])
 def test_a_training_of_trials_alone_is_refused(rate, trials):
-    with pytest.raises(ValueError, match=f"the first {trials} try every sample once"):
+    with pytest.raises(ValueError, match=f"the first {trials} select every sample once"):
         group_of(np.ones(3), trials, rate)
     group_of(np.ones(3), trials + 1, rate)
 

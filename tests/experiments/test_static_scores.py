@@ -10,20 +10,20 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynprune_lib import Full
+from dynprune_lib import SAMPLERS, Full, StaticScored
 from dynprune_lib.errors import StoreError
 from dynprune_lib.experiments import static_scores as static
 from dynprune_lib.experiments.augment import normalize
 from dynprune_lib.experiments.gradients import gradient_norms, last_layer_gradient_norms
 from dynprune_lib.experiments.models import build_model
 from dynprune_lib.experiments.selection_groups import GROUPS, group_of
-from dynprune_lib.experiments.static_scores import FIRST_SEED, score_samples, scoring_spec
+from dynprune_lib.experiments.static_scores import FIRST_SEED, scoring_spec, static_scores
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
-from dynprune_lib.experiments.train import prepare, train, train_epoch
+from dynprune_lib.experiments.train import build_train_state, train, train_epoch
 from dynprune_lib.samplers.forgetting import ForgettingEvents
 from dynprune_lib.scores import el2n
-from tests.experiments.test_train import Stop, results, stop_after
+from tests.helpers import Stop, results, stop_after
 
 
 def static_spec(spec, sampler, **settings):
@@ -59,14 +59,14 @@ def test_forgetting_against_a_plain_loop(epochs):
 
 
 def test_forget_scores_of_a_training_against_its_own_predictions(digits, store, spec):
-    scores = score_samples(static_spec(spec, "forget"), digits, store).values
+    scores = static_scores(static_spec(spec, "forget"), digits, store).values
     full = dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=FIRST_SEED)
-    training = prepare(full, digits, sampler=Full(len(digits.train)))
+    training = build_train_state(full, digits, sampler=Full(len(digits.train)))
     history = np.full((spec.epochs, len(digits.train)), np.nan)
     training.model.register_forward_hook(lambda _m, _i, logits: seen.append(logits.detach().argmax(1)))
     for epoch in range(spec.epochs):
         seen = []
-        train_epoch(training, full, digits, epoch)
+        train_epoch(training, epoch)
         index = training.sampler.indices()[: 1437 // 32 * 32]
         right = torch.cat(seen[: 1437 // 32]) == digits.train.labels[index]
         history[epoch, index] = right
@@ -78,12 +78,12 @@ def test_forget_scores_of_a_training_against_its_own_predictions(digits, store, 
 
 def test_el2n_is_the_mean_over_models_of_other_seeds(digits, store, spec):
     wanted = static_spec(spec, "el2n", models=2, at_epoch=1)
-    scores = score_samples(wanted, digits, store)
+    scores = static_scores(wanted, digits, store)
     expected = torch.zeros(len(digits.train))
     for seed in (FIRST_SEED, FIRST_SEED + 1):
         full = dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=seed)
-        training = prepare(full, digits)
-        train_epoch(training, full, digits, 0)
+        training = build_train_state(full, digits)
+        train_epoch(training, 0)
         with torch.no_grad():
             logits = training.model.eval()(normalize(digits.train.images, digits))
         expected += el2n(logits, digits.train.labels) / 2
@@ -132,7 +132,7 @@ def test_the_last_layer_form_needs_a_last_layer():
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_grand_costs_a_pass_and_a_way_back_if_it_is_exact(digits, store, spec, exact):
-    scores = score_samples(static_spec(spec, "grand", models=1, at_epoch=1, exact=exact), digits, store)
+    scores = static_scores(static_spec(spec, "grand", models=1, at_epoch=1, exact=exact), digits, store)
     assert scores.values.shape == (1437,)
     assert scores.values.isfinite().all()
     trained = 1437 // 32 * 32
@@ -142,11 +142,11 @@ def test_grand_costs_a_pass_and_a_way_back_if_it_is_exact(digits, store, spec, e
 
 def test_the_final_subset_is_that_of_the_dynamic_run(digits, store, spec):
     wanted = static_spec(spec, "final-subset")
-    values = score_samples(wanted, digits, store).values
+    values = static_scores(wanted, digits, store).values
     dynamic = dataclasses.replace(spec, sampler="ucb", settings={}, seed=FIRST_SEED)
-    training = prepare(dynamic, digits)
+    training = build_train_state(dynamic, digits)
     for epoch in range(spec.epochs):
-        train_epoch(training, dynamic, digits, epoch)
+        train_epoch(training, epoch)
     assert values.nonzero().squeeze(1).tolist() == training.sampler.subset().tolist()
     static_run = wanted.make_sampler(1437, values)
     assert static_run.subset().tolist() == training.sampler.subset().tolist()
@@ -156,7 +156,7 @@ def test_the_final_subset_is_that_of_the_dynamic_run(digits, store, spec):
 def test_a_group_is_left_out(digits, tmp_path, spec, group):
     long = dataclasses.replace(spec, epochs=6)
     wanted = dataclasses.replace(static_spec(long, "without-group", group=group), prune_rate=0.1)
-    values = score_samples(wanted, digits, Store(tmp_path)).values
+    values = static_scores(wanted, digits, Store(tmp_path)).values
     dynamic = dataclasses.replace(long, sampler="ucb", settings={}, prune_rate=0.5, seed=FIRST_SEED)
     twin = Store(tmp_path / "twin")
     train(dynamic, digits, twin)
@@ -170,6 +170,11 @@ def test_a_group_is_left_out(digits, tmp_path, spec, group):
 def test_an_unknown_group_is_refused(spec):
     with pytest.raises(ValueError, match="group is 'rare': it must be one of never, sometimes, always"):
         static_spec(spec, "without-group", group="rare")
+
+
+def test_every_static_sampler_has_a_scoring_method():
+    expected = {name for name, sampler in SAMPLERS.items() if issubclass(sampler, StaticScored)}
+    assert static.METHODS.keys() == expected, "give each static sampler a function in METHODS of static_scores.py"
 
 
 def test_scores_are_computed_once_and_charged_to_every_run_that_uses_them(store, spec, monkeypatch):
@@ -197,11 +202,11 @@ def test_an_interrupted_scoring_ends_with_the_same_scores(digits, tmp_path, spec
     settings = {"models": 2, "at_epoch": 2} if sampler == "el2n" else {}
     wanted = static_spec(spec, sampler, **settings)
     whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
-    expected = score_samples(wanted, digits, whole)
+    expected = static_scores(wanted, digits, whole)
     for _ in range(3):
         with pytest.raises(Stop):
-            score_samples(wanted, digits, parts, stop_after(1))
-    found = score_samples(wanted, digits, parts)
+            static_scores(wanted, digits, parts, stop_after(1))
+    found = static_scores(wanted, digits, parts)
     assert torch.equal(found.values, expected.values)
     assert found.cost.backward_passes == expected.cost.backward_passes
     assert not list((tmp_path / "parts" / ".running").glob("*.pt"))
@@ -212,7 +217,7 @@ def test_an_interrupted_scoring_ends_with_the_same_scores(digits, tmp_path, spec
 def test_an_interrupted_static_run_ends_with_the_same_record(digits, tmp_path, spec):
     wanted = static_spec(spec, "forget")
     whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
-    scores = score_samples(wanted, digits, whole)
+    scores = static_scores(wanted, digits, whole)
     expected = train(wanted, digits, whole, scores=scores)
     with pytest.raises(Stop):
         train(wanted, digits, parts, stop_after(2), scores=scores)
@@ -221,26 +226,26 @@ def test_an_interrupted_static_run_ends_with_the_same_record(digits, tmp_path, s
 
 def test_scores_of_another_data_set_are_refused(digits, store, spec):
     wanted = static_spec(spec, "el2n", models=1, at_epoch=1)
-    score_samples(wanted, digits, store)
+    static_scores(wanted, digits, store)
     other = dataclasses.replace(digits, md5="another")
     with pytest.raises(StoreError, match="are of another data set than digits is here: remove them"):
-        score_samples(wanted, other, store)
+        static_scores(wanted, other, store)
 
 
 def test_damaged_scores_are_named_with_the_remedy(digits, store, spec):
     wanted = static_spec(spec, "el2n", models=1, at_epoch=1)
-    score_samples(wanted, digits, store)
+    static_scores(wanted, digits, store)
     (path,) = (store.folder / "scores").glob("*.npz")
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(StoreError, match=r"is no whole file of scores .*: remove it and they are made again"):
-        score_samples(wanted, digits, store)
+        static_scores(wanted, digits, store)
 
 
 def test_too_high_a_rate_is_refused_before_anything_is_scored(digits, store, spec, monkeypatch):
     monkeypatch.setattr("dynprune_lib.experiments.static_scores._compute", lambda *_: pytest.fail("scored"))
     wanted = dataclasses.replace(static_spec(spec, "forget"), prune_rate=0.99)
     with pytest.raises(ValueError, match="keeps 14 of 1437 samples, fewer than one batch of 32"):
-        score_samples(wanted, digits, store)
+        static_scores(wanted, digits, store)
 
 
 def test_several_processes_share_one_scoring(tmp_path, spec):

@@ -15,13 +15,9 @@ from hypothesis import strategies as st
 
 from dynprune_lib.errors import RunLocked, StoreError
 from dynprune_lib.experiments.runs import Cost, RunSpec, StaticScores
-from dynprune_lib.experiments.store import Store, atomic_write
-from tests.experiments.test_runs import make_record
-
-
-def save(folder, record):
-    """Keeps a record whose samples were selected now and then."""
-    Store(folder).save(record, {"selections": np.ones(1437, dtype=np.uint8)})
+from dynprune_lib.experiments.store import Store
+from dynprune_lib.files import atomic_write
+from tests.helpers import make_record
 
 
 def test_what_is_saved_is_there(store, spec):
@@ -72,12 +68,12 @@ def test_a_record_of_another_run_under_this_name_is_refused(store, spec):
     [
         ("test_accuracy", [0.5], "zip|epochs"),
         ("test_accuracy", [], "zip|epochs"),
-        ("test_accuracy", [float("nan")] * 4, "test_accuracy is nan: it must be a finite float"),
+        ("test_accuracy", [float("nan")] * 4, "test_accuracy is nan: it must be a finite number"),
         ("test_accuracy", [7.0] * 4, "test_accuracy is 7.0: it is a share"),
         ("test_accuracy", [None] * 4, "test_accuracy is None"),
         ("train_loss", [-1.0] * 4, "train_loss is -1.0"),
-        ("steps", "abcd", "no list"),
-        ("steps", [1.5] * 4, "steps is 1.5: it must be a finite int"),
+        ("steps", "abcd", "not a list"),
+        ("steps", [1.5] * 4, "steps is 1.5: it must be an integer"),
     ],
 )
 def test_a_record_with_impossible_values_is_none(store, spec, column, values, reason):

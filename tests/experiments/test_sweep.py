@@ -9,7 +9,7 @@ from dynprune_lib.experiments.data import DataError
 from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, ensure_runs, sweep
-from tests.experiments.test_train import results
+from tests.helpers import results
 
 
 @pytest.fixture

@@ -10,31 +10,10 @@ from dynprune_lib.experiments.evaluation import score_all
 from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.train import ThrottledCheckpoint, prepare, train, train_epoch, train_steps
+from dynprune_lib.experiments.train import ThrottledCheckpoint, build_train_state, train, train_epoch, train_steps
 from dynprune_lib.samplers import SAMPLERS, StaticScored
 from dynprune_lib.scores import SCORES
-
-
-class Stop(Exception):
-    pass
-
-
-def results(record):
-    """All of a record but its times."""
-    epochs = [dataclasses.asdict(epoch) for epoch in record.epochs]
-    return [{name: epoch[name] for name in epoch if not name.endswith("_seconds")} for epoch in epochs]
-
-
-def stop_after(epochs):
-    left = epochs
-
-    def on_epoch(*_):
-        nonlocal left
-        left -= 1
-        if left == 0:
-            raise Stop
-
-    return on_epoch
+from tests.helpers import Stop, results, stop_after
 
 
 def test_digits_are_learned(digits, store, spec):
@@ -101,11 +80,11 @@ def test_what_a_run_costs_is_counted(digits, store, spec):
 @pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
 def test_the_schedule_ends_with_the_last_step_that_a_pruned_run_makes(digits, spec, schedule):
     spec = dataclasses.replace(spec, schedule=schedule, prune_rate=0.7)
-    training = prepare(spec, digits)
+    training = build_train_state(spec, digits)
     rates = []
     training.optimizer.register_step_pre_hook(lambda *_: rates.append(training.optimizer.param_groups[0]["lr"]))
     for epoch in range(spec.epochs):
-        train_epoch(training, spec, digits, epoch)
+        train_epoch(training, epoch)
     assert len(rates) == 4 * (round(0.3 * 1437) // 32)
     assert max(rates) == pytest.approx(spec.learning_rate, rel=0.05)
     assert rates[-1] < 0.06 * spec.learning_rate
@@ -117,25 +96,25 @@ def test_the_schedule_ends_with_the_last_step_that_a_pruned_run_makes(digits, sp
 @pytest.mark.parametrize("name", sorted(SCORES))
 def test_the_sampler_is_told_the_score_of_the_spec(digits, spec, name):
     spec = dataclasses.replace(spec, score=name, sampler="full", prune_rate=0.0, settings={}, label_smoothing=0.1)
-    training = prepare(spec, digits)
+    training = build_train_state(spec, digits)
     seen = []
     training.model.register_forward_hook(lambda _module, _inputs, logits: seen.append(logits.detach()))
     recorded = []
     training.sampler.record = lambda index, scores, _: recorded.append((index, scores))
-    train_epoch(training, spec, digits, 0)
+    train_epoch(training, 0)
     for logits, (index, scores) in zip(seen, recorded, strict=False):  # the evaluation's come after them
         torch.testing.assert_close(scores, SCORES[name](logits, digits.train.labels[index]))
     assert len(recorded) == 1437 // 32
 
 
 def test_every_step_has_the_same_shape(digits, spec):
-    training = prepare(spec, digits)
+    training = build_train_state(spec, digits)
     shapes = set()
     training.model.register_forward_pre_hook(
         lambda model, inputs: shapes.add(tuple(inputs[0].shape)) if model.training else None
     )
     for epoch in range(2):
-        train_epoch(training, spec, digits, epoch)
+        train_epoch(training, epoch)
     assert shapes == {(32, 1, 8, 8)}
 
 
@@ -166,16 +145,15 @@ def test_the_loss_of_an_epoch_is_the_mean_over_the_ranks(digits, spec, monkeypat
     monkeypatch.setattr(
         "dynprune_lib.experiments.train.average", lambda loss: loss * 0 + 1.25
     )  # of two ranks, tests/samplers
-    assert train_epoch(prepare(spec, digits), spec, digits, 0).train_loss == 1.25
+    assert train_epoch(build_train_state(spec, digits), 0).train_loss == 1.25
 
 
 def test_augmentation_is_decided_by_seed_and_epoch_and_rank(digits, spec, monkeypatch):
     def augmented(seed, epoch, rank):
         monkeypatch.setattr("dynprune_lib.experiments.train.rank", lambda: rank)
-        training, seen = prepare(spec, digits), []
-        training.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
-        batches = (torch.arange(32), torch.arange(32))
-        train_steps(training, dataclasses.replace(spec, seed=seed), digits, batches, epoch)
+        state, seen = build_train_state(dataclasses.replace(spec, seed=seed), digits), []
+        state.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+        train_steps(state, (torch.arange(32), torch.arange(32)), epoch)
         assert not torch.equal(*seen)  # nor do two batches of an epoch have the same crops
         return seen[0]
 
@@ -204,7 +182,7 @@ def test_a_static_subset_without_a_class_is_told_with_the_name_of_the_class(digi
     spec = dataclasses.replace(spec, sampler="el2n", settings={}, prune_rate=0.5)
     scores = (digits.train.labels != 7).float() + (digits.train.labels > 4)
     with pytest.warns(UserWarning, match="el2n at prune_rate 0.5 keeps no sample of the classes .*7.*: the model"):
-        prepare(spec, digits, scores - 2 * (digits.train.labels == 7))
+        build_train_state(spec, digits, scores - 2 * (digits.train.labels == 7))
 
 
 def test_the_random_state_of_the_user_is_left_alone(digits, store, spec):
@@ -226,20 +204,20 @@ def test_the_laptop_net_learns_from_real_images(cifar10, store):
 def test_a_rate_that_keeps_fewer_than_one_sample_a_class_is_refused(digits, store, spec):
     spec = dataclasses.replace(spec, prune_rate=0.995, batch_size=2)
     with pytest.raises(
-        ValueError, match=r"keeps 7 of 1437 samples, fewer than one sample a class, 10: lower the rate$"
+        ValueError, match=r"keeps 7 of 1437 samples, fewer than one sample per class, 10: lower the rate$"
     ):
         train(spec, digits, store, lambda *_: pytest.fail("trained"))
 
 
 def test_rescoring_tells_the_sampler_every_sample_and_its_passes_are_counted(digits, spec):
     spec = dataclasses.replace(spec, rescore=True, score="el2n", settings={"period": 2, "alpha": 1.0})
-    training = prepare(spec, digits)
-    train_epoch(training, spec, digits, 0)
+    training = build_train_state(spec, digits)
+    train_epoch(training, 0)
     assert torch.isinf(training.sampler.mean).all()  # an untrained model is not asked
-    first = train_epoch(training, spec, digits, 1)
+    first = train_epoch(training, 1)
     assert (first.forward_passes, first.scoring_seconds) == (first.backward_passes, 0)
     expected = score_all(training.model, digits, spec.precision, SCORES["el2n"])
-    second = train_epoch(training, spec, digits, 2)
+    second = train_epoch(training, 2)
     assert torch.equal(training.sampler.mean, expected)  # what training recorded after it would show
     assert second.forward_passes == second.backward_passes + len(digits.train)
     assert second.scoring_seconds > 0

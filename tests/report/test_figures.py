@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from dynprune_lib.report import figures, tables
-from tests.report.test_tables import RUNS, table
+from tests.report.tables import RUNS, table
 
 mpl.use("Agg")
 

@@ -11,14 +11,12 @@ from PIL import Image
 from dynprune_lib.errors import StoreNotWritable, SweepError
 from dynprune_lib.experiments.models import MODELS
 from dynprune_lib.experiments.profile import load_profile
-from dynprune_lib.experiments.store import Store
 from dynprune_lib.report import figures
 from dynprune_lib.report import pages as readme
-from dynprune_lib.report.study import PASSES_PER_SECOND, Study, best_records, load_study
+from dynprune_lib.report.study import PASSES_PER_SECOND, best_records, load_study
 from dynprune_lib.report.verdicts import Verdict, judge, judge_all, judge_saving, load_verdicts
-from tests.experiments.test_runs import make_record
-from tests.experiments.test_store import save
-from tests.report.test_tables import RUNS
+from tests.helpers import make_record, save_record
+from tests.report.tables import RUNS
 
 mpl.use("Agg")
 
@@ -43,7 +41,7 @@ def pictures(tmp_path):
 
 def fill(tmp_path, profile, figure, seeds):
     for spec in load_profile(profile).runs(figure, seeds):
-        save(tmp_path / profile, make_record(spec))
+        save_record(tmp_path / profile, make_record(spec))
 
 
 def test_the_largest_profile_with_every_run_is_taken(tmp_path):
@@ -119,22 +117,11 @@ def test_a_figure_on_a_full_disk_is_the_old_one(study, monkeypatch):
     assert {file.name: file.read_bytes() for file in study.folder.iterdir()} == before
 
 
-@pytest.mark.parametrize(
-    ("name", "notebook"),
-    [
-        ("time_to_accuracy", "05_time_to_accuracy.ipynb"),
-        ("dropped_groups", "04_sometimes_samples.ipynb"),
-        ("final_subset", "07_a_dynamic_process.ipynb"),
-    ],
-)
-def test_a_study_knows_the_notebook_that_loads_it(name, notebook):
-    assert Study(name, load_profile("smoke"), [], Store("nowhere"), None).notebook == notebook
-
-
 def test_a_verdict_is_printed_and_kept(study, capsys):
     study.record_verdict("C9", "it works", "partly reproduced", "+1.0 ± 0.5 points at 50%")
     assert "C9, it works: PARTLY REPRODUCED" in capsys.readouterr().out
     (verdict,) = load_verdicts(study.folder)
+    assert verdict.notebook == "00_quickstart.ipynb"
     assert (verdict.claim, verdict.verdict, verdict.provenance) == ("C9", "partly reproduced", study.caption)
 
 

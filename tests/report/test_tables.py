@@ -5,34 +5,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from dynprune_lib.experiments.profile import Role, load_profile, stated_role
 from dynprune_lib.experiments.runs import Cost, RunSpec
 from dynprune_lib.report import tables
 from dynprune_lib.report.style import STYLES
 from dynprune_lib.samplers import SAMPLERS
-from tests.experiments.test_runs import make_record
-
-
-def table(values, **columns):
-    """Runs from {(method, rate) or (method, rate, variant): accuracies by seed}."""
-    rows = [
-        {"method": method, "rate": rate, "variant": "".join(variant), "seed": seed, "test_accuracy": accuracy}
-        | {"passes": 1e6 * (1 - rate), "forward_only": 0.0, "scoring_passes": 0.0, "scoring_forward_only": 0.0}
-        | columns
-        for (method, rate, *variant), accuracies in values.items()
-        for seed, accuracy in enumerate(accuracies)
-    ]
-    return pd.DataFrame(rows)
-
-
-RUNS = table(
-    {
-        ("full", 0.0): [90.0, 91.0, 92.0],
-        ("ucb", 0.5): [88.0, 89.5, 91.0],
-        ("dynamic-random", 0.5): [87.0, 88.0, 89.0],
-        ("ucb", 0.7): [80.0, 81.0, 82.0],
-        ("dynamic-random", 0.7): [80.0, 81.5, 81.0],
-    }
-)
+from tests.helpers import make_record
+from tests.report.tables import RUNS, table
 
 
 def test_every_sampler_has_a_look_of_its_own():
@@ -59,7 +38,7 @@ def test_against_full_data_of_the_same_training():
         table(values, dataset="digits", model=model, epochs=epochs)
         for model, epochs, values in (
             ("tiny", 16, {("full", 0.0): [90.0, 91.0], ("ucb", 0.5): [89.0, 91.0]}),
-            ("tiny", 8, {("fewer-epochs", 0.5): [80.0, 81.0], ("ucb", 0.5): [78.0, 78.0]}),
+            ("tiny", 8, {("full", 0.0): [80.0, 81.0], ("ucb", 0.5): [78.0, 78.0]}),
             ("small", 16, {("full", 0.0): [95.0], ("ucb", 0.5): [94.0]}),
         )
     )
@@ -75,11 +54,25 @@ def test_against_full_data_of_the_same_training():
     assert change.loc[16, "half"] == pytest.approx(tables.half_interval([1, 3]))
 
 
-def test_full_data_in_fewer_epochs_is_a_method_of_its_own():
-    specs = [RunSpec(dataset="digits", model="tiny", epochs=epochs) for epochs in (16, 11, 8, 5)]
-    runs = tables.tabulate(make_record(spec) for spec in specs)
-    assert runs["method"].tolist() == ["full", "fewer-epochs", "fewer-epochs", "fewer-epochs"]
-    assert runs["rate"].tolist() == [0.0, 0.3, 0.5, 0.7]
+def test_the_role_of_a_run_is_stated_by_its_experiment_and_not_by_the_other_runs():
+    profile = load_profile("smoke")
+    cheaper, lengths = profile.experiments["accuracy_vs_pruning_rate"], profile.experiments["where_accuracy_is_lost"]
+    short = next(spec for spec in cheaper.runs if spec.sampler == "full" and spec.epochs == 5)
+    assert short in lengths.runs  # one record, which both experiments read
+    for runs in ([short], cheaper.runs):
+        rows = tables.tabulate((make_record(spec) for spec in runs), cheaper.role)
+        (row,) = rows[(rows["method"] == "fewer-epochs") & (rows["rate"] == 0.5)].to_dict("records")
+        assert row["epochs"] == 5
+    rows = tables.tabulate((make_record(spec) for spec in lengths.runs), lengths.role)
+    assert set(rows["method"]) == {"full", "ucb"}
+    assert tables.tabulate([make_record(short)])["method"].tolist() == ["full"]
+
+
+FEWER = {8: Role("fewer-epochs", 0.5), 2: Role("fewer-epochs", 0.5), 1: Role("fewer-epochs", 0.8)}
+
+
+def role(spec):
+    return FEWER.get(spec.epochs, stated_role(spec)) if spec.sampler == "full" else stated_role(spec)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +210,7 @@ SECONDS = pd.Series({("full", 0.0): 2.0, ("ucb", 0.5): 1.25})
 
 def test_speed_up_counts_epochs_and_what_each_takes():
     specs = [{}, {"epochs": 8}, {"sampler": "ucb", "prune_rate": 0.5}, {"sampler": "dynamic-random", "prune_rate": 0.5}]
-    runs = tables.tabulate(make_record(RunSpec(dataset="digits", model="tiny", **spec)) for spec in specs)
+    runs = tables.tabulate((make_record(RunSpec(dataset="digits", model="tiny", **spec)) for spec in specs), role)
     found = dict(zip(runs["method"], tables.speed_up(runs, SECONDS), strict=True))
     assert np.isnan(found.pop("dynamic-random"))  # nobody timed it
     assert found == {"full": 1, "fewer-epochs": 2, "ucb": 1.6}
@@ -230,7 +223,7 @@ def test_learning_curves_add_up_passes_and_seconds():
     forget = RunSpec(**base, sampler="forget", prune_rate=0.5, epochs=2)
     scored = dataclasses.replace(make_record(forget), scoring=Cost(seconds=100.0, forward_passes=9, backward_passes=9))
     seconds = pd.concat([SECONDS, pd.Series({("forget", 0.5): 1.5})])
-    curves = tables.learning_curves([full, shorter, other, pruned, scored], 0.5, seconds)
+    curves = tables.learning_curves([full, shorter, other, pruned, scored], 0.5, seconds, role)
     assert curves["method"].tolist() == ["full"] * 4 + ["fewer-epochs"] * 2 + ["ucb"] * 2 + ["forget"] * 2
     assert curves["passes"].tolist() == [2, 4, 6, 8] + [2, 4] * 2 + [11, 13]
     assert curves["seconds"].tolist() == [2, 4, 6, 8, 2, 4, 1.25, 2.5, 101.5, 103]

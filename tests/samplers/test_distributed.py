@@ -8,7 +8,7 @@ from torch import distributed as dist
 from torch import multiprocessing
 
 from dynprune_lib import SAMPLERS, distributed
-from tests.conftest import free_port
+from tests.helpers import free_port
 from tests.samplers.conftest import make_sampler
 
 WORLD, NUM_SAMPLES, EPOCHS = 2, 41, 5

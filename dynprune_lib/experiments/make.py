@@ -1,0 +1,30 @@
+"""Making one run, whether in one process or in several."""
+
+from dynprune_lib.experiments.data import ImageData
+from dynprune_lib.experiments.device_lock import use_device
+from dynprune_lib.experiments.runs import RunRecord, RunSpec
+from dynprune_lib.experiments.static_scores import static_scores
+from dynprune_lib.experiments.store import Store
+from dynprune_lib.experiments.train import OnEpoch, train
+
+
+def make_run(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | None = None, jobs: int = 1) -> RunRecord:
+    """Make a run: its static scores if it needs them, then the training. Both resume where they were interrupted.
+
+    Args:
+        spec: what to run.
+        data: its data set, on the device to train on.
+        store: for checkpoints, scores and the record.
+        on_epoch: called after every epoch, of scoring models as well. Default: None.
+        jobs: number of runs that share the device, for the record. Default: 1.
+
+    Raises:
+        SpecError: the run does not fit the data; raised before any training.
+        DeviceBusy: the run needs the device to itself, and another run uses it.
+        RunLocked: another process computes its scores.
+        StoreError: a file of the store is damaged, or nothing can be written.
+        TrainingDiverged: a loss is not finite.
+    """
+    with use_device(data.device, spec.alone):
+        scores = static_scores(spec, data, store, on_epoch, jobs) if spec.is_static_scored else None
+        return train(spec, data, store, on_epoch, jobs, scores)

@@ -1,0 +1,66 @@
+"""What several test files share."""
+
+import dataclasses
+import os
+import signal
+import socket
+from pathlib import Path
+
+import numpy as np
+
+from dynprune_lib.experiments.runs import EpochRecord, RunRecord
+from dynprune_lib.experiments.store import Store
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Stop(Exception):
+    """Interrupts a run."""
+
+
+def stop_after(epochs):
+    """Return an `on_epoch` that interrupts a run after some epochs."""
+    left = epochs
+
+    def on_epoch(*_):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise Stop
+
+    return on_epoch
+
+
+def results(record):
+    """Return the epochs of a record without their times."""
+    epochs = [dataclasses.asdict(epoch) for epoch in record.epochs]
+    return [{name: epoch[name] for name in epoch if not name.endswith("_seconds")} for epoch in epochs]
+
+
+def make_record(spec):
+    """Return a record that was not trained."""
+    columns = {field.name: 2 if field.type is int else 1.5 for field in dataclasses.fields(EpochRecord)}
+    made = [EpochRecord(**columns | {"test_accuracy": min(0.5 + epoch / 10, 1.0)}) for epoch in range(spec.epochs)]
+    return RunRecord(spec=spec, epochs=made, environment={"device": "cpu", "threads": 1, "jobs": 1})
+
+
+def save_record(folder, record):
+    """Save a record whose samples were each selected once."""
+    Store(folder).save(record, {"selections": np.ones(1437, dtype=np.uint8)})
+
+
+def free_port():
+    """Return a TCP port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def hear_sigint():
+    """Undo what a background job passes on to its children: that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def environment(**changes):
+    """Return this process's environment for a process that tests start, with one thread."""
+    return os.environ | {"OMP_NUM_THREADS": "1"} | changes

@@ -74,8 +74,6 @@ def test_a_class_of_a_user_in_another_process(own_module, tmp_path):
 )
 @pytest.mark.usefixtures("own_module")
 def test_other_names_are_refused(name, reason):
-    known = (
-        rf"^unknown sampler {re.escape(repr(name))}{reason}: there are full, .*, without-group and, .*module:Class"
-    )
+    known = rf"^unknown sampler {re.escape(repr(name))}{reason}: there are full, .*, without-group and, .*module:Class"
     with pytest.raises(ValueError, match=known):
         sampler_class(name)

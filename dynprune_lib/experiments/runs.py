@@ -14,12 +14,12 @@ from torch import Tensor
 from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.models import MODELS
 from dynprune_lib.experiments.optimizers import OPTIMIZERS
+from dynprune_lib.experiments.schedules import SCHEDULES
 from dynprune_lib.samplers import Bandit, LastScore, PruningSampler, StaticScored, sampler_class
 from dynprune_lib.samplers.checks import boolean, integer, real
 from dynprune_lib.scores import SCORES
 
 PRECISIONS = ("float32", "bfloat16")
-SCHEDULES = ("one-cycle", "cosine")
 CHOICES: dict[str, Collection[str]] = {
     "model": MODELS,
     "score": SCORES,

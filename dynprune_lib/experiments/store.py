@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from dynprune_lib.errors import RunLocked, StoreError, StoreNotWritable
-from dynprune_lib.experiments.runs import Cost, RunRecord, RunSpec, StaticScores
+from dynprune_lib.experiments.records import Cost, RunRecord, StaticScores
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.files import atomic_write, make_folder
 
 CHECKPOINT = b"dynprune checkpoint, version 2\n"  # the first line of one; the second is the SHA-256 of the rest

@@ -24,7 +24,8 @@ from dynprune_lib.experiments.evaluation import evaluate, score_all
 from dynprune_lib.experiments.models import build_model
 from dynprune_lib.experiments.optimizers import OPTIMIZERS
 from dynprune_lib.experiments.precision import autocast
-from dynprune_lib.experiments.runs import Cost, EpochRecord, RunRecord, RunSpec, StaticScores
+from dynprune_lib.experiments.records import Cost, EpochRecord, RunRecord, StaticScores
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.schedules import SCHEDULES
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.samplers import PruningSampler

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynprune_lib.errors import RunLocked, StoreError
-from dynprune_lib.experiments.runs import Cost, RunSpec, StaticScores
+from dynprune_lib.experiments.records import Cost, StaticScores
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.files import atomic_write
 from tests.helpers import make_record

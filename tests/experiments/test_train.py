@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from dynprune_lib.errors import TrainingDiverged
+from dynprune_lib.experiments.checkpoint import ThrottledCheckpoint
 from dynprune_lib.experiments.data import ImageData, Split
 from dynprune_lib.experiments.evaluation import score_all
 from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.train import ThrottledCheckpoint, build_train_state, train, train_epoch, train_steps
+from dynprune_lib.experiments.train import build_train_state, train, train_epoch, train_steps
 from dynprune_lib.samplers import SAMPLERS, StaticScored
 from dynprune_lib.scores import SCORES
 from tests.helpers import Stop, results, stop_after

@@ -6,7 +6,8 @@ import pytest
 from scipy import stats
 
 from dynprune_lib.experiments.profile import Role, load_profile, stated_role
-from dynprune_lib.experiments.runs import Cost, RunSpec
+from dynprune_lib.experiments.records import Cost
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.report import tables
 from dynprune_lib.report.style import STYLES
 from dynprune_lib.samplers import SAMPLERS

@@ -47,7 +47,7 @@ from dynprune_lib.samplers.base import PruningSampler
 from dynprune_lib.samplers.dynamic_el2n import DynamicEL2N
 from dynprune_lib.samplers.early_stopping import InstanceEarlyStopping
 from dynprune_lib.samplers.epsilon_greedy import EpsilonGreedy
-from dynprune_lib.samplers.indexed import IndexedDataset, indexed
+from dynprune_lib.samplers.indexing import IndexedDataset, indexed
 from dynprune_lib.samplers.infobatch import InfoBatch
 from dynprune_lib.samplers.last_score import LastScore
 from dynprune_lib.samplers.progressive_dropout import ProgressiveDropout

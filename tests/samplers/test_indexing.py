@@ -26,8 +26,3 @@ def test_pickle_keeps_the_data_set_and_the_key():
     assert len(dataset) == 3
     assert dataset[2] == (2, (torch.tensor(12),))
     assert pickle.loads(pickle.dumps(indexed([{"x": 4}], key="index")))[0] == {"x": 4, "index": 0}
-
-
-def test_a_pickle_of_the_former_class_is_loaded():
-    former = b"cdynprune_lib.samplers.indexed\nindexed\n."  # protocol 0: the class by its name before the alias
-    assert pickle.loads(former) is IndexedDataset

@@ -86,6 +86,7 @@ def test_a_dry_run_lists_and_trains_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_from_a_plain_checkout_is_interrupted_and_goes_on(tmp_path, number):
     def start(results):

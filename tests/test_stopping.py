@@ -97,6 +97,8 @@ from pathlib import Path
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
+
+pytestmark = pytest.mark.slow
 spec = RunSpec(dataset="digits", model="resnet18", batch_size=2)
 sweep([spec, replace(spec, seed=1)], Plan(Store(Path({folder!r})), jobs=2, threads=1))
 """

@@ -126,7 +126,7 @@ def test_the_last_layer_form_against_autograd(model_and_batch):
 
 def test_the_last_layer_form_needs_a_last_layer():
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2, bias=False))
-    with pytest.raises(ValueError, match="no linear layer with a bias: take the gradient of all"):
+    with pytest.raises(ValueError, match="no linear layer with a bias: use the gradient of all"):
         last_layer_gradient_norms(model, torch.ones(1, 4), torch.zeros(1, dtype=torch.int64))
 
 
@@ -248,6 +248,7 @@ def test_too_high_a_rate_is_refused_before_anything_is_scored(digits, store, spe
         static_scores(wanted, digits, store)
 
 
+@pytest.mark.slow
 def test_several_processes_share_one_scoring(tmp_path, spec):
     specs = [dataclasses.replace(static_spec(spec, "forget"), seed=seed, epochs=2) for seed in range(4)]
     store = Store(tmp_path)

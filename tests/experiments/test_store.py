@@ -218,6 +218,7 @@ def hold(folder, spec, held, release, prepare=None):
         release.wait(20)
 
 
+@pytest.mark.slow
 def test_a_run_is_held_by_one_process_and_let_go_when_it_is_killed(store, spec):
     context = multiprocessing.get_context("spawn")
     held, release = context.Event(), context.Event()
@@ -243,6 +244,7 @@ def lose_flock():
     filelock_unix.fcntl.flock = flock
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:flock not supported")
 def test_a_killed_owner_lets_go_where_the_system_has_no_locks(store, spec, monkeypatch):
     context = multiprocessing.get_context("spawn")

@@ -30,6 +30,7 @@ def test_what_is_missing_is_made_and_nothing_twice(store, specs, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_several_processes_make_the_same_records(tmp_path, specs):
     one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
     sweep(specs, Plan(one, threads=1))

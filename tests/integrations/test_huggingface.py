@@ -10,6 +10,8 @@ from dynprune_lib import UCB, indexed
 transformers = pytest.importorskip("transformers")
 from dynprune_lib.integrations.huggingface import STATE_FILE, PruningTrainer  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 SAMPLES, BATCH = 64, 8
 
 

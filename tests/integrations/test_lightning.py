@@ -8,6 +8,8 @@ from dynprune_lib import UCB, indexed
 lightning = pytest.importorskip("lightning.pytorch")
 from dynprune_lib.integrations.lightning import PruningCallback  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 SAMPLES, BATCH = 64, 8
 
 

@@ -236,6 +236,7 @@ def test_a_loader_yields_the_subset_and_its_indices(make, drop_last):
     check_loader(make(30, 0.5, seed=1), drop_last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("workers", "method", "drop_last"), [(2, "fork", False), (4, "fork", True), (1, "spawn", True)]
 )

@@ -11,6 +11,8 @@ from dynprune_lib import SAMPLERS, distributed
 from tests.helpers import free_port
 from tests.samplers.conftest import make_sampler
 
+pytestmark = pytest.mark.slow
+
 WORLD, NUM_SAMPLES, EPOCHS = 2, 41, 5
 CASES = [(name, 1) for name in sorted(SAMPLERS)] + [("ucb", 2)]
 

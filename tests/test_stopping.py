@@ -14,6 +14,8 @@ import pytest
 from dynprune_lib.experiments.store import Store
 from tests.helpers import ROOT, hear_sigint
 
+pytestmark = pytest.mark.slow
+
 LONG = ["--dataset", "digits", "--model", "tiny", "--batch-size", "32", "--epochs", "100000", "--sampler", "ucb"]
 SOON = 30  # seconds on a loaded machine; the processes themselves give each other five
 
@@ -97,8 +99,6 @@ from pathlib import Path
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
-
-pytestmark = pytest.mark.slow
 spec = RunSpec(dataset="digits", model="resnet18", batch_size=2)
 sweep([spec, replace(spec, seed=1)], Plan(Store(Path({folder!r})), jobs=2, threads=1))
 """

@@ -1,1 +1,1 @@
-"""From records to a page: tables, figures, verdicts, notebooks. Needs the extra `notebooks`."""
+"""Turn run records into tables, figures, verdicts and pages. Needs the extra `notebooks`."""

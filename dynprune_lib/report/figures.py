@@ -1,4 +1,4 @@
-"""The figures: tables in, figure out, one style for all of them."""
+"""Draw tables as figures, all in one style."""
 
 from collections.abc import Sequence
 
@@ -15,17 +15,23 @@ from dynprune_lib.report.tables import half_interval
 
 WIDTH = 4.2  # inches: readable at the width of one column (3.5 inches)
 DASHED = ("fewer-epochs", "full")  # the baselines
-FAR = 25  # points below full data: what lies lower is named at the edge, not to squeeze all else together
+FAR = 25  # percentage points below full data: means further down are written at the edge, to keep the others apart
 
 
 def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
-    """One line a method over the measured share of sample passes that its training saves, with 95 % intervals; the full
-    data as a level with its interval as a band. Means that lie FAR below it are named at the edge."""
+    """Plot the accuracy of each method against the compute that it saves in training, with 95 % intervals.
+
+    Full data is a horizontal line with its interval as a band. Means more than FAR below it are written at the edge.
+
+    Args:
+        runs: a table of `tabulate` with runs on full data.
+        title: title of the figure.
+    """
     figure, axes = _one_axes(title)
     full = runs[runs["method"] == "full"]
-    level, half, look = full["test_accuracy"].mean(), half_interval(full["test_accuracy"]), style("full")
+    level, ci95, look = full["test_accuracy"].mean(), half_interval(full["test_accuracy"]), style("full")
     axes.axhline(level, color=look.colour, linestyle="--", linewidth=1, label=look.label)
-    axes.axhspan(level - half, level + half, color=look.colour, alpha=0.12, linewidth=0)
+    axes.axhspan(level - ci95, level + ci95, color=look.colour, alpha=0.12, linewidth=0)
     methods = [method for method in ordered(runs["method"]) if method != "full"]
     bottom, rows = level - FAR, 0
     for place, method in enumerate(methods):
@@ -33,7 +39,7 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
         means, saved = rates["test_accuracy"].mean(), 100 * (1 - rates["passes"].mean() / full["passes"].mean())
         look = style(method)
         axes.errorbar(
-            saved + (place - (len(methods) - 1) / 2) * 0.6,  # side by side, to be read
+            saved + (place - (len(methods) - 1) / 2) * 0.6,  # side by side, so that intervals do not overlap
             means,
             rates["test_accuracy"].agg(half_interval),
             color=look.colour,
@@ -51,32 +57,42 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
         rows += not far.empty
     if rows:
         axes.set_ylim(bottom=bottom)
-    axes.set(xlabel="sample passes of the training saved (%)", ylabel="test accuracy (%)")
+    axes.set(xlabel="compute saved in training (% of sample passes)", ylabel="test accuracy (%)")
     return _finish(figure, axes)
 
 
 def plot_learning_curves(curves: pd.DataFrame, x: str, label: str, title: str) -> Figure:
-    """Test accuracy after every epoch over `x`, `passes` or `seconds` so far (where they are known): the mean over the
-    seeds, with the 95 % interval of it as a band."""
+    """Plot the test accuracy after every epoch: the mean over seeds, with its 95 % interval as a band.
+
+    Args:
+        curves: a table of `learning_curves`.
+        x: column of the horizontal axis, "passes" or "seconds"; rows where it is NaN are left out.
+        label: label of the horizontal axis.
+        title: title of the figure.
+    """
     figure, axes = _one_axes(title)
     curves = curves.dropna(subset=x)
     for method in ordered(curves["method"]):
         epochs = curves[curves["method"] == method].groupby("epoch")
-        mean, half = epochs["test_accuracy"].mean(), epochs["test_accuracy"].agg(half_interval).fillna(0)
+        mean, ci95 = epochs["test_accuracy"].mean(), epochs["test_accuracy"].agg(half_interval).fillna(0)
         places, look = epochs[x].mean(), style(method)
         line = "--" if method in DASHED else "-"
         axes.plot(
             places, mean, line, color=look.colour, marker=look.marker, markersize=3, linewidth=1, label=look.label
         )
-        axes.fill_between(places, mean - half, mean + half, color=look.colour, alpha=0.15, linewidth=0)
+        axes.fill_between(places, mean - ci95, mean + ci95, color=look.colour, alpha=0.15, linewidth=0)
     axes.set(xlabel=label, ylabel="test accuracy (%)")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 200k, not 200000
     return _finish(figure, axes)
 
 
 def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
-    """Bars of scoring and training, in passes of a full-data run: `costs` has the columns method, rate, scoring and
-    training, and a row a bar."""
+    """Plot the cost of training and of scoring before it as stacked bars, in passes of a full-data run.
+
+    Args:
+        costs: a table of `costs`, one row per bar.
+        title: title of the figure.
+    """
     figure, axes = _one_axes(title, height=0.28 * len(costs) + 1.0)
     names = [f"{style(row.method).label}, {row.rate:.0%}" for row in costs.itertuples()]
     colours = [style(method).colour for method in costs["method"]]
@@ -89,66 +105,88 @@ def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
         alpha=0.45,
         hatch="////",
         edgecolor="white",
-        label="scoring before it",
+        label="scoring before training",
     )
     axes.axvline(1, color=style("full").colour, linestyle="--", linewidth=1, label="full data")
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
-    figure.supxlabel("sample passes, as a share of the full-data run's", fontsize="medium")
+    figure.supxlabel("sample passes (full-data run = 1)", fontsize="medium")
     return _finish(figure, axes)
 
 
 def plot_selection_counts(counts: dict[str, np.ndarray], epochs: int, title: str) -> Figure:
-    """How many samples (in %) were selected in how many of the epochs: one line for each name of `counts`, whose values
-    (runs, N) hold the counts of one or several runs."""
+    """Plot how many samples, in %, were selected in how many epochs.
+
+    Args:
+        counts: number of epochs in which each sample was selected, (N,) or (runs, N), by the name of a line.
+        epochs: number of epochs.
+        title: title of the figure.
+    """
     figure, axes = _one_axes(title)
     styles = zip(sns.color_palette("colorblind"), "os^vDPX", strict=False)
     for (name, runs), (colour, marker) in zip(counts.items(), styles, strict=False):
         shares = np.stack([np.bincount(run, minlength=epochs + 1) / len(run) for run in np.atleast_2d(runs)])
         places = np.arange(epochs + 1)
         axes.plot(places, 100 * shares.mean(0), color=colour, marker=marker, markersize=3.5, linewidth=1, label=name)
-    axes.set(xlabel=f"epochs in which a sample was selected, of {epochs}", ylabel="samples (%)")
+    axes.set(xlabel=f"epochs in which a sample was selected (of {epochs})", ylabel="samples (%)")
     axes.set_ylim(bottom=0)
     return _finish(figure, axes)
 
 
-def plot_differences(found: pd.DataFrame, zero: str, title: str) -> Figure:
-    """Means and 95 % intervals of differences, one row each (index: its name; its `colour`, if any), about the line of
-    `zero`, its name. What lies far below is named."""
-    figure, axes = _one_axes(title, height=0.24 * len(found) + 1.0)
-    limit = _usual_size(found)
-    _draw_differences(axes, found, limit)
-    if (found["mean"] < -limit).any():
+def plot_differences(differences: pd.DataFrame, baseline: str, title: str) -> Figure:
+    """Plot differences in test accuracy with their 95 % intervals, one row each. Means far below are written as text.
+
+    Args:
+        differences: columns `mean`, `ci95` and, if rows differ in it, `colour`; indexed by the name of the row.
+        baseline: name of what the differences are from.
+        title: title of the figure.
+    """
+    figure, axes = _one_axes(title, height=0.24 * len(differences) + 1.0)
+    limit = _usual_size(differences)
+    _draw_differences(axes, differences, limit)
+    if (differences["mean"] < -limit).any():
         axes.set_xlim(-limit, limit)
-    axes.set_yticks(range(len(found)), list(found.index))
+    axes.set_yticks(range(len(differences)), list(differences.index))
     axes.invert_yaxis()
-    figure.supxlabel(f"points of test accuracy above {zero}", fontsize="medium")  # the names leave the axes little room
+    figure.supxlabel(_difference_from(baseline), fontsize="medium")  # of the figure: names leave the axes little room
     return _finish(figure, axes, legend=False)
 
 
-def plot_ranking(found: pd.DataFrame, zero: str, title: str) -> Figure:
-    """A panel for each share `saved` with the differences of each `rule`, means and 95 % intervals, about the line of
-    `zero`, its name; the rules in the order of their mean over the panels. What lies far below is named."""
+def plot_ranking(differences: pd.DataFrame, baseline: str, title: str) -> Figure:
+    """Plot the differences of each method in one panel per level of compute saved, with 95 % intervals.
+
+    Methods are sorted by their mean over the panels. Means far below are written as text.
+
+    Args:
+        differences: a table of `differences_from_baseline`.
+        baseline: name of what the differences are from.
+        title: title of the figure.
+    """
     use_style()
-    order = found.groupby("rule")["mean"].mean().sort_values(ascending=False).index
-    panels = list(found.groupby("saved"))
+    order = differences.groupby("method_label")["mean"].mean().sort_values(ascending=False).index
+    panels = list(differences.groupby("saved"))
     figure, grid = plt.subplots(
         1, len(panels), sharey=True, squeeze=False, layout="constrained", figsize=(WIDTH + 2.6, 0.19 * len(order) + 1.2)
     )
     for axes, (saved, rows) in zip(grid.flat, panels, strict=True):
         limit = _usual_size(rows)
-        _draw_differences(axes, rows.set_index("rule").reindex(order), limit)
+        _draw_differences(axes, rows.set_index("method_label").reindex(order), limit)
         axes.set_xlim(-limit, limit)
-        axes.set_title(f"{saved:.0%} saved", fontsize="small")
+        axes.set_title(f"{saved:.0%} compute saved", fontsize="small")
     grid[0, 0].set_yticks(range(len(order)), order)
     grid[0, 0].invert_yaxis()
     figure.suptitle(title, fontsize="small")
-    figure.supxlabel(f"points of test accuracy above {zero}", fontsize="medium")
+    figure.supxlabel(_difference_from(baseline), fontsize="medium")
     return _finish(figure, grid[0, 0], legend=False)
 
 
 def plot_images(images: dict[str, np.ndarray], title: str) -> Figure:
-    """A row of images for each name of `images`, whose values are (count, height, width, channels) uint8."""
+    """Plot images in rows.
+
+    Args:
+        images: (count, height, width, channels) uint8 images, by the name of the row.
+        title: title of the figure.
+    """
     count = max(len(row) for row in images.values())
     use_style()
     figure, grid = plt.subplots(
@@ -166,7 +204,13 @@ def plot_images(images: dict[str, np.ndarray], title: str) -> Figure:
 
 
 def plot_correlations(matrix: np.ndarray, labels: Sequence[str], title: str) -> Figure:
-    """A square of rank correlations with their numbers."""
+    """Plot a matrix of rank correlations, with the numbers if there are at most 10 rows.
+
+    Args:
+        matrix: (rows, rows) correlations.
+        labels: label of each row and column.
+        title: title of the figure.
+    """
     figure, axes = _one_axes(title, height=0.85 * WIDTH)
     sns.heatmap(
         matrix,
@@ -188,7 +232,7 @@ def plot_correlations(matrix: np.ndarray, labels: Sequence[str], title: str) -> 
 
 
 def use_style() -> None:
-    """Thin axes, a light grid, sizes that are readable at the width of one column."""
+    """Set the style of all figures: thin axes, a light grid, type that is readable at the width of one column."""
     sns.set_theme(
         context="paper",
         style="ticks",
@@ -196,20 +240,28 @@ def use_style() -> None:
     )
 
 
-def _usual_size(found: pd.DataFrame) -> float:
-    """Four times the usual difference with its interval, or the highest mean if that is more: what fails far below
-    would hide the others."""
-    return max(4 * (found["mean"].abs() + found["half"].fillna(0)).median(), 1.1 * found["mean"].max())
+def _usual_size(differences: pd.DataFrame) -> float:
+    """Return the limit of an axis of differences, which methods that fail would otherwise stretch.
+
+    It is four times the median end of an interval, or a little more than the highest mean if that is larger.
+    """
+    ends = differences["mean"].abs() + differences["ci95"].fillna(0)
+    return max(4 * ends.median(), 1.1 * differences["mean"].max())
+
+
+def _difference_from(baseline: str) -> str:
+    """Return the label of an axis of differences."""
+    return f"difference from {baseline} (percentage points)"
 
 
 def _draw_differences(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
-    """A line each with the mean and its interval, or the number where the mean is below -`limit`, about zero."""
+    """Draw each mean with its interval, or as a number if it is below -`limit`, and a line at zero."""
     for place, (_, row) in enumerate(rows.iterrows()):
         if row["mean"] < -limit:
             axes.text(-limit, place, f" ◂ {row['mean']:.1f}", fontsize="x-small", va="center")
         else:
             colour = row.get("colour", "#0072b2")
-            axes.errorbar(row["mean"], place, xerr=row["half"], color=colour, marker="o", ms=3.5, capsize=2, lw=1.2)
+            axes.errorbar(row["mean"], place, xerr=row["ci95"], color=colour, marker="o", ms=3.5, capsize=2, lw=1.2)
     axes.axvline(0, color=style("full").colour, linestyle="--", linewidth=1)
 
 
@@ -224,5 +276,5 @@ def _finish(figure: Figure, axes: Axes, legend: bool = True) -> Figure:
     if legend:
         axes.legend(frameon=False, fontsize="small")
     sns.despine(figure)
-    plt.close(figure)  # a notebook shows what a cell returns, and nothing twice
+    plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice
     return figure

@@ -1,4 +1,4 @@
-"""Run the notebooks: on a profile by papermill, and in place as they are committed."""
+"""Execute the notebooks: copies on a profile with papermill, or in place for a commit."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ from dynprune_lib.paths import results_dir, root
 from dynprune_lib.report.pages import update_pages
 
 KEPT_METADATA = ("kernelspec", "language_info")
-SOCKET_PATH = 80  # bytes of a folder in which a kernel's sockets can lie: the system allows about 100 with their names
+SOCKET_PATH = 80  # bytes: longest folder for the sockets of a kernel; systems allow about 100 with the file name
 
 
 def reproduce_notebooks(
@@ -36,18 +36,19 @@ def reproduce_notebooks(
     results: str | Path | None = None,
     jobs: int = 1,
 ) -> None:
-    """Run every notebook, in order, on a profile; executed copies and HTML go to `reproduced/PROFILE/`.
+    """Execute every notebook, in order, on a profile; executed copies and HTML go to `reproduced/PROFILE/`.
 
     Args:
-        profile: passed to every notebook.
-        parameters: others, passed to every notebook that has them.
-        data_dir: folder of the data sets.
-        results: folder of the run records.
-        jobs: runs at a time. With more than one, all missing runs are trained before the first notebook.
+        profile: name of the profile.
+        parameters: more parameters by name, each passed to the notebooks that have it. Default: none.
+        data_dir: folder of the data sets. Default: see `load_dataset`.
+        results: folder of the run records. Default: `results` in the checkout.
+        jobs: number of runs to train in parallel, at least 1. With more than one, missing runs are trained before the
+            first notebook. Default: 1.
 
     Raises:
         NotebookError: no notebook has one of the parameters, a folder cannot be written, or a notebook fails; the
-            message is the notebook's own.
+            message has the error of the cell.
     """
     notebooks = notebook_paths()
     folders = {"data_dir": data_dir, "results": results}
@@ -58,11 +59,11 @@ def reproduce_notebooks(
         allowed = ", ".join(sorted(set().union(*known.values())))
         raise NotebookError(f"no notebook has the parameter {', '.join(sorted(unknown))}: there are {allowed}")
     target = root() / "reproduced" / profile
-    found = load_profile(profile, given.get("dataset"))
-    _check_writable(target, root() / "figures" / found.name)
+    chosen = load_profile(profile, given.get("dataset"))
+    _check_writable(target, root() / "figures" / chosen.name)
     if jobs > 1:
-        plan = Plan(Store(results_dir(given.get("results")) / found.name), given.get("data_dir"), jobs, found.threads)
-        sweep(found.runs(seeds=given.get("seeds")), plan)
+        plan = Plan(Store(results_dir(given.get("results")) / chosen.name), given.get("data_dir"), jobs, chosen.threads)
+        sweep(chosen.runs(seeds=given.get("seeds")), plan)
     for path in notebooks:
         started = time.perf_counter()
         _execute(path, target / path.name, {name: given[name] for name in given if name in known[path]})
@@ -71,8 +72,9 @@ def reproduce_notebooks(
 
 
 def render_notebooks() -> None:
-    """Run every notebook on its own parameters and keep the outputs in place, without times and paths of the machine:
-    the form in which they are committed. Update the numbers in the README as well.
+    """Execute every notebook in place with its default parameters, and update the pages that are written from it.
+
+    Outputs are saved without execution times and paths of the machine, in the form in which they are committed.
 
     Raises:
         NotebookError: a folder cannot be written, or a notebook fails.
@@ -91,7 +93,11 @@ def render_notebooks() -> None:
 
 
 def notebook_paths() -> list[Path]:
-    """The notebooks of the checkout, in the order of their numbers."""
+    """Return the notebooks of the checkout, in the order of their numbers.
+
+    Raises:
+        NotebookError: there are none.
+    """
     paths = sorted((root() / "notebooks").glob("*.ipynb"))
     if not paths:
         raise NotebookError(f"no notebooks in {root() / 'notebooks'}: run this in a checkout of the project")
@@ -99,7 +105,7 @@ def notebook_paths() -> list[Path]:
 
 
 def clean(notebook: NotebookNode) -> None:
-    """Removes what differs between two machines and is no result: metadata of the execution, and progress bars."""
+    """Remove from a notebook what depends on the machine: metadata of the execution, and progress bars."""
     notebook.metadata = NotebookNode({name: notebook.metadata[name] for name in KEPT_METADATA})
     notebook.metadata.language_info = NotebookNode(name="python")
     for cell in notebook.cells:
@@ -120,7 +126,10 @@ def _check_writable(*folders: Path) -> None:
 
 @contextlib.contextmanager
 def _kernel_settings() -> Iterator[Config]:
-    """Connect to the kernel by sockets in a folder where the system has them: it warns of open network ports."""
+    """Return settings that connect to the kernel by sockets in a folder, where possible.
+
+    Jupyter prints a warning about open network ports otherwise.
+    """
     with tempfile.TemporaryDirectory() as folder:
         files = {"transport": "ipc", "ip": str(Path(folder) / "kernel")}
         use_files = os.name != "nt" and len(os.fsencode(folder)) < SOCKET_PATH
@@ -129,14 +138,14 @@ def _kernel_settings() -> Iterator[Config]:
 
 @contextlib.contextmanager
 def _failures_of(path: Path) -> Iterator[None]:
-    """Report a cell that fails, and a kernel that dies or does not answer, in one line."""
+    """Raise NotebookError with one line for a cell that fails and a kernel that dies or does not answer."""
     try:
         yield
     except PapermillExecutionError as error:
         raise NotebookError(f"{path.name}, cell {error.exec_count}: {error.ename}: {error.evalue}") from error
     except CellExecutionError as error:
         raise NotebookError(f"{path.name}: {error.ename}: {error.evalue}") from error
-    except (RuntimeError, TimeoutError, OSError) as error:  # of nbclient: a dead kernel, one that does not start
+    except (RuntimeError, TimeoutError, OSError) as error:  # from nbclient: the kernel died or did not start
         raise NotebookError(f"{path.name}: {error}: is there enough memory and disk space?") from error
 
 
@@ -150,7 +159,7 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
                 )
         finally:
             if copy.exists():
-                atomic_write(target, copy.read_bytes())  # of a notebook that failed too: it shows where
-    clean(notebook)  # the page shows results, the executed copy beside it all that was printed
+                atomic_write(target, copy.read_bytes())  # of a failed notebook as well: it shows where it failed
+    clean(notebook)  # the HTML page shows results only; the executed copy keeps all output
     html, _ = HTMLExporter().from_notebook_node(notebook)
     atomic_write(target.with_suffix(".html"), html.encode())

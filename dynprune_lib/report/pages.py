@@ -1,4 +1,4 @@
-"""What the notebooks found, told in the README and in the gallery of figures: no number in their prose is typed."""
+"""Write README, gallery and sampler cards from records and verdicts: no number in them is typed by hand."""
 
 import re
 from pathlib import Path
@@ -9,59 +9,72 @@ from dynprune_lib.experiments.data import dataset_title
 from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
-from dynprune_lib.report import equal_compute as ring
+from dynprune_lib.report import equal_compute
 from dynprune_lib.report.sampler_cards import cards
 from dynprune_lib.report.study import Study, best_records, load_study
 from dynprune_lib.report.tables import accuracy_table, describe
 from dynprune_lib.report.verdicts import Verdict, load_verdicts
 
-BLOCK = re.compile(r"(?<=<!-- results: written by `make render` -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
-COMMITTED = PROFILES[1:]  # the figures of the smallest profile are made on the spot
+BLOCK = re.compile(r"(?<=<!-- results: written by `dynprune docs` -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
+COMMITTED = PROFILES[1:]  # figures of the smallest profile are not committed
 
 
 def results_block() -> str:
-    """The table of accuracies from the committed records, and that of the verdicts, in Markdown."""
+    """Return the results of the README in Markdown: accuracies from the committed records, verdicts, recommendation."""
     study = load_study("accuracy_vs_pruning_rate")
     lines = [
         "",
-        f"Test accuracy in % after the last epoch, mean and 95 % interval ({study.caption}):",
+        f"Test accuracy in %, mean and 95 % interval over seeds ({study.caption}):",
         "",
         *_accuracies(study),
     ]
     if best_records("another_data_set", results_dir())[0] == study.profile.name:
         other = load_study("another_data_set")
-        lines += ["", f"The same on another data set ({other.caption}):", "", *_accuracies(other)]
+        lines += ["", f"On another data set ({other.caption}):", "", *_accuracies(other)]
     lines += [
         "",
-        "What became of the paper's claims, at the size that the last column names; the numbers behind a verdict are",
-        "in [figures](figures/README.md).",
+        "Which claims hold in our setting (last column); [figures](figures/README.md) has the numbers of each verdict:",
         "",
         *_markdown(_verdict_table()),
     ]
-    if compared := ring.all_differences():
+    if compared := equal_compute.all_differences():
         lines += ["", *recommendation(*compared)]
     return "\n".join([*lines, "", ""])
 
 
-def recommendation(found: pd.DataFrame, caption: str) -> list[str]:
-    """Which rule to try first, of a table of `ring.all_differences`, and what it gave."""
-    name, others = ring.recommended(found), len(ring.candidates(found))
-    if name is None:
+def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
+    """Return the lines that recommend a method, with its differences from the baseline.
+
+    Args:
+        differences: a table of `equal_compute.all_differences`.
+        caption: what was trained.
+
+    Returns:
+        One line in Markdown; none without candidates.
+    """
+    label, count = equal_compute.recommended(differences), len(equal_compute.candidates(differences))
+    if label is None:
         return []
-    if name == ring.PLAIN:
-        why = f"Of the {others} others with several seeds at every cost, each wins at none or loses somewhere"
+    if label == equal_compute.BASELINE:
+        why = f"None of the {count} methods with several seeds at every level wins at some level and loses at none"
     else:
-        mine = found[found["rule"] == name].groupby("dataset")  # that of the ring, without a name, is the first
-        gains = [f"{dataset and f'on {dataset} '}{describe(rows.set_index('saved'))} saved" for dataset, rows in mine]
-        why = f"Against {ring.PLAIN}: {'; '.join(gains)}; the best of the {others} with several seeds at every cost"
-    where = "[09_equal_compute](notebooks/09_equal_compute.ipynb)"
-    cards = "what each gave is in [docs/samplers.md](docs/samplers.md)"
-    return [f"To try first, by {where}: **{name}**. {why} ({caption}); {cards}."]
+        own = differences[differences["method_label"] == label].groupby("dataset")  # "" is the first
+        gains = [
+            f"{dataset and f'on {dataset} '}{describe(rows.set_index('saved'))} compute saved" for dataset, rows in own
+        ]
+        why = f"Difference from {equal_compute.BASELINE} at equal compute: {'; '.join(gains)}"
+        why = f"{why}. It is the best of the {count} methods with several seeds at every level"
+    comparison = "[09_equal_compute](notebooks/09_equal_compute.ipynb)"
+    return [
+        f"Recommended by the {comparison} comparison: **{label}**. {why} ({caption}). Results of all methods are in"
+        " [docs/samplers.md](docs/samplers.md)."
+    ]
 
 
 def gallery() -> str:
-    """`figures/README.md`: the verdicts with their numbers, and every figure."""
-    lines = ["# Figures and verdicts", "", "Written by `make render` from what the notebooks left here.", ""]
+    """Return `figures/README.md`: the verdicts with their numbers, and every figure."""
+    intro = "Written by `dynprune docs` from the files that the notebooks save here. Points are percentage points."
+    lines = ["# Figures and verdicts", "", intro, ""]
     for verdict in _verdicts():
         lines += [
             f"## {verdict.claim}: {verdict.title}",
@@ -72,8 +85,8 @@ def gallery() -> str:
             "",
         ]
     for profile in (name for name in reversed(COMMITTED) if _folder(name).is_dir()):
-        found = load_profile(profile)
-        lines += [f"## {dataset_title(found.dataset)}, {found.about}", ""]
+        size = load_profile(profile)
+        lines += [f"## {dataset_title(size.dataset)}, {size.about}", ""]
         for path in sorted(_folder(profile).glob("*.png")):
             lines += [
                 f"![{path.stem.replace('_', ' ')}]({profile}/{path.name})",
@@ -85,7 +98,7 @@ def gallery() -> str:
 
 
 def update_pages() -> None:
-    """Writes the results into the README, the gallery, and the cards of the samplers."""
+    """Write the results block of the README, the gallery and the sampler cards."""
     path = root() / "README.md"
     atomic_write(path, BLOCK.sub(lambda _: results_block(), path.read_text()).encode())
     atomic_write(root() / "figures" / "README.md", gallery().encode())
@@ -93,19 +106,19 @@ def update_pages() -> None:
 
 
 def _verdicts() -> list[Verdict]:
-    """Of every claim, that of the largest profile that has one."""
-    found = {verdict.claim: verdict for profile in COMMITTED for verdict in load_verdicts(_folder(profile))}
-    return [found[claim] for claim in sorted(found)]
+    """Return one verdict per claim, from the largest profile that has one."""
+    verdicts = {verdict.claim: verdict for profile in COMMITTED for verdict in load_verdicts(_folder(profile))}
+    return [verdicts[claim] for claim in sorted(verdicts)]
 
 
 def _verdict_table() -> pd.DataFrame:
     rows = [
         {
             "claim": verdict.claim,
-            "what it says": verdict.title,
+            "statement": verdict.title,
             "verdict": f"**{verdict.verdict}**",
             "notebook": f"[{verdict.notebook[:2]}](notebooks/{verdict.notebook})",
-            "made of": verdict.provenance,
+            "setting": verdict.provenance,
         }
         for verdict in _verdicts()
     ]
@@ -114,7 +127,7 @@ def _verdict_table() -> pd.DataFrame:
 
 def _accuracies(study: Study) -> list[str]:
     table = accuracy_table(study.runs)
-    table.insert(0, "sample passes saved", table.index)
+    table.insert(0, "compute saved", table.index)
     return _markdown(table)
 
 

@@ -1,72 +1,81 @@
-"""A card for every sampler, in `docs/samplers.md`: what it does from its own description, the rest from the records."""
+"""Write `docs/samplers.md`, one card per sampler, from docstrings and run records."""
 
 import inspect
 import re
+from typing import Any
 
 import pandas as pd
 import torch
 
 from dynprune_lib.experiments.runs import sampler_settings
 from dynprune_lib.paths import results_dir
-from dynprune_lib.report import equal_compute as ring
+from dynprune_lib.report import equal_compute
 from dynprune_lib.report.study import best_records
 from dynprune_lib.report.style import style
 from dynprune_lib.report.tables import describe
 from dynprune_lib.samplers import SAMPLERS, PruningSampler, StaticScored
 
-COMMON = ("period", "warm_up", "anneal_from", "rescale")  # told once, for all
+COMMON = ("period", "warm_up", "anneal_from", "rescale")  # described once, for all samplers
 
-HEAD = """# The samplers, one card each
+HEAD = """# Samplers
 
-Written by `make render`: what a sampler does is the beginning of its own description, the numbers are those of
-[09_equal_compute](../notebooks/09_equal_compute.ipynb). All take `prune_rate`, `period`, `warm_up`, `anneal_from` and
-`seed`; `rescale` where a probability of keeping a sample is defined.
+One card per sampler, written by `dynprune docs` from docstrings and run records; the results are from
+[09_equal_compute](../notebooks/09_equal_compute.ipynb). Every sampler takes `prune_rate`, `period`, `warm_up`,
+`anneal_from` and `seed`; samplers with a probability of keeping a sample also take `rescale`.
 
 """
 COMPARED = """\
-Differences are in points of test accuracy from RS2, a plain shuffled pass over the data, at the same number of sample
-passes, paired by seed, with 95 % intervals; *clearly above* is by Dunnett's test of all rules of one cost together,
-*clearly below* by more than the interval"""
+Results are differences in test accuracy, in percentage points, from RS2 at the same number of sample passes, paired by
+seed, with 95 % intervals. RS2 shuffles the data and uses no scores. *Better* means significant in Dunnett's test of
+all methods at one level of compute saved, with the family-wise error rate held at 5 %; *worse* means below zero by more
+than the interval"""
 
-NOT_YET = "The runs of the ring are not all made yet at any size that counts: no card says what its sampler gave."
+NOT_YET = "No profile has a complete equal-compute comparison yet, so the cards have no results."
 
 
 def cards() -> str:
-    """The page, in Markdown, of the largest profile that has a record of each run of the ring."""
-    found, caption = ring.all_differences() or (None, "")
+    """Return the page in Markdown, from the largest profile with a complete equal-compute comparison."""
+    differences, caption = equal_compute.all_differences() or (None, "")
     timed = best_records("epoch_seconds", results_dir())[1]
-    times = ring.epoch_times(timed)["times RS2"] if timed else pd.Series()
+    times = equal_compute.epoch_times(timed)["relative to RS2"] if timed else pd.Series()
     lines = [*HEAD.splitlines(), f"{COMPARED} ({caption})." if caption else NOT_YET, ""]
     for name, sampler in SAMPLERS.items():
-        lines += [*_card(name, sampler, found, times.get(name)), ""]
+        lines += [*_card(name, sampler, differences, times.get(name)), ""]
     return "\n".join(lines)
 
 
-def _card(name: str, sampler: type[PruningSampler], found: pd.DataFrame | None, times: float | None) -> list[str]:
+def _card(name: str, sampler: type[PruningSampler], differences: pd.DataFrame | None, time: float | None) -> list[str]:
     label = style(name).label
-    lines = [f"## {label}", "", f"`{sampler.__name__}`, on the command line `{name}`.", "", _about(sampler), ""]
+    lines = [
+        f"## {label}",
+        "",
+        f"`{sampler.__name__}`, `--sampler {name}` on the command line.",
+        "",
+        _about(sampler),
+        "",
+    ]
     own = {key: value for key, value in sampler_settings(name).items() if key not in COMMON}
     meanings = _meanings(sampler)
-    lines += [f"- `{key} = {value}`: {meanings[key]}" for key, value in own.items()] or ["- no settings of its own"]
-    lines.append(f"- memory: {_bytes(name, sampler)} bytes a sample, beside the subset")
-    if times:
-        lines.append(f"- time: {times:.2f} times that of RS2 for an epoch of half of the data, all costs inside")
-    if found is not None:
-        mine = found[found["rule"].str.split(", ").str[0] == label]
-        for (rule, dataset), rows in mine.groupby(["rule", "dataset"], sort=False):
-            way = rule.removeprefix(label).removeprefix(", ") or "as it is"
-            where = f", on {dataset}" if dataset else ""
-            lines.append(f"- {way}{where}: {describe(rows.set_index('saved'))} saved; {_advice(rows)}")
+    lines += [f"- `{key} = {value}`: {meanings[key]}" for key, value in own.items()] or ["- settings: none of its own"]
+    lines.append(f"- memory: {_bytes(name, sampler)} bytes per sample, in addition to the subset")
+    if time:
+        lines.append(f"- time: {time:.2f} times that of RS2 per epoch at 50 % pruning, selection and scoring included")
+    if differences is not None:
+        own = differences[differences["method_label"].str.split(", ").str[0] == label]
+        for (method_label, dataset), rows in own.groupby(["method_label", "dataset"], sort=False):
+            modifier = method_label.removeprefix(label).removeprefix(", ") or "default"
+            where = f", {dataset}" if dataset else ""
+            lines.append(f"- {modifier}{where}: {describe(rows.set_index('saved'))} compute saved; {_summary(rows)}")
     return lines
 
 
 def _about(sampler: type[PruningSampler]) -> str:
-    """The first paragraph of its description."""
-    return inspect.getdoc(sampler).split("\n\n")[0].replace("\n", " ")
+    """Return the first paragraph of a sampler's docstring."""
+    return (inspect.getdoc(sampler) or "").split("\n\n")[0].replace("\n", " ")
 
 
 def _meanings(sampler: type[PruningSampler]) -> dict[str, str]:
-    """Setting -> what its class, or one that it is derived from, says of it under `Args`."""
+    """Return the description of each setting, from `Args` of the class and its parents."""
     found = {}
     for each in reversed(sampler.__mro__):
         arguments = re.search(r"Args:\n(.*?)(?:\n\n|\Z)", inspect.getdoc(each) or "", re.DOTALL)
@@ -76,23 +85,22 @@ def _meanings(sampler: type[PruningSampler]) -> dict[str, str]:
 
 
 def _bytes(name: str, sampler: type[PruningSampler]) -> int:
-    given = {"scores": torch.zeros(1_000)} if issubclass(sampler, StaticScored) else {}
+    """Return the memory per sample of the tensors of a sampler."""
+    given: dict[str, Any] = {"scores": torch.zeros(1_000)} if issubclass(sampler, StaticScored) else {}
     made = sampler(1_000, 0.0 if name == "full" else 0.5, **given)
     remembered = [value for value in vars(made).values() if isinstance(value, torch.Tensor)]
     return sum(tensor.nbytes for tensor in remembered) // 1_000
 
 
-def _advice(rows: pd.DataFrame) -> str:
-    """Where it is clearly above the plain pass, and where below."""
-    if rows["half"].isna().any():
-        return "one seed decides nothing"
+def _summary(rows: pd.DataFrame) -> str:
+    """Return at which levels of compute saved a method is better or worse than the baseline."""
+    if rows["ci95"].isna().any():
+        return "a single seed, no conclusion"
     clear = {
-        "above": rows[rows["wins"]],
-        "below": rows[rows["mean"] < -rows["half"]],
+        "better": rows[rows["wins"]],
+        "worse": rows[rows["mean"] < -rows["ci95"]],
     }
     parts = [
-        f"clearly {side} where {', '.join(f'{saved:.0%}' for saved in part['saved'])} is saved"
-        for side, part in clear.items()
-        if len(part)
+        f"{side} at {', '.join(f'{saved:.0%}' for saved in part['saved'])}" for side, part in clear.items() if len(part)
     ]
-    return " and ".join(parts) or "no difference that these seeds show"
+    return " and ".join(parts) or "no significant difference"

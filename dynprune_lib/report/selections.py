@@ -1,4 +1,4 @@
-"""What runs say of single samples: how far they agree, and which samples are typical of a group."""
+"""Analyse which samples runs select: agreement between runs, and samples that are typical of a group."""
 
 import numpy as np
 import pandas as pd
@@ -8,13 +8,33 @@ from dynprune_lib.experiments.selection_groups import GROUPS
 
 
 def group_shares(groups: np.ndarray) -> pd.Series:
-    """The share of the samples in each group."""
+    """Return the share of the samples in each group.
+
+    Args:
+        groups: (N,) indices into GROUPS, see `group_of`.
+
+    Example:
+        >>> group_shares(np.array([0, 1, 1, 2])).to_dict()
+        {'never': 0.25, 'sometimes': 0.5, 'always': 0.25}
+    """
     return pd.Series(np.bincount(groups, minlength=len(GROUPS)) / len(groups), index=GROUPS)
 
 
 def agreement(groups: np.ndarray, others: np.ndarray) -> pd.DataFrame:
-    """How far two runs agree: for each group, the share of its samples in the one that are in it in the other as well
-    (`agreement`), and what it would be if the two were independent (`chance`)."""
+    """Return how far two runs agree on the groups of the samples.
+
+    Args:
+        groups: (N,) indices into GROUPS, of one run.
+        others: the same of another run.
+
+    Returns:
+        One row per group of the first run: `agreement`, the share of its samples that are in the same group in the
+        other run; `chance`, the value of that share for independent runs.
+
+    Example:
+        >>> agreement(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])).loc["never"].to_dict()
+        {'agreement': 0.5, 'chance': 0.25}
+    """
     rows = {
         name: {"agreement": (others[groups == place] == place).mean(), "chance": (others == place).mean()}
         for place, name in enumerate(GROUPS)
@@ -24,8 +44,17 @@ def agreement(groups: np.ndarray, others: np.ndarray) -> pd.DataFrame:
 
 
 def typical(counts: np.ndarray, groups: np.ndarray, count: int) -> dict[str, np.ndarray]:
-    """For each group, positions of `count` samples that are in it in every run, if there are as many: the first ones,
-    and of *sometimes* those selected nearest to half of the time. `counts` and `groups` are (runs, N)."""
+    """Return samples that are in the same group in every run.
+
+    Args:
+        counts: (runs, N) number of epochs in which each sample was selected.
+        groups: (runs, N) indices into GROUPS.
+        count: largest number of samples per group.
+
+    Returns:
+        For each group, the positions of its first samples; of *sometimes*, of those selected in closest to half of the
+        epochs.
+    """
     in_all = {name: (groups == place).all(0).nonzero()[0] for place, name in enumerate(GROUPS)}
     distance = np.abs(counts.mean(0) - counts.max() / 2)
     in_all["sometimes"] = in_all["sometimes"][np.argsort(distance[in_all["sometimes"]], kind="stable")]
@@ -33,6 +62,17 @@ def typical(counts: np.ndarray, groups: np.ndarray, count: int) -> dict[str, np.
 
 
 def rank_correlation(rows: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation between rows (rows, N), over the samples that are finite in all: (rows, rows)."""
+    """Return Spearman's rank correlation between rows.
+
+    Args:
+        rows: (rows, N) scores; samples with a value that is not finite in some row are left out.
+
+    Returns:
+        (rows, rows) correlations.
+
+    Example:
+        >>> rank_correlation(np.array([[1.0, 2.0, 3.0], [1.0, 4.0, 9.0]])).round(2).tolist()
+        [[1.0, 1.0], [1.0, 1.0]]
+    """
     finite = rows[:, np.isfinite(rows).all(0)]
     return np.corrcoef(stats.rankdata(finite, axis=1))

@@ -1,4 +1,4 @@
-"""What a notebook works with: the runs of one figure of one profile, and where its figures and verdicts go."""
+"""Load the runs of an experiment for a notebook, and save its figures and verdicts."""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,15 @@ PASSES_PER_SECOND = {"tiny": 15_000, "strided": 5_000, "small": 2_000, "resnet18
 
 @dataclass(frozen=True)
 class Study:
-    """The runs of the experiment `name` of a profile."""
+    """Runs of one experiment of a profile, see `load_study`.
+
+    Args:
+        name: the experiment.
+        profile: the profile.
+        records: the run records.
+        store: the store of the records.
+        data_dir: folder of the data sets, None for the default of `load_dataset`.
+    """
 
     name: str
     profile: Profile
@@ -36,64 +44,64 @@ class Study:
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """The records as a table, see `tabulate`."""
+        """Table of the records, see `tabulate`."""
         return tabulate(self.records, self.experiment.role)
 
     @property
     def experiment(self) -> Experiment:
-        """The experiment of the profile."""
+        """Runs and roles of the experiment."""
         return self.profile.experiments[self.name]
 
     @property
     def caption(self) -> str:
-        """What was trained, and how often."""
+        """Data set, model, epochs, machine and number of seeds."""
         return f"{self.title}, {self.profile.about}, {self.count}"
 
     @property
     def count(self) -> str:
-        """How often each run was made, with other seeds."""
+        """Number of seeds, "n = 3", or its range if runs differ."""
         seeds = self.runs.groupby(["dataset", "method", "variant", "model", "rate", "epochs"])["seed"].nunique()
         return f"n = {seeds.max()}" if seeds.min() == seeds.max() else f"n = {seeds.min()} to {seeds.max()}"
 
     @property
     def title(self) -> str:
-        """Of the data set."""
+        """Title of the data set."""
         return dataset_title(self.records[0].spec.dataset)
 
     @property
     def epochs(self) -> int:
-        """Of the longest run."""
+        """Number of epochs of the longest run."""
         return max(record.spec.epochs for record in self.records)
 
     @property
     def samples_of_full_data(self) -> int:
-        """Sample passes of full data in as many epochs: what costs are shares of."""
-        # those of an epoch with all the data: the ring has full data, the ablations have a warm-up and annealing
+        """Sample passes of a full-data run of `epochs` epochs, the unit of costs."""
+        # some run has an epoch on all the data: one on full data, or with a warm-up or annealing
         return self.epochs * max(epoch.samples_kept for record in self.records for epoch in record.epochs)
 
     @property
     def folder(self) -> Path:
-        """Of the profile's figures and verdicts."""
+        """Folder of the figures and verdicts of the profile."""
         return root() / "figures" / self.profile.name
 
     def data(self) -> ImageData:
-        """The data set of the runs.
+        """Load the data set of the runs.
 
         Raises:
-            DataError: it is not here: records need no images.
+            DataError: it is not available; the records can be read without it.
         """
         return load_dataset(self.records[0].spec.dataset, self.data_dir)
 
     def save(self, figure: Figure, data: pd.DataFrame, name: str | None = None) -> None:
-        """Write NAME.png, NAME.pdf and NAME.csv, the numbers behind the figure, to the folder.
+        """Save a figure as NAME.png and NAME.pdf, and its data as NAME.csv.
 
         Args:
             figure: the figure.
-            data: its numbers.
-            name: NAME. Default: the name of the study.
+            data: the numbers in it.
+            name: NAME. Default: the name of the experiment.
 
         Raises:
-            StoreNotWritable: the folder cannot be written; every file is then the old one or the new one.
+            StoreNotWritable: the folder cannot be written; each file is then the complete old or new one.
         """
         png, pdf, target = io.BytesIO(), io.BytesIO(), self.folder / (name or self.name)
         figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
@@ -105,9 +113,17 @@ class Study:
     def record_verdict(
         self, claim: str, title: str, verdict: str, evidence: str, studies: "Sequence[Study] | None" = None
     ) -> None:
-        """Prints a verdict and keeps it; it is of this study alone unless it is of all those of `studies`."""
+        """Print a verdict and save it to the folder.
+
+        Args:
+            claim: see `Verdict`, as are `title`, `verdict` and `evidence`.
+            title: the claim in one sentence.
+            verdict: the verdict.
+            evidence: the numbers behind it.
+            studies: the studies that the numbers come from. Default: this one.
+        """
         provenance = "; ".join(dict.fromkeys(study.caption for study in studies or [self]))
-        found = Verdict(
+        result = Verdict(
             claim=claim,
             title=title,
             verdict=verdict,
@@ -115,8 +131,8 @@ class Study:
             provenance=provenance,
             notebook=f"{self.experiment.notebook}.ipynb",
         )
-        found.save(self.folder)
-        print(found)
+        result.save(self.folder)
+        print(result)
 
 
 def load_study(
@@ -129,40 +145,39 @@ def load_study(
     seeds: Iterable[int] | None = None,
     train: bool | None = None,
 ) -> Study:
-    """Read the records of an experiment, and train the missing runs if asked to.
+    """Read the records of an experiment; train the missing runs on request.
 
     Args:
         name: an experiment of the profile.
-        profile: one of PROFILES. Default: the largest that has a record of each run for at least one of the seeds, else
-            `smoke`.
-        dataset: another data set than the profile's.
-        data_dir: folder of the data sets, see `load_dataset`.
+        profile: one of PROFILES. Default: the largest with a record of each run for at least one seed, else "smoke".
+        dataset: name of a data set to use for all runs. Default: the profile's.
+        data_dir: folder of the data sets. Default: see `load_dataset`.
         results: folder of the run records. Default: `results` in the checkout.
-        seeds: other seeds than the profile's.
-        train: whether to train the runs that have no record. Default: only if `profile` is given, so that nothing long
-            starts unasked.
+        seeds: seeds of the runs. Default: the profile's.
+        train: whether to train runs that have no record. Default: only if `profile` is given, so that opening a
+            notebook never starts a long sweep.
 
     Raises:
-        SweepError: records are missing that are not to be trained, or that could not be made.
+        SweepError: records are missing and `train` is false, or runs failed.
     """
     folder = results_dir(results)
-    seeds = seeds and list(seeds)
+    seeds = None if seeds is None else list(seeds)
     train = profile is not None if train is None else train
     profile, records = (profile, []) if profile else best_records(name, folder, seeds, dataset)
-    found = load_profile(profile, dataset)
-    store = Store(folder / found.name)
-    missing = [] if train or records else [spec for spec in found.runs(name, seeds) if not store.has(spec)]
+    chosen = load_profile(profile, dataset)
+    store = Store(folder / chosen.name)
+    missing = [] if train or records else [spec for spec in chosen.runs(name, seeds) if not store.has(spec)]
     if missing:
         raise SweepError(
             f"{len(missing)} runs of {name} have no record in {store.folder}: name the profile ({profile!r}) or pass"
             f" train=True to train them, {_estimate(missing, data_dir)}"
         )
-    records = records or ensure_runs(found, name, data_dir=data_dir, results=results, seeds=seeds)
-    return Study(name, found, records, store, data_dir)
+    records = records or ensure_runs(chosen, name, data_dir=data_dir, results=results, seeds=seeds)
+    return Study(name, chosen, records, store, data_dir)
 
 
 def _estimate(specs: list[RunSpec], data_dir: str | Path | None) -> str:
-    """Return roughly how long runs take, without the scores that some compute before training."""
+    """Return a rough estimate of how long runs take, without scoring before training."""
     sizes = {name: len(load_dataset(name, data_dir).train) for name in {spec.dataset for spec in specs}}
     passes = [spec.epochs * (1 - spec.prune_rate) * sizes[spec.dataset] for spec in specs]
     seconds = sum(count / PASSES_PER_SECOND[spec.model] for count, spec in zip(passes, specs, strict=True))
@@ -172,12 +187,21 @@ def _estimate(specs: list[RunSpec], data_dir: str | Path | None) -> str:
 def best_records(
     experiment: str, results: Path, seeds: list[int] | None = None, dataset: str | None = None
 ) -> tuple[str, list[RunRecord]]:
-    """Return the largest profile that has a record of each run of an experiment for at least one seed, with all its
-    records of the experiment; `smoke` and no records if there is none."""
+    """Return the largest profile with a record of each run of an experiment for at least one seed.
+
+    Args:
+        experiment: the experiment.
+        results: folder of the run records.
+        seeds: seeds of the runs. Default: the profile's.
+        dataset: name of a data set to use for all runs. Default: the profile's.
+
+    Returns:
+        The name of the profile and all its records of the experiment; "smoke" and no records if no profile has them.
+    """
     for name in reversed(PROFILES[1:]):
-        found = load_profile(name, dataset)
-        store, runs = Store(results / found.name), found.runs(experiment, seeds)
-        there = [spec for spec in runs if store.has(spec)]
-        if {replace(spec, seed=0).name for spec in there} == {replace(spec, seed=0).name for spec in runs}:
-            return name, [record for spec in there if (record := store.load(spec))]
+        profile = load_profile(name, dataset)
+        store, runs = Store(results / profile.name), profile.runs(experiment, seeds)
+        recorded = [spec for spec in runs if store.has(spec)]
+        if {replace(spec, seed=0).name for spec in recorded} == {replace(spec, seed=0).name for spec in runs}:
+            return name, [record for spec in recorded if (record := store.load(spec))]
     return PROFILES[0], []

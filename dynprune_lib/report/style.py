@@ -1,11 +1,14 @@
-"""Appearance of every method in all figures: one label, one colour, one marker."""
+"""Define the label, colour and marker of every method, the same in all figures."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 
 class Style(NamedTuple):
-    """Label, colour (distinguishable for the colour-blind, Okabe and Ito 2008) and marker of a method."""
+    """Label, colour and marker of a method.
+
+    Colours are distinguishable with colour vision deficiency (Okabe and Ito 2008).
+    """
 
     label: str
     colour: str
@@ -35,7 +38,7 @@ STYLES = {
 
 
 def style(method: str) -> Style:
-    """Return the style of a method; one without an entry in STYLES, such as a sampler of your own, has its own name.
+    """Return the style of a method; a method that is not in STYLES, such as a sampler of your own, has its class name.
 
     Example:
         >>> style("ucb").label, style("my_module:MySampler").label
@@ -45,7 +48,7 @@ def style(method: str) -> Style:
 
 
 def ordered(methods: Iterable[str]) -> list[str]:
-    """Return the different methods in the order of all figures, those without a style last.
+    """Return the distinct methods in the order of all figures; methods that are not in STYLES come last.
 
     Example:
         >>> ordered(["rs2", "my_module:MySampler", "ucb", "ucb"])

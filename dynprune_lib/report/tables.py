@@ -1,6 +1,6 @@
-"""From run records to tables: one row a run, means with their intervals, differences paired by seed."""
+"""Turn run records into tables: one row per run, means with confidence intervals, differences paired by seed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -13,21 +13,22 @@ from dynprune_lib.experiments.records import RunRecord, cost_of
 from dynprune_lib.experiments.runs import RunSpec, sampler_settings
 from dynprune_lib.report.style import ordered, style
 
-VARIED = {"score", "rescore"}  # fields of a spec, beside the settings, that make a variant of a method
+VARIED = {"score", "rescore"}  # fields of a spec, in addition to the settings, that make a variant of a method
 
 
 def tabulate(records: Iterable[RunRecord], role: Callable[[RunSpec], Role] = stated_role) -> pd.DataFrame:
     """Return one row per run, sorted by rate, method, variant and seed.
 
     Args:
-        records: of the runs.
-        role: function of a spec that returns its role, such as `Experiment.role`. Default: the sampler at its rate.
+        records: the run records.
+        role: function that returns the role of a spec, such as `Experiment.role`. Default: the sampler at its rate.
 
     Returns:
-        Columns `dataset`; `method` and `rate`, the role of the run; `variant`, what differs from the defaults of the
-        method; `way`, its modifiers; `model`; `epochs`; `seed`; `test_accuracy` in % after the last epoch; `passes`,
-        samples that went forward and backward in training; `forward_only`, samples that went only forward in training;
-        `scoring_passes` and `scoring_forward_only`, the same for the scoring before training; `seconds` of training.
+        Columns `dataset`; `method` and `rate`, the role of the run; `variant`, the settings that differ from the
+        defaults of the method; `modifier`, such as "annealed"; `model`; `epochs`; `seed`; `test_accuracy` in % after
+        the last epoch; `passes`, the number of samples that went forward and backward in training; `forward_only`, the
+        number that went only forward; `scoring_passes` and `scoring_forward_only`, the same for scoring before
+        training; `seconds` of training.
     """
     rows = [_row(record, role(record.spec)) for record in records]
     return pd.DataFrame(rows).sort_values(["rate", "method", "variant", "seed"], ignore_index=True)
@@ -39,7 +40,7 @@ def _row(record: RunRecord, role: Role) -> dict[str, Any]:
         "dataset": spec.dataset,
         "method": role.method,
         "variant": variant(spec),
-        "way": way(spec),
+        "modifier": modifier(spec),
         "model": spec.model,
         "epochs": spec.epochs,
         "rate": role.rate,
@@ -59,17 +60,17 @@ def learning_curves(
     epoch_seconds: pd.Series,
     role: Callable[[RunSpec], Role] = stated_role,
 ) -> pd.DataFrame:
-    """Return one row per epoch of the runs on full data and of those at one rate.
+    """Return one row per epoch of the full-data runs and of the runs at one rate.
 
     Args:
-        records: of the runs.
-        rate: of the pruned runs.
-        epoch_seconds: of the function of that name.
-        role: see `tabulate`.
+        records: the run records.
+        rate: prune rate of the pruned runs.
+        epoch_seconds: seconds per epoch, see `epoch_seconds`.
+        role: function that returns the role of a spec, see `tabulate`. Default: the sampler at its rate.
 
     Returns:
-        Columns `method`, `seed`, `epoch`, `test_accuracy` in %, and `passes` and `seconds` (NaN for what was not timed)
-        up to the end of the epoch, including the scoring before training.
+        Columns `method`, `seed`, `epoch`, `test_accuracy` in %, and `passes` and `seconds` up to the end of the epoch,
+        including scoring before training. `seconds` is NaN for methods that were not timed.
     """
     rows = []
     for record in records:
@@ -86,16 +87,26 @@ def learning_curves(
 
 
 def epoch_seconds(records: Iterable[RunRecord]) -> pd.Series:
-    """Seconds of an epoch by (sampler, prune rate), with selecting and recording inside and evaluation outside: the
-    median over the epochs but the first, which warms up, and over the seeds.
+    """Return the seconds per epoch of timed runs.
+
+    Selection, training and recording are included, evaluation is not. The first epoch is left out as a warm-up.
+
+    Args:
+        records: records of runs that each had one and the same device to themselves.
+
+    Returns:
+        Median seconds over epochs and seeds, indexed by (sampler, prune rate).
 
     Raises:
-        ValueError: a run was not alone on its device, or they were made on different ones.
+        ValueError: a run shared its device, or the runs used different devices.
     """
     records = list(records)
     devices = {record.environment["device"] for record in records}
     if len(devices) != 1 or not all(record.spec.alone for record in records):
-        raise ValueError(f"seconds count for runs that had one device alone, not for these, on {', '.join(devices)}")
+        raise ValueError(
+            f"cannot compare seconds of runs on {', '.join(devices)}: each run must have the same device to itself"
+            " (alone: true)"
+        )
     rows = [
         (record.spec.sampler, record.spec.prune_rate, cost_of([epoch]).seconds)
         for record in records
@@ -105,8 +116,15 @@ def epoch_seconds(records: Iterable[RunRecord]) -> pd.Series:
 
 
 def speed_up(runs: pd.DataFrame, epoch_seconds: pd.Series) -> pd.Series:
-    """How many times as fast as the full-data run each of the `runs` is, by the seconds of its epochs: a row each, NaN
-    for what was not timed."""
+    """Return the speed-up of each run over the full-data run.
+
+    Args:
+        runs: a table of `tabulate`.
+        epoch_seconds: seconds per epoch, see `epoch_seconds`.
+
+    Returns:
+        One factor per run, 2 for half the seconds; NaN for methods that were not timed.
+    """
     sampler = runs["method"].replace(FEWER_EPOCHS, "full")
     rate = runs["rate"].where(sampler != "full", 0.0)
     seconds = runs["epochs"] * epoch_seconds.reindex(pd.MultiIndex.from_arrays([sampler, rate])).to_numpy()
@@ -114,28 +132,47 @@ def speed_up(runs: pd.DataFrame, epoch_seconds: pd.Series) -> pd.Series:
 
 
 def variant(spec: RunSpec) -> str:
-    """What differs from the defaults of the method: `c = 0.0`, `score = entropy`; empty if nothing does."""
-    usual = {each.name: each.default for each in fields(RunSpec)} | sampler_settings(spec.sampler)
+    """Return the settings of a run that differ from the defaults of its method; empty if none does.
+
+    Example:
+        >>> variant(RunSpec(dataset="digits", model="tiny", sampler="ucb", score="entropy", settings={"c": 0.0}))
+        'score = entropy, c = 0.0'
+    """
+    defaults = {each.name: each.default for each in fields(RunSpec)} | sampler_settings(spec.sampler)
     values = {name: getattr(spec, name) for name in sorted(VARIED)} | spec.settings
-    return ", ".join(f"{name} = {value}" for name, value in values.items() if value != usual[name])
+    return ", ".join(f"{name} = {value}" for name, value in values.items() if value != defaults[name])
 
 
-def way(spec: RunSpec) -> str:
-    """What is added to a rule of selection, or taken from it: `annealed`, `random at the end`, `rescaled`, `not
-    rescaled`; empty where nothing is."""
-    settings, usual = spec.settings, sampler_settings(spec.sampler)
-    ways = []
+def modifier(spec: RunSpec) -> str:
+    """Return what a run adds to its method or removes from it; empty if nothing.
+
+    The modifiers are `annealed`, `random at the end`, `rescaled` and `not rescaled`.
+
+    Example:
+        >>> modifier(RunSpec(dataset="digits", model="tiny", sampler="ucb", settings={"anneal_from": 14}))
+        'annealed'
+    """
+    settings, defaults = spec.settings, sampler_settings(spec.sampler)
+    modifiers = []
     if settings.get("anneal_from") is not None:
-        ways.append("annealed")
+        modifiers.append("annealed")
     if settings.get("random_from") is not None:
-        ways.append("random at the end")
-    if settings.get("rescale") != usual.get("rescale"):
-        ways.append("rescaled" if settings["rescale"] else "not rescaled")
-    return ", ".join(ways)
+        modifiers.append("random at the end")
+    if settings.get("rescale") != defaults.get("rescale"):
+        modifiers.append("rescaled" if settings["rescale"] else "not rescaled")
+    return ", ".join(modifiers)
 
 
 def half_interval(values: Iterable[float]) -> float:
-    """Half the width of the 95 % confidence interval of the mean (Student's t); NaN for a single value."""
+    """Return half the width of the 95 % confidence interval of the mean (Student's t).
+
+    Returns:
+        The half-width, in the unit of the values; NaN for a single value.
+
+    Example:
+        >>> round(half_interval([87.0, 88.0, 89.0]), 2)
+        2.48
+    """
     values = np.asarray(list(values), dtype=float)
     if len(values) < 2:
         return float("nan")
@@ -143,85 +180,162 @@ def half_interval(values: Iterable[float]) -> float:
 
 
 def format_mean(values: Iterable[float], digits: int = 1) -> str:
-    """`mean ± half of the 95 % interval`, or the mean alone for a single value."""
+    """Format the mean and the half-width of its 95 % interval; the mean alone for a single value.
+
+    Args:
+        values: the values of all seeds.
+        digits: decimal places. Default: 1.
+
+    Example:
+        >>> format_mean([87.0, 88.0, 89.0]), format_mean([87.0])
+        ('88.0 ± 2.5', '87.0')
+    """
     values = list(values)
-    half = half_interval(values)
+    ci95 = half_interval(values)
     mean = f"{np.mean(values):.{digits}f}"
-    return mean if np.isnan(half) else f"{mean} ± {half:.{digits}f}"
+    return mean if np.isnan(ci95) else f"{mean} ± {ci95:.{digits}f}"
 
 
 def accuracy_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Mean test accuracy in % with its 95 % interval: one row a method, one column a rate."""
+    """Return the mean test accuracy in % with its 95 % interval, as text: one row per method, one column per rate."""
     cells = runs.groupby(["method", "rate"])["test_accuracy"].agg(format_mean).unstack(fill_value="")
-    return name_rows(cells).rename(columns=lambda rate: f"{rate:.0%}" if rate else "none").rename_axis(columns="saved")
+    cells = name_rows(cells).rename(columns=lambda rate: f"{rate:.0%}" if rate else "none")
+    return cells.rename_axis(columns="compute saved")
 
 
 def name_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with its methods, the first level of its index, in the order and by the names of all figures."""
+    """Return a table with the labels of its methods, the first level of its index, in the order of all figures."""
     order = {method: place for place, method in enumerate(ordered(table.index.get_level_values(0)))}
     table = table.sort_index(level=0, key=lambda names: names.map(order), sort_remaining=False, kind="stable")
     return table.rename(index=lambda method: style(method).label, level=0)
 
 
-def differences(runs: pd.DataFrame, others: pd.DataFrame, by: str | list[str] = "rate") -> pd.DataFrame:
-    """By how many points of accuracy `runs` are above `others`, at each value of `by` (a column, or several) that both
-    have, paired by seed: columns mean, half (of the 95 % interval), n. Each side has one run for a value and a seed."""
-    keys = [by] if isinstance(by, str) else by
-    one, two = (side.set_index([*keys, "seed"])["test_accuracy"] for side in (runs, others))
-    return (one - two).dropna().groupby(by, sort=False).agg(mean="mean", half=half_interval, n="count")
+def paired_difference(
+    runs: pd.DataFrame,
+    baseline: pd.DataFrame,
+    by: str | list[str] = "rate",
+    on: list[str] | None = None,
+) -> pd.DataFrame:
+    """Return the mean difference in test accuracy between runs and their baseline, paired by seed.
+
+    Args:
+        runs: a table of `tabulate`.
+        baseline: a table of the same columns, with at most one run for each value of `on`.
+        by: column, or columns, with one row of the result for each value. Default: "rate".
+        on: columns in which a run and its baseline agree; runs without a baseline are left out. Default: `by` and
+            "seed". With ["seed"], all runs of a seed have one baseline.
+
+    Returns:
+        Columns `mean` and `ci95`, the half-width of its 95 % interval (NaN for a single pair), in percentage points,
+        and `n`, the number of pairs; indexed by `by`.
+
+    Raises:
+        pandas.errors.MergeError: the baseline has several runs for one value of `on`.
+
+    Example:
+        >>> ucb = pd.DataFrame({"rate": 0.5, "seed": [0, 1], "test_accuracy": [88.0, 89.0]})
+        >>> random = pd.DataFrame({"rate": 0.5, "seed": [0, 1], "test_accuracy": [87.5, 87.5]})
+        >>> describe(paired_difference(ucb, random))
+        '+1.0 ± 6.4 points at 50%'
+    """
+    by = [by] if isinstance(by, str) else by
+    pairs = _differences(runs, baseline, on or [*by, "seed"])
+    return pairs.groupby(by, sort=False)["test_accuracy"].agg(mean="mean", ci95=half_interval, n="count")
 
 
-def paired_differences(runs: pd.DataFrame, method: str, other: str) -> pd.DataFrame:
-    """By how many points of accuracy `method` is above `other` at each rate that both have: see `differences`."""
-    return differences(*(runs[runs["method"] == name] for name in (method, other)))
+def _differences(runs: pd.DataFrame, baseline: pd.DataFrame, on: list[str]) -> pd.DataFrame:
+    """Return the runs that have a baseline, with the difference from it as their `test_accuracy`."""
+    baseline = baseline[[*on, "test_accuracy"]].rename(columns={"test_accuracy": "baseline"})
+    pairs = runs.merge(baseline, on=on, validate="many_to_one")
+    return pairs.assign(test_accuracy=pairs["test_accuracy"] - pairs.pop("baseline"))
 
 
-def compare(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
-    """The paired differences of several pairs of methods, one below the other: a row a pair and rate, named for them,
-    with the `rate` as a column too."""
+def difference_from_full_data(runs: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Return the difference of a method from full data at each of its rates, see `paired_difference`."""
+    is_full = runs["method"] == "full"
+    return paired_difference(runs[runs["method"] == method], runs[is_full], on=["seed"])
+
+
+def differences_of_methods(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """Return the differences of several pairs of methods, see `paired_difference`.
+
+    Args:
+        runs: a table of `tabulate`.
+        pairs: (method, baseline) each.
+
+    Returns:
+        One row per pair and rate, named "UCB - dynamic random, 50%"; columns `rate`, `mean`, `ci95`, `n`.
+    """
     tables = []
-    for method, other in pairs:
-        found = paired_differences(runs, method, other).reset_index()
-        name = f"{style(method).label} - {style(other).label}"
-        tables.append(found.set_index(found["rate"].map(lambda rate, name=name: f"{name}, {rate:.0%}")))
+    for method, baseline in pairs:
+        table = paired_difference(runs[runs["method"] == method], runs[runs["method"] == baseline]).reset_index()
+        name = f"{style(method).label} - {style(baseline).label}"
+        tables.append(table.set_index(table["rate"].map(lambda rate, name=name: f"{name}, {rate:.0%}")))
     return pd.concat(tables)
 
 
-def against_full(runs: pd.DataFrame, method: str) -> pd.DataFrame:
-    """By how many points of accuracy `method` is above full data at each of its rates: see `differences`."""
-    return against(runs[runs["method"] == "full"], runs[runs["method"] == method])
+def differences_from_default(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the difference of each variant from the same method with its default settings.
+
+    Args:
+        runs: a table of `tabulate`, at one rate.
+
+    Returns:
+        One row per variant, named "UCB, c = 0.0"; columns `mean`, `ci95`, `n` and `colour`, the colour of the method.
+    """
+    is_default = runs["variant"] == ""
+    table = paired_difference(runs[~is_default], runs[is_default], by=["method", "variant"], on=["method", "seed"])
+    table = name_rows(table.assign(colour=[style(method).colour for method, _ in table.index]))
+    return table.set_index(table.index.map(", ".join))
 
 
-def against_full_alike(runs: pd.DataFrame, method: str) -> pd.DataFrame:
-    """By how many points of accuracy `method` is above full data of the same data set, net and number of epochs: a row
-    for each of these, with the columns dataset, model, epochs, mean, half, n; see `differences`."""
-    is_full = runs["method"] == "full"
-    keys = ["dataset", "model", "epochs"]
-    return differences(runs[runs["method"] == method], runs[is_full], by=keys).sort_index().reset_index()
+def differences_of_bandits(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Return the differences of the bandits from a baseline method with its default settings.
+
+    Variants that cost more than the baseline, in passes of any kind, are left out.
+
+    Args:
+        runs: a table of `tabulate`, at one rate.
+        baseline: a method.
+
+    Returns:
+        One row per variant, named "UCB" or "UCB, c = 0.0"; columns as in `paired_difference`.
+    """
+    reference = runs[(runs["method"] == baseline) & (runs["variant"] == "")]
+    costs_no_more = (runs["passes"] <= reference["passes"].max()) & (runs["forward_only"] == 0)
+    bandits = runs[costs_no_more & runs["method"].isin(["ucb", "epsilon-greedy"])]
+    labels = bandits["method"].map(lambda method: style(method).label)
+    names = labels + bandits["variant"].map(lambda variant: variant and f", {variant}")
+    return paired_difference(bandits.assign(name=names), reference, by="name", on=["seed"])
 
 
 def change_with_length(runs: pd.DataFrame, method: str) -> pd.DataFrame:
-    """By how many points the distance of `method` from full data of as many epochs is above that in the shortest of the
-    trainings of one data set and net, paired by seed: a row for each longer one, by epochs, columns mean, half, n."""
+    """Return how the difference of a method from full data changes with the number of epochs.
+
+    The change is taken from the shortest runs, paired by seed; full data always has the same number of epochs as the
+    method.
+
+    Args:
+        runs: a table of `tabulate`, of one data set and model, with several numbers of epochs.
+        method: the method.
+
+    Returns:
+        One row per number of epochs except the smallest; columns as in `paired_difference`.
+    """
     is_full = runs["method"] == "full"
-    mine, full = (
-        side.set_index(["epochs", "seed"])["test_accuracy"] for side in (runs[runs["method"] == method], runs[is_full])
-    )
-    distance = (mine - full).dropna().reset_index()
-    is_shortest = distance["epochs"] == distance["epochs"].min()
-    return against(distance[is_shortest], distance[~is_shortest], by="epochs")
-
-
-def against(plain: pd.DataFrame, runs: pd.DataFrame, by: str = "rate") -> pd.DataFrame:
-    """By how many points of accuracy `runs` are above the one run of `plain` that has their seed: see `differences`."""
-    accuracy = plain.set_index("seed")["test_accuracy"]
-    return differences(runs, runs.assign(test_accuracy=runs["seed"].map(accuracy)), by)
+    gaps = _differences(runs[runs["method"] == method], runs[is_full], on=["epochs", "seed"])
+    is_shortest = gaps["epochs"] == gaps["epochs"].min()
+    return paired_difference(gaps[~is_shortest], gaps[is_shortest], by="epochs", on=["seed"]).sort_index()
 
 
 def costs(runs: pd.DataFrame) -> pd.DataFrame:
-    """What methods cost at every rate, in passes of a full-data run: `training` and `scoring` before it forward and
-    backward, `forward_only` the passes without a way back, in either; `total` all of them, a forward pass for a third
-    of a whole one."""
+    """Return what each method costs at each rate, in passes of a full-data run.
+
+    Returns:
+        Columns `method`; `rate`; `training` and `scoring` before training, passes forward and backward;
+        `forward_only`, passes without a backward pass in either; `total`, their sum, where a forward pass counts as a
+        third.
+    """
     full = runs.loc[runs["method"] == "full", "passes"].mean()
     means = runs.groupby(["method", "rate"], as_index=False)[
         ["passes", "scoring_passes", "forward_only", "scoring_forward_only"]
@@ -238,46 +352,45 @@ def costs(runs: pd.DataFrame) -> pd.DataFrame:
     return shares.assign(total=shares["training"] + shares["scoring"] + shares["forward_only"] / 3)
 
 
-def variant_differences(runs: pd.DataFrame) -> pd.DataFrame:
-    """Of each variant from its method as it is: a row a variant, columns mean, half, n and the method's `colour`."""
-    tables = []
-    for method in ordered(runs["method"]):
-        mine = runs[runs["method"] == method]
-        variants, plain = mine[mine["variant"] != ""], mine[mine["variant"] == ""]
-        if len(variants):
-            found = against(plain, variants, by="variant")
-            names = [f"{style(method).label}, {name}" for name in found.index]
-            tables.append(found.set_index(pd.Index(names)).assign(colour=style(method).colour))
-    return pd.concat(tables)
+def rates_without_loss(losses: Mapping[str, pd.DataFrame], margin: float = 1.0) -> pd.Series:
+    """Return, for each method, the highest rate up to which it loses no accuracy.
 
+    A rate has a loss if the mean difference is below zero by more than its interval, or (implementation choice, since a
+    wide interval hides a loss) by more than the margin.
 
-def variants_against(runs: pd.DataFrame, other: str) -> pd.DataFrame:
-    """The bandits, as they are and in every variant that makes no more passes of any kind, against `other` as it is."""
-    plain = runs[(runs["method"] == other) & (runs["variant"] == "")]
-    same = runs[(runs["passes"] <= plain["passes"].max()) & (runs["forward_only"] == 0)]
-    same = same[same["method"].isin(["ucb", "epsilon-greedy"])]
-    names = same["method"].map(lambda method: style(method).label) + same["variant"].map(
-        lambda name: f", {name}" if name else ""
-    )
-    return against(plain, same.assign(name=names), by="name")
+    Args:
+        losses: differences from full data by method, see `difference_from_full_data`.
+        margin: largest mean loss that is accepted, in percentage points. Default: 1.
 
+    Returns:
+        The highest rate of each method; 0 if there is a loss at its lowest rate.
 
-def rates_without_loss(lost: dict[str, pd.DataFrame], margin: float = 1.0) -> pd.Series:
-    """For each method, from its differences to full data, the highest rate up to which none is below zero by more than
-    its interval, nor (our choice: a wide interval hides a loss) by more than `margin` points; 0 if there is none."""
+    Example:
+        >>> loss = pd.DataFrame({"mean": [-0.1, -0.4, -3.0], "ci95": [0.5, 0.6, 1.0]}, index=[0.3, 0.5, 0.7])
+        >>> rates_without_loss({"ucb": loss}).to_dict()
+        {'ucb': 0.5}
+    """
     highest = {}
-    for method, found in lost.items():
-        holds = ((found["mean"] + found["half"] >= 0) & (found["mean"] >= -margin)).sort_index().cummin()
+    for method, table in losses.items():
+        holds = ((table["mean"] + table["ci95"] >= 0) & (table["mean"] >= -margin)).sort_index().cummin()
         highest[method] = holds.index[holds].max() if holds.any() else 0.0
     return pd.Series(highest)
 
 
-def describe(found: pd.DataFrame) -> str:
-    """`+0.5 ± 0.3 points at 30%, ...`, of accuracy, or `name: +0.5 ± 0.3` where rows have names; the interval is left
-    out where there is a single seed."""
-    halves = ["" if np.isnan(half) else f" ± {half:.1f}" for half in found["half"]]
-    rows = [(place, f"{mean:+.1f}{half}") for place, mean, half in zip(found.index, found["mean"], halves, strict=True)]
-    named = [
-        f"{place}: {value}" if isinstance(place, str) else f"{value} points at {place:.0%}" for place, value in rows
-    ]
+def describe(differences: pd.DataFrame) -> str:
+    """Format differences as text; the interval of a single seed is left out.
+
+    Args:
+        differences: a table with columns `mean` and `ci95`, indexed by rate or by name.
+
+    Example:
+        >>> describe(pd.DataFrame({"mean": [0.52, -1.0], "ci95": [0.31, float("nan")]}, index=[0.3, 0.5]))
+        '+0.5 ± 0.3 points at 30%, -1.0 points at 50%'
+        >>> describe(pd.DataFrame({"mean": [0.52], "ci95": [0.31]}, index=["UCB"]))
+        'UCB: +0.5 ± 0.3'
+    """
+    intervals = ["" if np.isnan(ci95) else f" ± {ci95:.1f}" for ci95 in differences["ci95"]]
+    rows = zip(differences.index, differences["mean"], intervals, strict=True)
+    values = [(place, f"{mean:+.1f}{interval}") for place, mean, interval in rows]
+    named = [f"{at}: {value}" if isinstance(at, str) else f"{value} points at {at:.0%}" for at, value in values]
     return ", ".join(named) or "not measured"

@@ -1,4 +1,4 @@
-"""A claim and what became of it: computed in a notebook, kept beside its figures, told in the README."""
+"""Verdicts on claims: computed in a notebook, saved next to its figures, shown in the README."""
 
 import json
 from collections.abc import Sequence
@@ -9,13 +9,19 @@ import pandas as pd
 
 from dynprune_lib.files import atomic_write
 
-VERDICTS = ("reproduced", "partly reproduced", "not reproduced", "undecided")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """`claim` is a number of the paper's claims (C1 to C6) or a word; `title` what it says; `verdict` one of VERDICTS;
-    `evidence` the numbers behind it, with their intervals; `provenance` what was trained, and how often."""
+    """Verdict on a claim, with its evidence.
+
+    Args:
+        claim: one of the paper's claims, "C1" to "C6", or a word for a claim of this artifact.
+        title: the claim in one sentence.
+        verdict: "reproduced", "partly reproduced", "not reproduced" or "undecided".
+        evidence: the numbers behind the verdict, with their intervals.
+        provenance: captions of the studies that the numbers come from.
+        notebook: file name of the notebook that computed it.
+    """
 
     claim: str
     title: str
@@ -28,30 +34,56 @@ class Verdict:
         return f"{self.claim}, {self.title}: {self.verdict.upper()}\n{self.evidence}\n({self.provenance})"
 
     def save(self, folder: Path) -> None:
-        """Keeps it in the folder of the figures of its profile."""
+        """Write `verdict_CLAIM.json` to the folder of a profile's figures."""
         atomic_write(folder / f"verdict_{self.claim}.json", (json.dumps(asdict(self), indent=2) + "\n").encode())
 
 
 def load_verdicts(folder: Path) -> list[Verdict]:
-    """The verdicts kept beside the figures of a profile, by claim."""
+    """Return the verdicts in the folder of a profile's figures, sorted by claim."""
     return [Verdict(**json.loads(path.read_text())) for path in sorted(folder.glob("verdict_*.json"))]
 
 
-def judge(found: pd.DataFrame) -> str:
-    """Of differences with columns mean and half: `reproduced` if the mean is above zero by more than its interval in
-    every row, `not reproduced` if in none, else `partly reproduced`; `undecided` where a row has a single seed, or
-    there is none."""
-    if found["half"].isna().any() or found.empty:
+def verdict_from_differences(differences: pd.DataFrame) -> str:
+    """Return the verdict on a claim that differences are above zero.
+
+    Args:
+        differences: a table with columns `mean` and `ci95`.
+
+    Returns:
+        "reproduced" if the mean is above zero by more than its interval in every row, "not reproduced" if in none, else
+        "partly reproduced"; "undecided" if there is no row, or one with a single seed.
+
+    Example:
+        >>> verdict_from_differences(pd.DataFrame({"mean": [1.0, 0.2], "ci95": [0.5, 0.5]}))
+        'partly reproduced'
+    """
+    if differences["ci95"].isna().any() or differences.empty:
         return "undecided"
-    return judge_all(found["mean"] > found["half"])
+    return verdict_from_conditions(differences["mean"] > differences["ci95"])
 
 
-def judge_all(holds: pd.Series) -> str:
-    """`reproduced` if it holds everywhere, `not reproduced` if nowhere, else `partly reproduced`."""
-    return "reproduced" if holds.all() else "partly reproduced" if holds.any() else "not reproduced"
+def verdict_from_conditions(conditions: pd.Series) -> str:
+    """Return "reproduced" if all conditions hold, "not reproduced" if none does, else "partly reproduced".
+
+    Example:
+        >>> verdict_from_conditions(pd.Series([True, True]))
+        'reproduced'
+    """
+    return "reproduced" if conditions.all() else "partly reproduced" if conditions.any() else "not reproduced"
 
 
-def judge_saving(saved: Sequence[float]) -> str:
-    """Of the share of the passes that is saved without loss on each data set: `reproduced` if it is half of them on
-    all, `partly reproduced` if less is saved, or on some only, else `not reproduced`."""
-    return "reproduced" if min(saved) >= 0.5 else "partly reproduced" if max(saved) > 0 else "not reproduced"
+def verdict_from_savings(savings: Sequence[float]) -> str:
+    """Return the verdict on the claim that half of the compute is saved without a loss.
+
+    Args:
+        savings: share of sample passes saved without a loss, one per data set.
+
+    Returns:
+        "reproduced" if it is at least half on every data set, "not reproduced" if it is zero on all of them, else
+        "partly reproduced".
+
+    Example:
+        >>> verdict_from_savings([0.5, 0.3])
+        'partly reproduced'
+    """
+    return "reproduced" if min(savings) >= 0.5 else "partly reproduced" if max(savings) > 0 else "not reproduced"

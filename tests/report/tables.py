@@ -1,10 +1,10 @@
-"""Tables of runs that were not trained."""
+"""Tables of runs, without training."""
 
 import pandas as pd
 
 
 def table(values, **columns):
-    """Runs from {(method, rate) or (method, rate, variant): accuracies by seed}."""
+    """Return runs from {(method, rate) or (method, rate, variant): accuracies by seed}."""
     rows = [
         {"method": method, "rate": rate, "variant": "".join(variant), "seed": seed, "test_accuracy": accuracy}
         | {"passes": 1e6 * (1 - rate), "forward_only": 0.0, "scoring_passes": 0.0, "scoring_forward_only": 0.0}

@@ -22,7 +22,7 @@ def test_the_figure_shows_every_mean_and_interval():
     assert (high - low) / 2 == pytest.approx(tables.half_interval([88.0, 89.5, 91.0]))
 
 
-def test_what_lies_far_below_is_named_at_the_edge():
+def test_means_far_below_full_data_are_written_at_the_edge():
     runs = pd.concat([RUNS, table({("el2n", 0.5): [50.0, 52.0, 54.0], ("forget", 0.5): [20.0, 20.0, 20.0]})])
     (axes,) = figures.plot_accuracy_vs_pruning_rate(runs, "title").axes
     assert [text.get_text() for text in axes.texts] == ["forget scores 20 ▾", "EL2N 52 ▾"]
@@ -57,16 +57,16 @@ def test_counts_are_shown_in_percent():
     assert axes.lines[0].get_ydata().tolist() == [37.5, 25, 37.5]
 
 
-def test_differences_stand_about_zero():
-    found = pd.DataFrame({"mean": [1.0, -2.0], "half": [0.5, float("nan")]}, index=["a", "b"])
-    (axes,) = figures.plot_differences(found, "zero", "title").axes
+def test_differences_are_plotted_in_rows():
+    differences = pd.DataFrame({"mean": [1.0, -2.0], "ci95": [0.5, float("nan")]}, index=["a", "b"])
+    (axes,) = figures.plot_differences(differences, "baseline", "title").axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
     assert [float(container.lines[0].get_xdata()[0]) for container in axes.containers] == [1, -2]
 
 
-def test_a_difference_far_below_the_others_is_named_and_does_not_hide_them():
-    found = pd.DataFrame({"mean": [1.0, -30.0, 0.5], "half": [0.5, 4.0, 0.5]}, index=["a", "b", "c"])
-    (axes,) = figures.plot_differences(found, "zero", "title").axes
+def test_a_difference_far_below_the_others_is_written_and_does_not_squeeze_them():
+    differences = pd.DataFrame({"mean": [1.0, -30.0, 0.5], "ci95": [0.5, 4.0, 0.5]}, index=["a", "b", "c"])
+    (axes,) = figures.plot_differences(differences, "baseline", "title").axes
     assert [text.get_text().strip() for text in axes.texts] == ["◂ -30.0"]
     assert axes.get_xlim() == (-6.0, 6.0)
     assert [float(container.lines[0].get_xdata()[0]) for container in axes.containers] == [1, 0.5]

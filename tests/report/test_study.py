@@ -11,10 +11,15 @@ from PIL import Image
 from dynprune_lib.errors import StoreNotWritable, SweepError
 from dynprune_lib.experiments.models import MODELS
 from dynprune_lib.experiments.profile import load_profile
-from dynprune_lib.report import figures
-from dynprune_lib.report import pages as readme
+from dynprune_lib.report import figures, pages
 from dynprune_lib.report.study import PASSES_PER_SECOND, best_records, load_study
-from dynprune_lib.report.verdicts import Verdict, judge, judge_all, judge_saving, load_verdicts
+from dynprune_lib.report.verdicts import (
+    Verdict,
+    load_verdicts,
+    verdict_from_conditions,
+    verdict_from_differences,
+    verdict_from_savings,
+)
 from tests.helpers import make_record, save_record
 from tests.report.tables import RUNS
 
@@ -117,7 +122,7 @@ def test_a_figure_on_a_full_disk_is_the_old_one(study, monkeypatch):
     assert {file.name: file.read_bytes() for file in study.folder.iterdir()} == before
 
 
-def test_a_verdict_is_printed_and_kept(study, capsys):
+def test_a_verdict_is_printed_and_saved(study, capsys):
     study.record_verdict("C9", "it works", "partly reproduced", "+1.0 ± 0.5 points at 50%")
     assert "C9, it works: PARTLY REPRODUCED" in capsys.readouterr().out
     (verdict,) = load_verdicts(study.folder)
@@ -133,7 +138,7 @@ def test_a_verdict_of_several_studies_names_each_once(study):
 
 
 @pytest.mark.parametrize(
-    ("mean", "half", "verdict"),
+    ("mean", "ci95", "verdict"),
     [
         ([1.0, 2.0], [0.5, 1.0], "reproduced"),
         ([1.0, 2.0], [1.5, 1.0], "partly reproduced"),
@@ -142,18 +147,18 @@ def test_a_verdict_of_several_studies_names_each_once(study):
         ([], [], "undecided"),
     ],
 )
-def test_verdicts_on_differences(mean, half, verdict):
-    assert judge(pd.DataFrame({"mean": mean, "half": half})) == verdict
+def test_verdicts_from_differences(mean, ci95, verdict):
+    assert verdict_from_differences(pd.DataFrame({"mean": mean, "ci95": ci95})) == verdict
 
 
-def test_verdicts_on_facts():
-    assert judge_all(pd.Series([True, True])) == "reproduced"
-    assert judge_all(pd.Series([True, False])) == "partly reproduced"
-    assert judge_all(pd.Series([False, False])) == "not reproduced"
+def test_verdicts_from_conditions():
+    assert verdict_from_conditions(pd.Series([True, True])) == "reproduced"
+    assert verdict_from_conditions(pd.Series([True, False])) == "partly reproduced"
+    assert verdict_from_conditions(pd.Series([False, False])) == "not reproduced"
 
 
 @pytest.mark.parametrize(
-    ("saved", "verdict"),
+    ("savings", "verdict"),
     [
         ([0.7, 0.5], "reproduced"),
         ([0.3], "partly reproduced"),
@@ -161,34 +166,37 @@ def test_verdicts_on_facts():
         ([0.0, 0.0], "not reproduced"),
     ],
 )
-def test_verdicts_on_what_is_saved(saved, verdict):
-    assert judge_saving(saved) == verdict
+def test_verdicts_from_savings(savings, verdict):
+    assert verdict_from_savings(savings) == verdict
 
 
-def test_the_readme_recommends_a_rule_on_its_evidence():
-    columns = ["rule", "saved", "mean", "half", "wins"]
+def test_the_readme_recommends_a_method_with_its_evidence():
+    columns = ["method_label", "saved", "mean", "ci95", "wins"]
 
     def recommended(*rows):
-        return readme.recommendation(pd.DataFrame(rows, columns=columns).assign(dataset=""), "x")
+        return pages.recommendation(pd.DataFrame(rows, columns=columns).assign(dataset=""), "x")
 
     (line,) = recommended(("UCB", 0.5, 1.0, 0.5, True), ("SeTa", 0.5, -1.0, 0.5, False))
-    assert "**UCB**. Against RS2: +1.0 ± 0.5 points at 50% saved; the best of the 2" in line
-    found = pd.DataFrame([("UCB", 0.5, 1.0, 0.5, True)], columns=columns)
-    (line,) = readme.recommendation(pd.concat([found.assign(dataset=""), found.assign(dataset="CIFAR-100")]), "x")
-    assert "+1.0 ± 0.5 points at 50% saved; on CIFAR-100 +1.0 ± 0.5 points at 50% saved; the best" in line
+    assert (
+        "**UCB**. Difference from RS2 at equal compute: +1.0 ± 0.5 points at 50% compute saved. It is the best of the 2"
+        in line
+    )
+    table = pd.DataFrame([("UCB", 0.5, 1.0, 0.5, True)], columns=columns)
+    (line,) = pages.recommendation(pd.concat([table.assign(dataset=""), table.assign(dataset="CIFAR-100")]), "x")
+    assert "+1.0 ± 0.5 points at 50% compute saved; on CIFAR-100 +1.0 ± 0.5 points at 50% compute saved. It is" in line
     (line,) = recommended(("UCB", 0.5, 0.1, 0.5, False))
-    assert "**RS2**. Of the 1 others" in line
+    assert "**RS2**. None of the 1 methods" in line
     assert not recommended(("UCB", 0.5, 1.0, float("nan"), False))
 
 
 def test_the_gallery_has_every_figure_and_the_verdict_of_the_largest_profile(tmp_path, monkeypatch):
-    monkeypatch.setattr(readme, "root", lambda: tmp_path)
+    monkeypatch.setattr(pages, "root", lambda: tmp_path)
     for profile, verdict in (("laptop", "reproduced"), ("paper", "not reproduced")):
         folder = tmp_path / "figures" / profile
         made = {"claim": "C1", "title": "fast", "evidence": "+1", "provenance": profile, "notebook": "05_x.ipynb"}
         Verdict(verdict=verdict, **made).save(folder)
         (folder / "picture.png").touch()
-    text = readme.gallery()
+    text = pages.gallery()
     assert "**Not reproduced.** +1." in text
     assert "**Reproduced.**" not in text
     assert text.index("paper/picture.png") < text.index("laptop/picture.png")

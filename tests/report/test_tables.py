@@ -15,10 +15,14 @@ from tests.helpers import make_record
 from tests.report.tables import RUNS, table
 
 
-def test_every_sampler_has_a_look_of_its_own():
+def by_method(runs, *methods):
+    return [runs[runs["method"] == method] for method in methods]
+
+
+def test_every_sampler_has_a_style_of_its_own():
     assert STYLES.keys() >= SAMPLERS.keys()
     for part in ("label", "colour", "marker"):
-        assert len({getattr(look, part) for look in STYLES.values()}) == len(STYLES)
+        assert len({getattr(each, part) for each in STYLES.values()}) == len(STYLES)
 
 
 def test_records_to_rows():
@@ -34,7 +38,7 @@ def test_records_to_rows():
     assert row["seconds"] == 3 * 3 * 1.5
 
 
-def test_against_full_data_of_the_same_training():
+def test_the_difference_from_full_data_changes_with_length():
     runs = pd.concat(
         table(values, dataset="digits", model=model, epochs=epochs)
         for model, epochs, values in (
@@ -43,16 +47,17 @@ def test_against_full_data_of_the_same_training():
             ("small", 16, {("full", 0.0): [95.0], ("ucb", 0.5): [94.0]}),
         )
     )
-    found = tables.against_full_alike(runs, "ucb")
+    ucb, full = by_method(runs, "ucb", "full")
+    found = tables.paired_difference(ucb, full, by=["dataset", "model", "epochs"])
     columns = ["dataset", "model", "epochs", "mean", "n"]
-    assert found[columns].values.tolist() == [
+    assert found.sort_index().reset_index()[columns].values.tolist() == [
         ["digits", "small", 16, -1, 1],
         ["digits", "tiny", 8, -2.5, 2],
         ["digits", "tiny", 16, -0.5, 2],
     ]
     change = tables.change_with_length(runs[runs["model"] == "tiny"], "ucb")
-    assert change["mean"].to_dict() == {16: 2.0}  # a point by one seed, three by the other
-    assert change.loc[16, "half"] == pytest.approx(tables.half_interval([1, 3]))
+    assert change["mean"].to_dict() == {16: 2.0}  # one point in one seed, three in the other
+    assert change.loc[16, "ci95"] == pytest.approx(tables.half_interval([1, 3]))
 
 
 def test_the_role_of_a_run_is_stated_by_its_experiment_and_not_by_the_other_runs():
@@ -93,12 +98,12 @@ def test_a_variant_is_named_for_what_differs_from_the_defaults(changes, name):
 
 @pytest.mark.parametrize("values", [[1.0, 2.0, 4.0], [3.0, 3.0], list(range(9))])
 def test_intervals_against_scipy(values):
-    half = tables.half_interval(values)
+    ci95 = tables.half_interval(values)
     if np.ptp(values):
         low, high = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
-        assert half == pytest.approx((high - low) / 2)
+        assert ci95 == pytest.approx((high - low) / 2)
     else:
-        assert half == 0
+        assert ci95 == 0
 
 
 def test_one_value_has_no_interval():
@@ -122,32 +127,38 @@ def test_rows_of_two_levels_are_named_and_ordered_too():
 
 
 def test_differences_are_paired_by_seed():
-    found = tables.paired_differences(RUNS, "ucb", "dynamic-random")
+    found = tables.paired_difference(*by_method(RUNS, "ucb", "dynamic-random"))
     assert found.index.tolist() == [0.5, 0.7]
     assert found["mean"].tolist() == pytest.approx([1.5, 1 / 6])
-    assert found.loc[0.5, "half"] == pytest.approx(tables.half_interval([1.0, 1.5, 2.0]))
+    assert found.loc[0.5, "ci95"] == pytest.approx(tables.half_interval([1.0, 1.5, 2.0]))
     assert found["n"].tolist() == [3, 3]
     assert tables.describe(found).startswith("+1.5 ± 1.2 points at 50%, +0.2 ±")
 
 
 def test_a_single_seed_has_a_difference_but_no_interval():
-    found = tables.paired_differences(RUNS[RUNS["seed"] == 1], "ucb", "dynamic-random")
+    found = tables.paired_difference(*by_method(RUNS[RUNS["seed"] == 1], "ucb", "dynamic-random"))
     assert tables.describe(found) == "+1.5 points at 50%, -0.5 points at 70%"
 
 
 def test_a_seed_that_one_method_lacks_is_left_out():
     runs = RUNS[~((RUNS["method"] == "ucb") & (RUNS["seed"] == 0))]
-    assert tables.paired_differences(runs, "ucb", "dynamic-random")["n"].tolist() == [2, 2]
+    assert tables.paired_difference(*by_method(runs, "ucb", "dynamic-random"))["n"].tolist() == [2, 2]
 
 
-def test_differences_to_full_data_are_paired_by_seed():
-    found = tables.against_full(RUNS, "ucb")
+def test_all_rates_have_the_full_data_run_of_their_seed_as_baseline():
+    found = tables.difference_from_full_data(RUNS, "ucb")
     assert found["mean"].tolist() == pytest.approx([-1.5, -10.0])
-    assert found.loc[0.7, "half"] == 0
+    assert found.loc[0.7, "ci95"] == 0
+
+
+def test_a_baseline_with_two_runs_for_one_seed_is_an_error():
+    ucb, full = by_method(RUNS, "ucb", "full")
+    with pytest.raises(pd.errors.MergeError):
+        tables.paired_difference(ucb, pd.concat([full, full]), on=["seed"])
 
 
 def test_several_comparisons_are_named():
-    found = tables.compare(RUNS, [("ucb", "dynamic-random"), ("dynamic-random", "ucb")])
+    found = tables.differences_of_methods(RUNS, [("ucb", "dynamic-random"), ("dynamic-random", "ucb")])
     assert found.index[0] == "UCB - dynamic random, 50%"
     assert found["rate"].tolist() == [0.5, 0.7, 0.5, 0.7]
     assert found["mean"].iloc[:2].tolist() == pytest.approx((-found["mean"].iloc[2:]).tolist())
@@ -156,16 +167,16 @@ def test_several_comparisons_are_named():
 
 def test_variants_are_compared_with_their_own_method():
     runs = table({("ucb", 0.7): [80, 81], ("ucb", 0.7, "c = 0.0"): [81, 83], ("dynamic-random", 0.7): [70, 71]})
-    found = tables.variant_differences(runs)
+    found = tables.differences_from_default(runs)
     assert found.index.tolist() == ["UCB, c = 0.0"]
     assert found["mean"].tolist() == [1.5]
 
 
-def test_variants_that_make_more_passes_are_no_fair_comparison():
+def test_variants_that_cost_more_are_not_compared_with_the_baseline():
     runs = table({("ucb", 0.7): [80, 81], ("ucb", 0.7, "c = 0.0"): [81, 83], ("dynamic-random", 0.7): [70, 71]})
     longer = table({("ucb", 0.7, "warm_up = 2"): [90, 90]}, passes=5e5)
     asking = table({("ucb", 0.7, "rescore = True"): [90, 90]}, forward_only=1.0)
-    found = tables.variants_against(pd.concat([runs, longer, asking]), "dynamic-random")
+    found = tables.differences_of_bandits(pd.concat([runs, longer, asking]), "dynamic-random")
     assert found["mean"].to_dict() == {"UCB": 10, "UCB, c = 0.0": 11.5}
 
 
@@ -177,15 +188,15 @@ def test_costs_are_shares_of_the_full_data_run():
     assert row["total"] == pytest.approx(1.0)
 
 
-def test_the_rate_that_is_saved_without_loss():
-    def found(mean, half):
-        return pd.DataFrame({"mean": mean, "half": half}, index=[0.3, 0.5, 0.7])
+def test_the_highest_rate_without_loss():
+    def loss(mean, ci95):
+        return pd.DataFrame({"mean": mean, "ci95": ci95}, index=[0.3, 0.5, 0.7])
 
     saved = tables.rates_without_loss(
         {
-            "none": found([-0.5, -0.5, 0.0], [0.1, 1.0, 1.0]),  # lost at 30 %: nothing is saved
-            "half": found([0.1, -0.5, -2.0], [0.2, 0.6, 0.5]),
-            "hidden": found([0.1, -1.5, -2.0], [0.2, 9.0, 9.0]),  # the interval is wide, the loss is not small
+            "none": loss([-0.5, -0.5, 0.0], [0.1, 1.0, 1.0]),  # a loss at 30 %
+            "half": loss([0.1, -0.5, -2.0], [0.2, 0.6, 0.5]),
+            "hidden": loss([0.1, -1.5, -2.0], [0.2, 9.0, 9.0]),  # the interval is wide, the loss is not small
         }
     )
     assert saved.to_dict() == {"none": 0.0, "half": 0.5, "hidden": 0.3}
@@ -198,11 +209,11 @@ def timed(device="cpu", **settings):
     return dataclasses.replace(record, epochs=epochs, environment=record.environment | {"device": device})
 
 
-def test_seconds_of_an_epoch_are_of_runs_that_had_one_device_alone():
+def test_seconds_of_an_epoch_need_runs_that_had_one_device_to_themselves():
     found = tables.epoch_seconds([timed(), timed(seed=1), timed(sampler="ucb", prune_rate=0.5)])
     assert found.to_dict() == {("full", 0.0): 2 + 3, ("ucb", 0.5): 2 + 3}  # selection and scoring take 3
     for other in (timed(alone=False), timed(device="another")):
-        with pytest.raises(ValueError, match="seconds count for runs that had one device alone, not for these"):
+        with pytest.raises(ValueError, match="each run must have the same device to itself"):
             tables.epoch_seconds([timed(), other])
 
 
@@ -213,7 +224,7 @@ def test_speed_up_counts_epochs_and_what_each_takes():
     specs = [{}, {"epochs": 8}, {"sampler": "ucb", "prune_rate": 0.5}, {"sampler": "dynamic-random", "prune_rate": 0.5}]
     runs = tables.tabulate((make_record(RunSpec(dataset="digits", model="tiny", **spec)) for spec in specs), role)
     found = dict(zip(runs["method"], tables.speed_up(runs, SECONDS), strict=True))
-    assert np.isnan(found.pop("dynamic-random"))  # nobody timed it
+    assert np.isnan(found.pop("dynamic-random"))  # not timed
     assert found == {"full": 1, "fewer-epochs": 2, "ucb": 1.6}
 
 

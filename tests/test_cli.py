@@ -125,6 +125,7 @@ def test_what_is_not_installed_is_named(monkeypatch):
     assert done.stderr == "dynprune: nbformat is not installed: pip install -e '.[notebooks]' in the checkout\n"
 
 
+@pytest.mark.slow
 def test_the_command_is_installed():
     done = subprocess.run([sys.executable, "-m", "dynprune_lib", "--help"], capture_output=True, text=True, check=True)
     for command in ("train", "sweep", "reproduce", "data"):

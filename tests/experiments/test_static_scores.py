@@ -58,6 +58,7 @@ def test_forgetting_against_a_plain_loop(epochs):
         assert counter.forget_scores()[sample] == (events if any(history) else float("inf"))
 
 
+@pytest.mark.slow
 def test_forget_scores_of_a_training_against_its_own_predictions(digits, store, spec):
     scores = static_scores(static_spec(spec, "forget"), digits, store).values
     full = dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=FIRST_SEED)
@@ -197,6 +198,7 @@ def test_scores_are_computed_once_and_charged_to_every_run_that_uses_them(store,
         assert record.training.backward_passes < record.scoring.backward_passes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["forget", "el2n"])
 def test_an_interrupted_scoring_ends_with_the_same_scores(digits, tmp_path, spec, sampler):
     settings = {"models": 2, "at_epoch": 2} if sampler == "el2n" else {}
@@ -214,6 +216,7 @@ def test_an_interrupted_scoring_ends_with_the_same_scores(digits, tmp_path, spec
     assert results(trained[0]) == results(trained[1])
 
 
+@pytest.mark.slow
 def test_an_interrupted_static_run_ends_with_the_same_record(digits, tmp_path, spec):
     wanted = static_spec(spec, "forget")
     whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")

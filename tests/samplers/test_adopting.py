@@ -169,6 +169,7 @@ def test_positions_in_another_data_set_are_refused():
         UCB(40, 0.5).update(torch.tensor([0, 40]), torch.rand(2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_resumed_loop_is_bit_for_bit_equal(workers):
     dataset = indexed(TensorDataset(torch.arange(40)))

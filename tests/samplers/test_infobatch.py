@@ -46,6 +46,7 @@ def test_a_shorter_epoch_is_a_random_part_of_that_of_the_paper():
     assert (abs(counts / 2_000 - expected) < 5 * (expected * (1 - expected) / 2_000).sqrt()).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(rate=st.sampled_from([0.1, 0.3, 0.5]), r=st.sampled_from([0.25, 0.5, 0.75]), seed=st.integers(0, 99))
 def test_the_weighted_sum_is_unbiased(rate, r, seed):

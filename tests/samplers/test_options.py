@@ -95,6 +95,7 @@ def test_rescaled_epsilon_greedy_by_hand():
         assert weight == (1.0 if index in (8, 9) else 4.0)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(rate=st.sampled_from([0.3, 0.5, 0.8]), epsilon=st.sampled_from([0.2, 0.5, 1.0]), seed=st.integers(0, 99))
 def test_the_expected_rescaled_sum_of_an_epoch_is_the_sum_over_all_samples(rate, epsilon, seed):

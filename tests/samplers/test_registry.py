@@ -46,6 +46,7 @@ def test_a_class_of_a_user(own_module):
     assert sampler_class(f"{own_module}:Own") is own
 
 
+@pytest.mark.slow
 def test_a_class_of_a_user_in_another_process(own_module, tmp_path):
     script = f"from dynprune_lib.samplers import sampler_class; print(sampler_class('{own_module}:Own')(40, 0.5))"
     path = {"PYTHONPATH": f"{tmp_path}:{':'.join(path for path in sys.path if path)}"}

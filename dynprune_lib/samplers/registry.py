@@ -11,7 +11,7 @@ from dynprune_lib.samplers.infobatch import InfoBatch
 from dynprune_lib.samplers.progressive_dropout import ProgressiveDropout
 from dynprune_lib.samplers.rs2 import RS2
 from dynprune_lib.samplers.seta import SeTa
-from dynprune_lib.samplers.static_scored import EL2N, FinalSubset, Forget, GraNd, WithoutGroup
+from dynprune_lib.samplers.static_scored import STATIC_SAMPLERS
 from dynprune_lib.samplers.tilted_rs2 import TiltedRS2
 from dynprune_lib.samplers.ucb import UCB
 from dynprune_lib.samplers.uniform import DynamicRandom, Full, StaticRandom
@@ -30,11 +30,7 @@ SAMPLERS: dict[str, type[PruningSampler]] = {
     "early-stopping": InstanceEarlyStopping,
     "progressive-dropout": ProgressiveDropout,
     "tilted-rs2": TiltedRS2,
-    "forget": Forget,
-    "el2n": EL2N,
-    "grand": GraNd,
-    "final-subset": FinalSubset,
-    "without-group": WithoutGroup,
+    **STATIC_SAMPLERS,
 }
 
 

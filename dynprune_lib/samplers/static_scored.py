@@ -218,3 +218,13 @@ def _without_scores() -> list[str]:
     from dynprune_lib.samplers.registry import SAMPLERS  # which imports this module
 
     return [name for name, sampler in SAMPLERS.items() if not issubclass(sampler, StaticScored)]
+
+
+# by name; `METHODS` in dynprune_lib/experiments/static_scores.py says how each computes its scores
+STATIC_SAMPLERS: dict[str, type[StaticScored]] = {
+    "forget": Forget,
+    "el2n": EL2N,
+    "grand": GraNd,
+    "final-subset": FinalSubset,
+    "without-group": WithoutGroup,
+}

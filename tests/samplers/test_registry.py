@@ -1,13 +1,16 @@
 """`sampler_class`: the samplers of the library by name, and classes of a user's own by "module:Class"."""
 
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
 
 import pytest
 
-from dynprune_lib import SAMPLERS, PruningSampler
-from dynprune_lib.samplers import sampler_class
+from dynprune_lib import SAMPLERS, PruningSampler, samplers
+from dynprune_lib.samplers import Bandit, LastScore, StaticScored, sampler_class
+from dynprune_lib.samplers.forgetting import ForgettingEvents
 
 OWN = """
 from dataclasses import dataclass
@@ -78,3 +81,12 @@ def test_other_names_are_refused(name, reason):
     known = rf"^unknown sampler {re.escape(repr(name))}{reason}: there are full, .*, without-group and, .*module:Class"
     with pytest.raises(ValueError, match=known):
         sampler_class(name)
+
+
+def test_every_sampler_of_the_package_is_registered():
+    bases = {PruningSampler, Bandit, LastScore, StaticScored, ForgettingEvents}  # for subclasses, or for scores alone
+    for module in pkgutil.iter_modules(samplers.__path__, "dynprune_lib.samplers."):
+        for found in vars(importlib.import_module(module.name)).values():
+            if isinstance(found, type) and issubclass(found, PruningSampler) and found not in bases:
+                where = "STATIC_SAMPLERS in static_scored.py" if issubclass(found, StaticScored) else "registry.py"
+                assert found in SAMPLERS.values(), f"add {found.__name__} to {where}"

@@ -19,7 +19,7 @@ from dynprune_lib.experiments.environment import describe_environment
 from dynprune_lib.experiments.evaluation import score_all
 from dynprune_lib.experiments.gradients import gradient_norms_of_all
 from dynprune_lib.experiments.records import Cost, StaticScores, cost_of
-from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.runs import RunSpec, check_choice
 from dynprune_lib.experiments.selection_groups import GROUPS, group_of
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.train import (
@@ -117,6 +117,7 @@ def scoring_spec(spec: RunSpec) -> RunSpec:
 
 
 def _compute(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | None, jobs: int) -> StaticScores:
+    check_choice("sampler with a scoring method (METHODS in static_scores.py)", spec.sampler, METHODS)
     method = METHODS[spec.sampler](spec, len(data.train))
     environment = describe_environment(spec, data, jobs)
     conditions = conditions_of(environment)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynprune_lib import SAMPLERS, Full, StaticScored
-from dynprune_lib.errors import StoreError
+from dynprune_lib.errors import SpecError, StoreError
 from dynprune_lib.experiments import static_scores as static
 from dynprune_lib.experiments.augment import normalize
 from dynprune_lib.experiments.gradients import gradient_norms, last_layer_gradient_norms
@@ -176,6 +176,12 @@ def test_an_unknown_group_is_refused(spec):
 def test_every_static_sampler_has_a_scoring_method():
     expected = {name for name, sampler in SAMPLERS.items() if issubclass(sampler, StaticScored)}
     assert static.METHODS.keys() == expected, "give each static sampler a function in METHODS of static_scores.py"
+
+
+def test_a_static_sampler_without_a_scoring_method_is_refused(digits, store, spec, monkeypatch):
+    monkeypatch.delitem(static.METHODS, "forget")
+    with pytest.raises(SpecError, match=r"unknown sampler with a scoring method .*'forget': there are el2n, grand"):
+        static_scores(static_spec(spec, "forget"), digits, store)
 
 
 def test_scores_are_computed_once_and_charged_to_every_run_that_uses_them(store, spec, monkeypatch):

@@ -1,7 +1,8 @@
 """dynprune: train on the samples that still matter.
 
-Samplers that leave a share of the training set out of every epoch, chosen anew from the losses that you compute
-anyway (Raju, Daruwalla, Lipasti 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621):
+Dynamic data pruning skips part of the training set in every epoch. Its samplers decide which samples to skip from the
+per-sample losses that training computes anyway (Raju, Daruwalla and Lipasti 2021, "Accelerating Deep Learning with
+Dynamic Data Pruning", arXiv:2111.12621):
 
     sampler = UCB(len(train_set), prune_rate=0.5)
     loader = DataLoader(indexed(train_set), batch_size=128, sampler=sampler, drop_last=True)
@@ -9,7 +10,7 @@ anyway (Raju, Daruwalla, Lipasti 2021, "Accelerating Deep Learning with Dynamic 
         sampler.set_epoch(epoch)
         for index, (x, y) in loader:
             losses = F.cross_entropy(model(x), y, reduction="none")
-            loss = sampler.update(index, losses)  # records, returns the scalar to back-propagate
+            loss = sampler.update(index, losses)  # records the losses and returns their mean
 """
 
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         DynamicRandom,
         EpsilonGreedy,
         Full,
+        IndexedDataset,
         InfoBatch,
         InstanceEarlyStopping,
         ProgressiveDropout,
@@ -44,6 +46,7 @@ __all__ = [
     "DynamicRandom",
     "EpsilonGreedy",
     "Full",
+    "IndexedDataset",
     "InfoBatch",
     "InstanceEarlyStopping",
     "ProgressiveDropout",
@@ -57,7 +60,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the samplers when one is asked for: torch takes seconds, in which a command is to be interruptible."""
+    """Import the samplers on first use: importing PyTorch takes seconds, and a command must be interruptible."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from dynprune_lib import samplers

@@ -1,15 +1,21 @@
-"""torchvision's data sets, also where its compiled operators do not load: its CUDA build beside torch for the CPU."""
+"""Import of torchvision's data sets that also works if its compiled operators do not match the installed PyTorch.
+
+This is the case for the CUDA build of torchvision next to a CPU build of PyTorch, for example.
+"""
 
 import sys
 from types import ModuleType
 
 import torch
 
-_definitions: list[torch.library.Library] = []  # an operator is defined for as long as its Library lives
+_definitions: list[torch.library.Library] = []  # an operator exists only as long as its Library object
 
 
 def torchvision_datasets() -> ModuleType:
-    """The module `torchvision.datasets`. Importing it takes a second or two, so only what needs it asks for it."""
+    """Return the module `torchvision.datasets`.
+
+    Importing it takes a second or two, so call this only where it is needed.
+    """
     try:
         from torchvision import datasets
     except RuntimeError as error:
@@ -21,8 +27,8 @@ def torchvision_datasets() -> ModuleType:
 
 
 def _define_missing_operators() -> None:
-    # torchvision describes these operators to torch when it is imported, which fails if its library did not load;
-    # the data sets use neither
+    # on import, torchvision registers properties of these two operators, which fails if its library did not define
+    # them; the data sets use neither
     for module in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
         del sys.modules[module]
     library = torch.library.Library("torchvision", "DEF")

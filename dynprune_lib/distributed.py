@@ -1,59 +1,112 @@
-"""What samplers and training need of torch.distributed: one subset for all ranks, a share of it for each."""
+"""The collective operations of the samplers and of training; without `torch.distributed`, those of a single process."""
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 
 
-def _running() -> bool:
+def _is_initialized() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
 def world_size() -> int:
-    """The number of ranks, 1 outside torch.distributed."""
-    return dist.get_world_size() if _running() else 1
+    """Return the number of processes; 1 if `torch.distributed` is not initialized.
+
+    Example:
+        >>> world_size()
+        1
+    """
+    return dist.get_world_size() if _is_initialized() else 1
 
 
 def rank() -> int:
-    """Of this process, 0 outside torch.distributed."""
-    return dist.get_rank() if _running() else 0
+    """Return the rank of this process; 0 if `torch.distributed` is not initialized.
+
+    Example:
+        >>> rank()
+        0
+    """
+    return dist.get_rank() if _is_initialized() else 0
 
 
-def shard_length(num_kept: int) -> int:
-    """How many samples each rank gets; the remainder, fewer samples than ranks, is left out."""
-    return num_kept // world_size()
+def shard_length(num_samples: int) -> int:
+    """Return the number of samples in the shard of each rank, the same for all: the remainder is dropped.
+
+    Example:
+        >>> shard_length(41)  # in one process; 20 in each of two
+        41
+    """
+    return num_samples // world_size()
 
 
-def shard(subset: Tensor, of: int | None = None) -> Tensor:
-    """One rank's part of the subset, by default this one's: disjoint, equally long, and the same for all the epochs of
-    a period, so that only one rank records a sample between two exchanges."""
+def shard(subset: Tensor, of_rank: int | None = None) -> Tensor:
+    """Return the part of a subset that one rank trains on.
+
+    The shards are disjoint and equally long. They depend on the subset alone, so during a period every sample is
+    recorded by a single rank and `all_gather_scores` knows by which.
+
+    Args:
+        subset: (n,) indices of samples, in the same order on all ranks.
+        of_rank: rank whose shard is returned. Default: None, the rank of this process.
+
+    Returns:
+        (shard_length(n),) of the type of `subset`.
+
+    Example:
+        >>> shard(torch.tensor([7, 2, 5]))  # in one process; [7] and [2] in two
+        tensor([7, 2, 5])
+    """
     world = world_size()
-    return subset[rank() if of is None else of : shard_length(len(subset)) * world : world]
+    first = rank() if of_rank is None else of_rank
+    return subset[first : shard_length(len(subset)) * world : world]
 
 
-def broadcast_flag(answer: bool) -> bool:
-    """The first rank's answer, for all of them."""
-    answers = [answer]
+def broadcast_flag(flag: bool) -> bool:
+    """Return the flag of rank 0 on all ranks.
+
+    Example:
+        >>> broadcast_flag(True)
+        True
+    """
+    flags = [flag]
     if world_size() > 1:
-        dist.broadcast_object_list(answers)
-    return answers[0]
+        dist.broadcast_object_list(flags)
+    return flags[0]
 
 
 def average(value: Tensor) -> Tensor:
-    """The mean over the ranks."""
+    """Return the mean of a tensor over the ranks, elementwise. `value` itself is overwritten by the sum.
+
+    Example:
+        >>> average(torch.tensor([1.0, 3.0]))
+        tensor([1., 3.])
+    """
     if world_size() > 1:
         dist.all_reduce(value)
     return value / world_size()
 
 
-def all_gather_scores(memory: dict[str, Tensor], subset: Tensor) -> None:
-    """Writes what every rank recorded of its share into every rank's memory, in place: one collective a tensor."""
+def all_gather_scores(per_sample: dict[str, Tensor], subset: Tensor) -> None:
+    """Share what every rank has recorded of the samples in its shard, in place, with one collective per tensor.
+
+    Only shards are sent, not whole tensors: the other entries cannot have changed since the last call.
+
+    Args:
+        per_sample: tensors of shape (N,), the same names, types and shapes on all ranks.
+        subset: (n,) indices of the samples trained on since the last call, in the same order on all ranks.
+
+    Example:
+        >>> mean = torch.tensor([0.5, 0.1])
+        >>> all_gather_scores({"mean": mean}, subset=torch.tensor([1]))  # in one process, nothing to share
+        >>> mean
+        tensor([0.5000, 0.1000])
+    """
     world = world_size()
     if world == 1:
         return
-    for tensor in memory.values():
-        mine = tensor[shard(subset).long().to(tensor.device)]
-        gathered = [torch.empty_like(mine) for _ in range(world)]
-        dist.all_gather(gathered, mine)
+    for tensor in per_sample.values():
+        own = tensor[shard(subset).long().to(tensor.device)]
+        gathered = [torch.empty_like(own) for _ in range(world)]
+        dist.all_gather(gathered, own)
         for other, values in enumerate(gathered):
             tensor[shard(subset, other).long().to(tensor.device)] = values

@@ -1,9 +1,12 @@
-"""How much a model still has to learn from a sample: one number from its logits and its label, the higher the more.
+"""Scores of samples: one number from a sample's logits and label, higher if the model has more to learn from it.
 
-Every function takes logits (B, classes) of any float type and labels (B,) int64, and returns scores (B,) float32 on the
-same device, without a graph. A bandit takes them as reward: `sampler.update(index, losses, margin(logits, labels))`.
-Raju et al. 2021 (arXiv:2111.12621) call the score a measure of the model's uncertainty; later re-runs of their methods
-use the loss, and so does this library where nothing else is said.
+Every function takes logits (B, classes) of any floating-point type and labels (B,) int64, and returns scores (B,)
+float32 on the same device, without a graph. A sampler records them in place of the losses:
+
+    loss = sampler.update(index, losses, scores=margin(logits, labels))
+
+Raju et al. 2021 (arXiv:2111.12621) describe the score as the uncertainty of the model. Later work on their methods uses
+the loss, which is the default here.
 """
 
 from collections.abc import Callable
@@ -15,40 +18,74 @@ from torch import Tensor
 
 @torch.no_grad()
 def loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """The cross-entropy, without label smoothing: -log p(label)."""
+    """Return the cross-entropy, -log p(label), in nats, without label smoothing; in [0, inf).
+
+    Example:
+        >>> loss(torch.tensor([[2.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 0]))
+        tensor([0.1269, 2.1269])
+    """
     return F.cross_entropy(logits.float(), labels, reduction="none")
 
 
 @torch.no_grad()
-def least_confidence(logits: Tensor, labels: Tensor) -> Tensor:  # noqa: ARG001 (all scores take both)
-    """1 - max p: in [0, 1 - 1/classes], whatever the label is."""
+def least_confidence(logits: Tensor, labels: Tensor) -> Tensor:  # noqa: ARG001 (all scores have the same signature)
+    """Return one minus the highest probability, 1 - max p; in [0, 1 - 1/classes], independent of the label.
+
+    Example:
+        >>> least_confidence(torch.tensor([[2.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 0]))
+        tensor([0.1192, 0.5000])
+    """
     return 1 - logits.float().softmax(1).amax(1)
 
 
 @torch.no_grad()
 def entropy(logits: Tensor, labels: Tensor) -> Tensor:  # noqa: ARG001
-    """-sum p log p, in nats: in [0, log(classes)], whatever the label is."""
+    """Return the entropy of the prediction, -sum p log p, in nats; in [0, log(classes)], independent of the label.
+
+    Example:
+        >>> entropy(torch.tensor([[2.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 0]))
+        tensor([0.3653, 0.6931])
+    """
     log_p = logits.float().log_softmax(1)
     return -(log_p.exp() * log_p).sum(1)
 
 
 @torch.no_grad()
 def margin(logits: Tensor, labels: Tensor) -> Tensor:  # noqa: ARG001
-    """1 - (highest p - second highest p): in [0, 1], whatever the label is."""
+    """Return one minus the difference of the two highest probabilities; in [0, 1], independent of the label.
+
+    Example:
+        >>> margin(torch.tensor([[2.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 0]))
+        tensor([0.2384, 1.0000])
+    """
     first, second = logits.float().softmax(1).topk(2, dim=1).values.unbind(1)
     return 1 - (first - second)
 
 
 @torch.no_grad()
 def el2n(logits: Tensor, labels: Tensor) -> Tensor:
-    """The L2 norm of softmax(logits) minus one-hot(label) (Paul et al. 2021, arXiv:2107.07075): in [0, sqrt(2)]."""
-    error = logits.float().softmax(1)
-    return (error - F.one_hot(labels, logits.shape[1])).norm(dim=1)
+    """Return the error L2 norm, that of softmax(logits) - one-hot(label); in [0, sqrt(2)].
+
+    References:
+        Paul et al., NeurIPS 2021, "Deep Learning on a Data Diet: Finding Important Examples Early in Training",
+        arXiv:2107.07075.
+
+    Example:
+        >>> el2n(torch.tensor([[2.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 0]))
+        tensor([0.1686, 1.2456])
+    """
+    probability = logits.float().softmax(1)
+    return (probability - F.one_hot(labels, logits.shape[1])).norm(dim=1)
 
 
 @torch.no_grad()
 def error(logits: Tensor, labels: Tensor) -> Tensor:
-    """1 where the prediction is wrong, 0 where it is right."""
+    """Return 1 if the prediction is wrong and 0 if it is correct.
+
+    Example:
+        >>> error(torch.tensor([[2.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 0]))
+        tensor([0., 1.])
+    """
     return (logits.argmax(1) != labels).float()
 
 

@@ -10,15 +10,15 @@ from dynprune_lib.experiments.data import DataError, load_dataset
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 
-# the runs of the tests, and of the notebooks that they start, meet no other run of this machine: some of them want the
-# device alone
+# the runs of the tests, and of the notebooks that they start, share no locks with other runs of this machine: some of
+# them need the device to themselves
 worker = os.environ.get("PYTEST_XDIST_WORKER", "")  # several run the tests side by side
 os.environ["TMPDIR"] = str(Path(tempfile.gettempdir()) / f"dynprune-tests-{getpass.getuser()}{worker}")
 Path(os.environ["TMPDIR"]).mkdir(exist_ok=True)
-tempfile.tempdir = None  # it is asked for anew
+tempfile.tempdir = None  # so that it is looked up again
 os.environ["DYNPRUNE_CACHE"] = str(Path(os.environ["TMPDIR"]) / "cache")
 
-torch.set_num_threads(1)  # small tensors, and maybe other processes beside: more threads only wait for each other
+torch.set_num_threads(1)  # tensors are small and tests run in parallel: more threads only wait for each other
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dynprune_lib.experiments.runs import EpochRecord, RunRecord
+from dynprune_lib.experiments.records import EpochRecord, RunRecord
 from dynprune_lib.experiments.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent

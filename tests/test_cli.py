@@ -86,6 +86,7 @@ def test_a_dry_run_lists_and_trains_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_from_a_plain_checkout_is_interrupted_and_goes_on(tmp_path, number):
     def start(results):
@@ -124,6 +125,7 @@ def test_what_is_not_installed_is_named(monkeypatch):
     assert done.stderr == "dynprune: nbformat is not installed: pip install -e '.[notebooks]' in the checkout\n"
 
 
+@pytest.mark.slow
 def test_the_command_is_installed():
     done = subprocess.run([sys.executable, "-m", "dynprune_lib", "--help"], capture_output=True, text=True, check=True)
     for command in ("train", "sweep", "reproduce", "data"):

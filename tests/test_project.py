@@ -139,6 +139,7 @@ def test_the_walls_between_the_rooms_hold(room, forbidden):
     assert "is banned" in done.stdout
 
 
+@pytest.mark.slow
 def test_training_needs_none_of_the_packages_of_the_notebooks():
     hidden = ["pandas", "seaborn", "matplotlib", "papermill", "nbformat", "nbconvert", "IPython"]
     script = (
@@ -167,6 +168,7 @@ def test_tracked_files_stay_small():
     assert sum(path.stat().st_size for path in paths if path.exists()) < 12 * 2**20
 
 
+@pytest.mark.slow
 def test_the_numbers_of_the_readme_are_those_of_the_records():
     from dynprune_lib.report.pages import results_block
 
@@ -175,6 +177,7 @@ def test_the_numbers_of_the_readme_are_those_of_the_records():
     assert block in (ROOT / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_cards_are_those_of_the_samplers_and_the_records():
     from dynprune_lib.report.sampler_cards import cards
 

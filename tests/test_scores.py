@@ -1,4 +1,4 @@
-"""The scores against plain NumPy, and what is known of them by hand."""
+"""The scores against a reference in NumPy, and by hand."""
 
 import math
 
@@ -16,7 +16,7 @@ logits_and_labels = st.lists(
 
 
 def reference(name, logits, label):
-    """One sample, in double precision."""
+    """Return the score of one sample, in double precision."""
     shifted = np.array(logits) - max(logits)
     p = np.exp(shifted) / np.exp(shifted).sum()
     log_p = shifted - np.log(np.exp(shifted).sum())

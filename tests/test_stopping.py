@@ -14,6 +14,8 @@ import pytest
 from dynprune_lib.experiments.store import Store
 from tests.helpers import ROOT, hear_sigint
 
+pytestmark = pytest.mark.slow
+
 LONG = ["--dataset", "digits", "--model", "tiny", "--batch-size", "32", "--epochs", "100000", "--sampler", "ucb"]
 SOON = 30  # seconds on a loaded machine; the processes themselves give each other five
 
@@ -89,6 +91,30 @@ def test_a_signal_to_a_sweep_ends_its_workers_too(start, tmp_path, number):
     again = start("sweep", "smoke", "--experiment", "quickstart", "--seed", "0", "--results", tmp_path)
     assert again.wait(4 * SOON) == 0
     assert len(store.records()) >= made
+
+
+LONG_EPOCHS = """
+from dataclasses import replace
+from pathlib import Path
+from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.store import Store
+from dynprune_lib.experiments.sweep import Plan, sweep
+spec = RunSpec(dataset="digits", model="resnet18", batch_size=2)
+sweep([spec, replace(spec, seed=1)], Plan(Store(Path({folder!r})), jobs=2, threads=1))
+"""
+
+
+def test_workers_do_not_wait_for_the_end_of_an_epoch_when_their_sweep_is_killed(tmp_path):
+    script = [sys.executable, "-c", LONG_EPOCHS.format(folder=str(tmp_path))]
+    process = subprocess.Popen(script, cwd=ROOT, stderr=subprocess.DEVNULL)
+    wait_for(lambda: len(list(tmp_path.rglob("*.lock"))) == 2, process)
+    workers = offspring(process)
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=15)  # an epoch takes longer
+    for worker in alive:
+        worker.kill()
+    assert alive == []
 
 
 def test_a_worker_that_dies_names_its_run_and_the_others_are_made(start, tmp_path):

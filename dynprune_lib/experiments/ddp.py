@@ -14,7 +14,8 @@ from dynprune_lib.distributed import rank
 from dynprune_lib.experiments.data import load_dataset
 from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.progress import Progress
-from dynprune_lib.experiments.runs import RunRecord, RunSpec
+from dynprune_lib.experiments.records import RunRecord
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 
 

@@ -2,7 +2,8 @@
 
 from dynprune_lib.experiments.data import ImageData
 from dynprune_lib.experiments.device_lock import use_device
-from dynprune_lib.experiments.runs import RunRecord, RunSpec
+from dynprune_lib.experiments.records import RunRecord
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.static_scores import static_scores
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.train import OnEpoch, train

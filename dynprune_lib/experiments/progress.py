@@ -6,7 +6,8 @@ from typing import Self
 
 from tqdm import tqdm
 
-from dynprune_lib.experiments.runs import EpochRecord, RunRecord, RunSpec
+from dynprune_lib.experiments.records import EpochRecord, RunRecord
+from dynprune_lib.experiments.runs import RunSpec
 
 FORMAT = "{desc}: {percentage:3.0f} %|{bar:20}| {elapsed} < {remaining}{postfix}"
 

@@ -1,4 +1,4 @@
-"""What a run is (RunSpec), and what is kept of it (RunRecord)."""
+"""What a run is: RunSpec."""
 
 import hashlib
 import inspect
@@ -14,12 +14,12 @@ from torch import Tensor
 from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.models import MODELS
 from dynprune_lib.experiments.optimizers import OPTIMIZERS
+from dynprune_lib.experiments.schedules import SCHEDULES
 from dynprune_lib.samplers import Bandit, LastScore, PruningSampler, StaticScored, sampler_class
 from dynprune_lib.samplers.checks import boolean, integer, real
 from dynprune_lib.scores import SCORES
 
 PRECISIONS = ("float32", "bfloat16")
-SCHEDULES = ("one-cycle", "cosine")
 CHOICES: dict[str, Collection[str]] = {
     "model": MODELS,
     "score": SCORES,
@@ -189,150 +189,6 @@ class RunSpec:
         return cls(**values)
 
 
-@dataclass(frozen=True, kw_only=True)
-class EpochRecord:
-    """Results and cost of one epoch. Seconds are wall-clock time, passes count samples.
-
-    Args:
-        train_loss: mean loss over the steps.
-        test_loss: mean loss on the test set.
-        test_accuracy: in [0, 1].
-        samples_kept: size of the subset.
-        steps: optimizer steps.
-        forward_passes: samples that went forward.
-        backward_passes: samples that went backward.
-        selection_seconds: selecting the subset and its order.
-        training_seconds: forward and backward passes, steps, and recording the losses.
-        scoring_seconds: forward passes for scores only.
-        evaluation_seconds: on the test set.
-
-    Raises:
-        ValueError: a value is not finite, negative or of the wrong type.
-    """
-
-    train_loss: float
-    test_loss: float
-    test_accuracy: float
-    samples_kept: int
-    steps: int
-    forward_passes: int
-    backward_passes: int
-    selection_seconds: float
-    training_seconds: float
-    scoring_seconds: float
-    evaluation_seconds: float
-
-    def __post_init__(self) -> None:
-        _check_numbers(self)
-        if self.test_accuracy > 1:
-            raise ValueError(f"test_accuracy is {self.test_accuracy}: it is a share, at most 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """Wall-clock seconds, and passes counted in samples.
-
-    Example:
-        >>> Cost(seconds=1.5, forward_passes=20) + Cost(seconds=0.5, forward_passes=10, backward_passes=10)
-        Cost(seconds=2.0, forward_passes=30, backward_passes=10)
-    """
-
-    seconds: float = 0.0
-    forward_passes: int = 0
-    backward_passes: int = 0
-
-    def __post_init__(self) -> None:
-        _check_numbers(self)
-
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRecord:
-    """A finished run.
-
-    Args:
-        spec: what was run.
-        epochs: results and cost of every epoch.
-        environment: where it was run, see `describe_environment`.
-        scoring: cost of the scores that were computed before training. Default: none.
-
-    Raises:
-        ValueError: the number of epochs is not that of the spec.
-    """
-
-    spec: RunSpec
-    epochs: list[EpochRecord]
-    environment: dict[str, Any]
-    scoring: Cost = field(default_factory=Cost)
-
-    def __post_init__(self) -> None:
-        if len(self.epochs) != self.spec.epochs:
-            raise ValueError(f"it has {len(self.epochs)} of {self.spec.epochs} epochs")
-
-    @property
-    def test_accuracy(self) -> float:
-        """Test accuracy after the last epoch, in [0, 1] (never the best epoch)."""
-        return self.epochs[-1].test_accuracy
-
-    def total(self, column: str) -> float:
-        """Return the sum of a column of EpochRecord over the run."""
-        return sum(getattr(epoch, column) for epoch in self.epochs)
-
-    @property
-    def training(self) -> Cost:
-        """Cost of all epochs: selection, training and re-scoring, without evaluation."""
-        return cost_of(self.epochs)
-
-    def to_json(self) -> str:
-        """Return the record as JSON, one line per column of the epochs."""
-        columns = {name: [getattr(epoch, name) for epoch in self.epochs] for name in _columns()}
-        lines = ",\n".join(f"    {json.dumps(name)}: {_dumps(values)}" for name, values in columns.items())
-        spec = _dumps(asdict(self.spec), indent=2).replace("\n", "\n  ")
-        environment = _dumps(self.environment, indent=2).replace("\n", "\n  ")
-        scoring = _dumps(asdict(self.scoring))
-        parts = f'  "epochs": {{\n{lines}\n  }},\n  "scoring": {scoring},\n  "environment": {environment}'
-        return f'{{\n  "spec": {spec},\n{parts}\n}}\n'
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Return the record that `to_json` wrote; anything else raises ValueError, KeyError or TypeError."""
-        values = json.loads(text)
-        columns = [values["epochs"][name] for name in _columns()]
-        if not all(isinstance(column, list) for column in columns):
-            raise TypeError("a column of the epochs is not a list")
-        epochs = [EpochRecord(**dict(zip(_columns(), row, strict=True))) for row in zip(*columns, strict=True)]
-        spec, scoring = RunSpec.from_dict(values["spec"]), Cost(**values.get("scoring", {}))
-        return cls(spec=spec, epochs=epochs, environment=values["environment"], scoring=scoring)
-
-
-@dataclass(frozen=True, kw_only=True)
-class StaticScores:
-    """Scores of all training samples, computed before training.
-
-    Args:
-        spec: the scoring, see `scoring_spec`.
-        values: (N,) float32.
-        cost: of the scoring.
-        environment: where it was run.
-    """
-
-    spec: RunSpec
-    values: Tensor
-    cost: Cost
-    environment: dict[str, Any]
-
-
-def cost_of(epochs: list[EpochRecord]) -> Cost:
-    """Return the total cost of some epochs, without evaluation."""
-    return Cost(
-        seconds=sum(each.selection_seconds + each.training_seconds + each.scoring_seconds for each in epochs),
-        forward_passes=sum(each.forward_passes for each in epochs),
-        backward_passes=sum(each.backward_passes for each in epochs),
-    )
-
-
 def sampler_settings(sampler: str) -> dict[str, Any]:
     """Return the settings of a sampler with their defaults.
 
@@ -354,21 +210,3 @@ def check_choice(what: str, value: str, allowed: Collection[str]) -> None:
     """
     if not isinstance(value, str) or value not in allowed:
         raise SpecError(f"unknown {what} {value!r}: there are {', '.join(map(str, allowed)) or 'none'}")
-
-
-def _check_numbers(record: EpochRecord | Cost) -> None:
-    for each in fields(record):
-        value = getattr(record, each.name)
-        allowed = int if each.type is int else (int, float)
-        if isinstance(value, bool) or not isinstance(value, allowed) or not (math.isfinite(value) and value >= 0):
-            kind = "an integer" if each.type is int else "a finite number"
-            raise ValueError(f"{each.name} is {value!r}: it must be {kind} of at least 0")
-
-
-def _dumps(value: Any, **layout: Any) -> str:
-    """Return standard JSON, which has no NaN."""
-    return json.dumps(value, allow_nan=False, **layout)
-
-
-def _columns() -> list[str]:
-    return [field.name for field in fields(EpochRecord)]

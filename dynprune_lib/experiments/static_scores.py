@@ -18,7 +18,8 @@ from dynprune_lib.experiments.data import ImageData
 from dynprune_lib.experiments.environment import describe_environment
 from dynprune_lib.experiments.evaluation import score_all
 from dynprune_lib.experiments.gradients import gradient_norms_of_all
-from dynprune_lib.experiments.runs import Cost, RunSpec, StaticScores, cost_of
+from dynprune_lib.experiments.records import Cost, StaticScores, cost_of
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.selection_groups import GROUPS, group_of
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.train import (

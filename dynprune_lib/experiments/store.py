@@ -1,4 +1,4 @@
-"""The store of run records: a folder of small json files, written whole or not at all."""
+"""Store of run records: a folder of small JSON files, each written whole or not at all."""
 
 import contextlib
 import hashlib
@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from dynprune_lib.errors import RunLocked, StoreError, StoreNotWritable
-from dynprune_lib.experiments.runs import Cost, RunRecord, RunSpec, StaticScores
+from dynprune_lib.experiments.records import Cost, RunRecord, StaticScores
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.files import atomic_write, make_folder
 
 CHECKPOINT = b"dynprune checkpoint, version 2\n"  # the first line of one; the second is the SHA-256 of the rest
@@ -22,12 +23,17 @@ CHECKPOINT = b"dynprune checkpoint, version 2\n"  # the first line of one; the s
 
 @dataclass(frozen=True)
 class Store:
-    """Records in `folder`: NAME.json, beside it NAME.npz with how often each sample was selected. Scores that were
-    computed before training are in `scores`, as such pairs too. Checkpoints and locks of runs under way are in the
-    hidden folder `.running`, which is not worth keeping.
+    """Store of records.
+
+    A record is NAME.json, next to it NAME.npz with how often each sample was selected. Scores that were computed before
+    training are such pairs too, in `scores`. Checkpoints and locks of unfinished runs are in the hidden folder
+    `.running`.
 
     A file that cannot be read, is cut or damaged, or holds something else than its name says raises StoreError, with
-    the file's name and what to do.
+    the name of the file and the remedy.
+
+    Args:
+        folder: where the files are.
     """
 
     folder: Path
@@ -186,7 +192,7 @@ class Store:
     def _kept(self, spec: RunSpec) -> Iterator[dict[str, np.ndarray]]:
         path = self._path(spec, ".npz")
         if not path.exists():
-            raise StoreError(f"{path} is not here: remove the record beside it and the run is made again, with both")
+            raise StoreError(f"{path} is missing: remove the record next to it and the run is made again, with both")
         then = f"{spec.name}.json too, and the run is made again"
         with _reading(path, "is no whole file of arrays", then), np.load(path, allow_pickle=False) as file:
             yield dict(file)

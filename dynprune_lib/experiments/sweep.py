@@ -28,7 +28,8 @@ from dynprune_lib.experiments.data import ImageData, load_dataset
 from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.profile import Profile
 from dynprune_lib.experiments.progress import Progress
-from dynprune_lib.experiments.runs import EpochRecord, RunRecord, RunSpec
+from dynprune_lib.experiments.records import EpochRecord, RunRecord
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import private_folder, results_dir
 

@@ -12,18 +12,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LRScheduler
 
-from dynprune_lib.distributed import average, broadcast_flag, rank, world_size
+from dynprune_lib.distributed import average, rank, world_size
 from dynprune_lib.errors import SpecError, TrainingDiverged
 from dynprune_lib.experiments.augment import augment, normalize
+from dynprune_lib.experiments.checkpoint import ThrottledCheckpoint
 from dynprune_lib.experiments.data import ImageData
 from dynprune_lib.experiments.environment import describe_environment
 from dynprune_lib.experiments.evaluation import evaluate, score_all
 from dynprune_lib.experiments.models import build_model
 from dynprune_lib.experiments.optimizers import OPTIMIZERS
 from dynprune_lib.experiments.precision import autocast
-from dynprune_lib.experiments.runs import Cost, EpochRecord, RunRecord, RunSpec, StaticScores
+from dynprune_lib.experiments.records import Cost, EpochRecord, RunRecord, StaticScores
+from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.schedules import SCHEDULES
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.samplers import PruningSampler
 from dynprune_lib.scores import SCORES
@@ -147,30 +150,6 @@ def train_epochs(state: TrainState, epochs: int, save: Callable[[], None], on_ep
             raise
 
 
-class ThrottledCheckpoint:
-    """Callable that saves, unless saving has taken more than a share of the time so far.
-
-    Args:
-        save: saves a checkpoint.
-        share: largest share of the time. Default: 0.05.
-    """
-
-    def __init__(self, save: Callable[[], None], share: float = 0.05) -> None:
-        self.save, self.share = save, share
-        self.begun, self.spent = time.perf_counter(), 0.0
-
-    def __call__(self) -> None:
-        # the first rank decides: saving is a collective call, and clocks differ
-        if broadcast_flag(self.spent <= self.share * (time.perf_counter() - self.begun)):
-            self.now()
-
-    def now(self) -> None:
-        """Save in any case."""
-        started = time.perf_counter()
-        self.save()
-        self.spent += time.perf_counter() - started
-
-
 def build_train_state(
     spec: RunSpec, data: ImageData, scores: Tensor | None = None, sampler: PruningSampler | None = None
 ) -> TrainState:
@@ -194,13 +173,14 @@ def build_train_state(
     model = build_model(spec.model, (height, width, channels), len(data.classes), spec.seed)
     model = model.to(data.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = OPTIMIZERS[spec.optimizer](model.parameters(), spec)
+    steps = sampler.total_steps(spec.epochs, _batch_size(spec))
     return TrainState(
         spec=spec,
         data=data,
         model=model,
         forward=DistributedDataParallel(model) if world_size() > 1 else model,
         optimizer=optimizer,
-        schedule=_make_schedule(spec, optimizer, sampler.total_steps(spec.epochs, _batch_size(spec))),
+        schedule=SCHEDULES[spec.schedule](optimizer, spec.learning_rate, steps),
         sampler=sampler,
         selections=torch.zeros(len(data.train), dtype=torch.int32),
     )
@@ -319,21 +299,6 @@ def conditions_of(environment: dict[str, Any]) -> dict[str, str]:
 
 def _batch_size(spec: RunSpec) -> int:
     return spec.batch_size // world_size()
-
-
-def _make_schedule(spec: RunSpec, optimizer: torch.optim.Optimizer, steps: int) -> LRScheduler:
-    if spec.schedule == "cosine":
-        return CosineAnnealingLR(optimizer, steps)
-    return OneCycleLR(
-        optimizer,
-        spec.learning_rate,
-        total_steps=steps + 1,  # torch counts the state after the last step as one more step
-        pct_start=0.25 if steps != 3 else 0.5,  # a quarter of 3 + 1 steps makes torch divide by zero
-        anneal_strategy="linear",
-        cycle_momentum=False,
-        div_factor=10,
-        final_div_factor=1_000,
-    )
 
 
 def _check_finite(losses: Tensor, epoch: int) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -11,26 +11,28 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from dynprune_lib.integrations import check_constant
+from dynprune_lib.integrations import check_equal_epochs
 from dynprune_lib.samplers import PruningSampler, indexed
 
-KEY = "dynprune_index"  # of the position in a batch
-FILE = "pruning_sampler.pt"  # of the sampler's state in a checkpoint
+INDEX_KEY = "dynprune_index"  # key of the sample indices in a batch
+STATE_FILE = "pruning_sampler.pt"  # file with the state of the sampler in a checkpoint
+
+_TrainerBase = Trainer if TYPE_CHECKING else object  # a mixin needs no base, a type checker needs the attributes
 
 
-class PruningMixin:
-    """What makes any `Trainer` prune: `class MyPruningTrainer(PruningMixin, MyTrainer)`.
+class PruningMixin(_TrainerBase):
+    """Mixin that adds a pruning sampler to any `Trainer`: `class MyPruningTrainer(PruningMixin, MyTrainer)`.
 
-    The training batches are the sampler's, the loss is the one that the sampler returns, and its state is in the
-    trainer's checkpoints. Under several processes each loads its own share, as the sampler cuts it.
+    The sampler selects the training batches and computes the training loss. Its state is saved in, and resumed from,
+    the checkpoints of the trainer. With several processes, each loads the samples of its own shard.
 
     Args:
-        pruning_sampler: for as many samples as `train_dataset` has, whose samples are dicts.
-        losses_of: from the model's output and the batch to one loss a sample, (B,); by default the cross-entropy of
-            `output["logits"]` (B, classes) and `batch["labels"]` (B,).
+        pruning_sampler: sampler for the samples of `train_dataset`, which must be dicts.
+        losses_of: function from the output of the model and the batch to the per-sample losses, (B,). Default: None,
+            for `classification_losses`.
 
     Raises:
-        ValueError: the sampler is of another number of samples, or its epochs differ in length.
+        ValueError: if the sampler was made for another number of samples, or if its epochs differ in length.
     """
 
     def __init__(
@@ -41,16 +43,18 @@ class PruningMixin:
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        check_constant(pruning_sampler, "Trainer")
-        if len(self.train_dataset) != pruning_sampler.num_samples:
-            found, wanted = len(self.train_dataset), pruning_sampler.num_samples
-            raise ValueError(f"train_dataset has {found} samples, the sampler was made for {wanted}")
+        check_equal_epochs(pruning_sampler, "Trainer")
+        dataset: Any = self.train_dataset
+        found, expected = len(dataset), pruning_sampler.num_samples
+        if found != expected:
+            raise ValueError(f"train_dataset has {found} samples, but the sampler was made for {expected}")
         self.pruning_sampler, self.losses_of = pruning_sampler, losses_of or classification_losses
-        self.add_callback(_SaveSampler(pruning_sampler))
+        self.add_callback(_SaveSamplerState(pruning_sampler))
 
     def get_train_dataloader(self) -> DataLoader:
-        return _Loader(
-            indexed(self.train_dataset, key=KEY),
+        dataset: Any = self.train_dataset
+        return _EpochLoader(
+            indexed(dataset, key=INDEX_KEY),
             batch_size=self._train_batch_size,
             sampler=self.pruning_sampler,
             collate_fn=self.data_collator,
@@ -61,12 +65,16 @@ class PruningMixin:
         )
 
     def compute_loss(
-        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any
-    ) -> Tensor | tuple[Tensor, Any]:
-        if KEY not in inputs:  # of an evaluation
-            return super().compute_loss(model, inputs, return_outputs, **kwargs)
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        if INDEX_KEY not in inputs:  # an evaluation batch
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         batch = dict(inputs)
-        index = batch.pop(KEY)
+        index = batch.pop(INDEX_KEY)
         outputs = model(**batch)
         loss = self.pruning_sampler.update(index, self.losses_of(outputs, batch))
         return (loss, outputs) if return_outputs else loss
@@ -76,31 +84,48 @@ class PruningMixin:
         if folder is True:
             folder = get_last_checkpoint(self.args.output_dir)
         if folder:
-            state = torch.load(Path(folder) / FILE, map_location="cpu", weights_only=True)
+            state = torch.load(Path(folder) / STATE_FILE, map_location="cpu", weights_only=True)
             self.pruning_sampler.load_state_dict(state)
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
 
 class PruningTrainer(PruningMixin, Trainer):
-    """`Trainer` with a pruning sampler: see PruningMixin."""
+    """`Trainer` with a pruning sampler; see `PruningMixin` for its arguments.
+
+    Example:
+        >>> from dynprune_lib import UCB
+        >>> sampler = UCB(len(train_set), prune_rate=0.5)  # doctest: +SKIP
+        >>> PruningTrainer(model, arguments, train_dataset=train_set, pruning_sampler=sampler).train()  # doctest: +SKIP
+    """
 
 
 def classification_losses(outputs: Any, batch: dict[str, Tensor]) -> Tensor:
-    """The cross-entropy of every sample, (B,)."""
+    """Return the per-sample cross-entropy, (B,) float32, of a classification model.
+
+    Args:
+        outputs: output of the model, with "logits" (B, classes).
+        batch: batch with "labels" (B,) int64.
+
+    Example:
+        >>> classification_losses({"logits": torch.tensor([[2.0, 0.0], [0.0, 2.0]])}, {"labels": torch.tensor([0, 0])})
+        tensor([0.1269, 2.1269])
+    """
     return F.cross_entropy(outputs["logits"].float(), batch["labels"], reduction="none")
 
 
-class _Loader(DataLoader):
+class _EpochLoader(DataLoader):
+    """DataLoader that passes `set_epoch` on: `Trainer` calls it on the loader, at the start of every epoch."""
+
     def set_epoch(self, epoch: int) -> None:
-        """Called by Trainer at the start of every epoch."""
+        assert isinstance(self.sampler, PruningSampler)
         self.sampler.set_epoch(epoch)
 
 
-class _SaveSampler(TrainerCallback):
+class _SaveSamplerState(TrainerCallback):
     def __init__(self, sampler: PruningSampler) -> None:
         self.sampler = sampler
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, _: TrainerControl, **__: Any) -> None:
-        found = self.sampler.state_dict()  # all processes have a part in it
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
+        sampler_state = self.sampler.state_dict()  # a collective call: on all ranks
         if state.is_world_process_zero:
-            torch.save(found, Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / FILE)
+            torch.save(sampler_state, Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / STATE_FILE)

@@ -1,36 +1,42 @@
 """Lightning with a pruning sampler.
 
-Lightning calls the sampler's `set_epoch` by itself; a module's `training_step` returns `sampler.update(index, losses)`.
+Lightning calls `set_epoch` of the sampler itself. The `training_step` of the module returns
+`sampler.update(index, losses)`.
 """
 
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from dynprune_lib.integrations import check_constant
+from dynprune_lib.integrations import check_equal_epochs
 from dynprune_lib.samplers import PruningSampler
 
 
 class PruningCallback(Callback):
-    """Keeps the sampler's state in Lightning's checkpoints, and refuses what would go wrong.
+    """Callback that saves the state of the sampler in the checkpoints of Lightning and checks how the sampler is used.
 
     Args:
-        sampler: the one that the training's DataLoader has.
+        sampler: the sampler of the training DataLoader.
 
     Raises:
-        ValueError: the sampler's epochs differ in length, or, when the training begins, the loader has another sampler
-            or Lightning would put one of its own around it.
+        ValueError: if the epochs of the sampler differ in length; when training starts, if the DataLoader does not use
+            this sampler itself, for example because Lightning has replaced or wrapped it.
+
+    Example:
+        >>> from dynprune_lib import UCB
+        >>> sampler = UCB(50_000, prune_rate=0.5)
+        >>> trainer = Trainer(callbacks=[PruningCallback(sampler)], use_distributed_sampler=False)  # doctest: +SKIP
     """
 
     def __init__(self, sampler: PruningSampler) -> None:
-        check_constant(sampler, "Lightning")
+        check_equal_epochs(sampler, "Lightning")
         self.sampler = sampler
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 (called by name)
-        if trainer.train_dataloader.sampler is not self.sampler:
+        if getattr(trainer.train_dataloader, "sampler", None) is not self.sampler:
             raise ValueError(
-                "the training's DataLoader has another sampler than this callback: give it sampler=..., and under"
-                " several processes Trainer(use_distributed_sampler=False), because this sampler shares by itself"
+                "the training DataLoader has another sampler than this callback: pass it sampler=..., and with several"
+                " processes use Trainer(use_distributed_sampler=False), because this sampler makes its own shards"
             )
 
     def state_dict(self) -> dict[str, Any]:

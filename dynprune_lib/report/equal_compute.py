@@ -6,7 +6,7 @@ import pandas as pd
 import yaml
 from scipy import stats
 
-from dynprune_lib.experiments.runs import RunRecord
+from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.paths import PACKAGE, results_dir
 from dynprune_lib.report.study import best_records, load_study
 from dynprune_lib.report.style import style

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from dynprune_lib.errors import SweepError
 from dynprune_lib.experiments.data import ImageData, dataset_title, load_dataset
 from dynprune_lib.experiments.profile import PROFILES, Experiment, Profile, load_profile
-from dynprune_lib.experiments.runs import RunRecord, RunSpec
+from dynprune_lib.experiments.records import RunRecord
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import ensure_runs
 from dynprune_lib.files import atomic_write

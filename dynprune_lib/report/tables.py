@@ -9,7 +9,8 @@ import pandas as pd
 from scipy import stats
 
 from dynprune_lib.experiments.profile import FEWER_EPOCHS, Role, stated_role
-from dynprune_lib.experiments.runs import RunRecord, RunSpec, cost_of, sampler_settings
+from dynprune_lib.experiments.records import RunRecord, cost_of
+from dynprune_lib.experiments.runs import RunSpec, sampler_settings
 from dynprune_lib.report.style import ordered, style
 
 VARIED = {"score", "rescore"}  # fields of a spec, in addition to the settings, that make a variant of a method

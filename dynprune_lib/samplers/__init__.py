@@ -1,41 +1,63 @@
-"""One sampler a file, all under the contract of `base.PruningSampler`."""
+"""Samplers that select which samples each epoch trains on, one file per method.
+
+All samplers are subclasses of `PruningSampler`, which documents the arguments and methods that they share.
+
+An *implementation choice* is a detail that the cited paper leaves open, or in which a sampler differs from the paper,
+for example so that all methods can be compared at the same number of samples per epoch.
+
+Writing your own sampler
+------------------------
+
+Subclass `PruningSampler` and override
+
+- `select`, which returns the `num_kept` indices to keep (use `self.generator(...)` for random draws);
+- `record`, which updates what the sampler remembers with the scores of a batch;
+- `per_sample_state`, which names the tensors of shape (N,) that it remembers. They are saved and loaded with the
+  sampler, moved to the device of the scores and gathered across ranks.
+
+>>> from dataclasses import dataclass
+>>> import torch
+>>> from dynprune_lib.samplers import PruningSampler
+>>> @dataclass(eq=False)
+... class HighestLoss(PruningSampler):
+...     def __post_init__(self):
+...         super().__post_init__()
+...         self.last = torch.full((self.num_samples,), torch.inf)  # no loss yet: kept first
+...
+...     def select(self):
+...         return self.last.topk(self.num_kept).indices
+...
+...     def record(self, index, scores, usable):
+...         self.last[index] = torch.where(usable, scores, self.last[index])
+...
+...     def per_sample_state(self):
+...         return {"last": self.last}
+>>> sampler = HighestLoss(4, prune_rate=0.5)
+>>> sampler.observe(torch.arange(4), torch.tensor([0.1, 0.4, 0.3, 0.2]))
+>>> sampler.set_epoch(1)
+>>> sampler.subset().tolist()
+[1, 2]
+
+Settings are dataclass fields, and `__post_init__` checks them. Wherever a sampler is named, a class of your own is
+"module:Class": see `sampler_class`.
+"""
 
 from dynprune_lib.samplers.bandits import Bandit
 from dynprune_lib.samplers.base import PruningSampler
 from dynprune_lib.samplers.dynamic_el2n import DynamicEL2N
 from dynprune_lib.samplers.early_stopping import InstanceEarlyStopping
 from dynprune_lib.samplers.epsilon_greedy import EpsilonGreedy
-from dynprune_lib.samplers.indexed import indexed
+from dynprune_lib.samplers.indexing import IndexedDataset, indexed
 from dynprune_lib.samplers.infobatch import InfoBatch
 from dynprune_lib.samplers.last_score import LastScore
 from dynprune_lib.samplers.progressive_dropout import ProgressiveDropout
+from dynprune_lib.samplers.registry import SAMPLERS, sampler_class
 from dynprune_lib.samplers.rs2 import RS2
 from dynprune_lib.samplers.seta import SeTa
 from dynprune_lib.samplers.static_scored import EL2N, FinalSubset, Forget, GraNd, StaticScored, WithoutGroup
 from dynprune_lib.samplers.tilted_rs2 import TiltedRS2
 from dynprune_lib.samplers.ucb import UCB
 from dynprune_lib.samplers.uniform import DynamicRandom, Full, StaticRandom
-
-# the names on the command line, in profiles and in records; a sampler listed here is held to the contract by the tests
-SAMPLERS: dict[str, type[PruningSampler]] = {
-    "full": Full,
-    "static-random": StaticRandom,
-    "dynamic-random": DynamicRandom,
-    "epsilon-greedy": EpsilonGreedy,
-    "ucb": UCB,
-    "rs2": RS2,
-    "infobatch": InfoBatch,
-    "seta": SeTa,
-    "dynamic-el2n": DynamicEL2N,
-    "early-stopping": InstanceEarlyStopping,
-    "progressive-dropout": ProgressiveDropout,
-    "tilted-rs2": TiltedRS2,
-    "forget": Forget,
-    "el2n": EL2N,
-    "grand": GraNd,
-    "final-subset": FinalSubset,
-    "without-group": WithoutGroup,
-}
 
 __all__ = [
     "EL2N",
@@ -50,6 +72,7 @@ __all__ = [
     "Forget",
     "Full",
     "GraNd",
+    "IndexedDataset",
     "InfoBatch",
     "InstanceEarlyStopping",
     "LastScore",
@@ -61,16 +84,5 @@ __all__ = [
     "TiltedRS2",
     "WithoutGroup",
     "indexed",
+    "sampler_class",
 ]
-
-
-def sampler_class(name: str) -> type[PruningSampler]:
-    """Temporary."""
-    import importlib
-
-    if isinstance(name, str) and ":" in name:
-        module, _, attribute = name.partition(":")
-        return getattr(importlib.import_module(module), attribute)
-    if not isinstance(name, str) or name not in SAMPLERS:
-        raise ValueError(f"unknown sampler {name!r}: there are {', '.join(SAMPLERS)}")
-    return SAMPLERS[name]

@@ -1,4 +1,4 @@
-"""What epsilon-greedy and UCB share: a smoothed score for every sample, and the selection of the highest."""
+"""Base class of the bandits: a moving average of every sample's scores, and the selection of the highest."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
@@ -14,18 +14,28 @@ from dynprune_lib.samplers.states import FINITE
 
 @dataclass(eq=False)
 class Bandit(PruningSampler):
-    """The sample is an arm, its score the reward, observed when the sample is trained on (Raju et al. 2021).
+    """Base class of samplers that treat every sample as an arm of a bandit and its scores as rewards.
 
-    Every sample has an exponential moving average of its scores s, 4 bytes:
+    A reward is observed when the sample is trained on or re-scored. The exponential moving average of the scores s
+    needs 4 bytes per sample:
 
         mean <- (1 - alpha) mean + alpha s
 
-    Our choice, where the source at hand is silent: the first score of a sample starts its average (mean = s), and a
-    sample that has no score yet counts as infinitely good, so every sample is tried before one is left out for
-    good; ties are broken at random.
+    Implementation choice: the first score of a sample starts its average (mean = s), a sample without a score has an
+    infinite mean, so that all samples are tried before one is skipped twice, and ties are broken at random.
 
     Args:
-        alpha: rate of the moving averages, in (0, 1]; 1 remembers the last score only.
+        alpha: update rate of the moving averages, in (0, 1]; 1 keeps only the last score. Default: 0.5.
+
+    References:
+        Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.
+
+    Example:
+        >>> sampler = Bandit(3, prune_rate=0.5, alpha=0.5)
+        >>> for score in (2.0, 4.0, 1.0):
+        ...     sampler.observe(torch.tensor([1]), torch.tensor([score]))
+        >>> sampler.mean
+        tensor([inf, 2., inf])
     """
 
     per_sample_range: ClassVar[dict[str, tuple[float, float]]] = {"mean": (-FINITE, torch.inf)}
@@ -34,21 +44,22 @@ class Bandit(PruningSampler):
     alpha: float = 0.5
 
     def __post_init__(self) -> None:
-        self.alpha = real("alpha", self.alpha, "the rate of the moving averages", "(0, 1]")
+        self.alpha = real("alpha", self.alpha, "the update rate of the moving averages", "(0, 1]")
         super().__post_init__()
-        self.mean = torch.full((self.num_samples,), torch.inf)  # infinite: no score yet
+        self.mean: Tensor = torch.full((self.num_samples,), torch.inf)  # infinite: no score yet
 
     def per_sample_state(self) -> dict[str, Tensor]:
         return {"mean": self.mean}
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> Tensor:
-        """Returns by how much the scores were above their means, (B,): 0 for a first score."""
+        """Update the means and return how far the scores were above them before, (B,) float32; 0 for first scores."""
         mean = self.mean.index_select(0, index)
-        above = scores - torch.where(mean == torch.inf, scores, mean)
-        new_mean = torch.add(scores, above, alpha=self.alpha - 1)
+        deviation = scores - torch.where(mean == torch.inf, scores, mean)
+        # s - (1 - alpha) (s - mean): unlike mean + alpha (s - mean), this stays s when the mean is infinite
+        new_mean = torch.add(scores, deviation, alpha=self.alpha - 1)
         self.mean.index_copy_(0, index, torch.where(usable, new_mean, mean))
-        return above
+        return deviation
 
-    def highest(self, scores: Tensor, k: int) -> Tensor:
-        """The k indices with the highest scores (N,), ties broken at random: (k,) int64 on the CPU."""
+    def topk(self, scores: Tensor, k: int) -> Tensor:
+        """Return the indices of the k highest scores (N,), with ties broken at random: (k,) int64 on the CPU."""
         return topk_random_ties(scores, k, self.generator("ties", self.period_number))

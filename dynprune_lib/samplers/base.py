@@ -1,7 +1,6 @@
-"""The sampler's contract, in one class: an algorithm adds only how it selects and what it remembers."""
+"""The contract of all samplers, in one base class: a method adds only how it selects samples and what it remembers."""
 
 import hashlib
-import warnings
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, ClassVar
@@ -11,41 +10,47 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from dynprune_lib import distributed
-from dynprune_lib.samplers.checks import boolean, check_batch, integer, real
+from dynprune_lib.samplers.checks import boolean, check_batch, check_index_range, integer, real
+from dynprune_lib.samplers.schedule import EpochSchedule
 from dynprune_lib.samplers.states import check_per_sample_state, check_settings, check_subset, check_weights
+from dynprune_lib.samplers.usage import UsageMonitor
 
-MAX_SAMPLES = 2**31  # indices are kept as int32
-MAX_EPOCH = 2**31 - 2  # so are epochs, of which -1 is none
-MAX_SCORE = 1e15  # its square, and that of a difference of two, is finite in float32
-ITERATION_CHUNK = 65_536  # indices turned into Python integers at a time
+MAX_SAMPLES = 2**31  # subsets are stored as int32
+MAX_EPOCH = 2**31 - 2  # so are epochs, with -1 for "never"
+MAX_SCORE = 1e15  # squares of scores, and of differences of two scores, stay finite in float32
+ITERATION_CHUNK = 65_536  # indices converted to Python integers at a time; a list of all would need 36 bytes per sample
 
 
 @dataclass(eq=False)
-class PruningSampler(Sampler[int]):
-    """Gives every epoch a shuffled subset of the data set: `round((1 - prune_rate) * num_samples)` samples.
+class PruningSampler(EpochSchedule, Sampler[int]):
+    """Base class of the samplers, which yield a shuffled subset of the data set in every epoch.
 
-    A new subset is selected when `set_epoch` enters a new period; it depends on the seed, the period and the recorded
-    scores alone. No global random state is read or changed.
+    A subset has `round((1 - prune_rate) * num_samples)` indices. `set_epoch` selects a new one when a new period
+    starts; it depends only on the seed, the period and the recorded scores. The global random states of Python, NumPy
+    and PyTorch are neither read nor changed.
 
-    Under `torch.distributed` every rank selects the same subset and trains on its own share of it; the scores that
-    the ranks recorded are exchanged in `set_epoch`, once a period. `state_dict` is then a collective call as well.
+    Under `torch.distributed`, all ranks select the same subset and each rank trains on its own shard of it.
+    `set_epoch` gathers the scores of all ranks, once per period. `state_dict` is a collective call, too.
 
     Args:
-        num_samples: size of the data set, N, at most 2**31.
-        prune_rate: fraction of the samples left out of every pruned epoch, in [0, 1).
-        period: epochs between two selections, T in the paper; the first period begins after the warm-up.
-        warm_up: all the data in so many epochs before anything is left out.
-        anneal_from: all the data again from this epoch on (epochs count from 0); None: never.
-        rescale: weight every kept sample by one over the probability of keeping it, so that an epoch's sum of losses
-            is that of all the data in expectation; only for samplers that have such a probability.
-        seed: decides every random draw of the sampler.
+        num_samples: number of samples in the data set, N, from 1 to 2**31.
+        prune_rate: fraction of the samples that a pruned epoch skips, in [0, 1). Default: 0.5.
+        period: number of epochs between two selections, at least 1 (T in Raju et al. 2021). The first period starts
+            after the warm-up. Default: 1.
+        warm_up: number of first epochs on all samples, at least 0. Default: 0.
+        anneal_from: first of the last epochs on all samples, counted from 0, at least `warm_up`; None for no such
+            epochs. Default: None.
+        rescale: whether to weight the loss of every kept sample by one over its keep probability, so that the expected
+            sum of an epoch's losses is the sum over all samples; only for samplers that define this probability.
+            Default: False.
+        seed: seed of all random draws of the sampler, at least 0. Default: 0.
 
     Raises:
-        ValueError: a setting is out of its range, or this sampler cannot have it; the message names it.
+        ValueError: if a setting is out of its range or not supported by the sampler; the message names the setting.
     """
 
-    required_score: ClassVar[str | None] = None  # name in `dynprune_lib.scores`; None: any score
-    per_sample_range: ClassVar[dict[str, tuple[float, float]]] = {}  # where not every number but NaN is possible
+    required_score: ClassVar[str | None] = None  # name in `dynprune_lib.scores.SCORES`; None: any score
+    per_sample_range: ClassVar[dict[str, tuple[float, float]]] = {}  # of `per_sample_state`; default: any but NaN
 
     num_samples: int
     prune_rate: float = 0.5
@@ -64,301 +69,238 @@ class PruningSampler(Sampler[int]):
         if self.anneal_from is not None:
             self.anneal_from = integer("anneal_from", self.anneal_from, at_least=self.warm_up)
         boolean("rescale", self.rescale)
-        self.num_kept = round((1 - self.prune_rate) * self.num_samples)
+        self.num_kept: int = round((1 - self.prune_rate) * self.num_samples)
         if self.num_kept == 0:
             raise ValueError(f"prune_rate {self.prune_rate} keeps none of {self.num_samples} samples: lower it")
         if self.rescale:
-            self.keep_probability()  # raises where there is none
-        self.epoch = 0
-        self._trained = 0  # samples of this epoch trained on, by this process
-        self._updated = False  # has `observe` been called since `set_epoch`?
-        self._warned = False
-        self._asked = True  # has anybody asked for the samples of this epoch?
-        self._exchanged = True  # does every rank know all the scores?
-        self._observed = 0  # scores in this epoch
-        self._finite: Tensor | None = None  # those of them that were finite, counted where they live
-        self._selected: Tensor | None = None  # this period's subset; the first one is selected when it is asked for
-        self._weights: Tensor | None = None  # of the samples in this period's subset, (N,), if they are rescaled
+            self.keep_probability()  # raises if the sampler does not define it
+        self.epoch: int = 0
+        self._num_trained: int = 0
+        self._usage = UsageMonitor()
+        self._scores_gathered: bool = True  # whether this rank knows the scores that the others recorded
+        self._selected: Tensor | None = None  # subset of the current phase, selected when first requested
+        self._weights: Tensor | None = None  # (N,) loss weights of this subset, if the losses are rescaled
 
-    # What an algorithm defines -------------------------------------------------------------------------------------
+    # Methods that a sampler overrides ------------------------------------------------------------------------------
 
     def select(self) -> Tensor:
-        """The `num_kept` distinct indices to keep for the period of `self.epoch`, in any order and on any device."""
+        """Return the `num_kept` distinct indices to keep in the period of `epoch`, in any order and on any device."""
         raise NotImplementedError
 
     def keep_probability(self) -> Tensor:
-        """The probability with which each of the samples was kept, (num_kept,) in the order of `select`."""
+        """Return the probability with which each sample was kept, (num_kept,) in the order of `select`."""
         raise ValueError(
-            f"rescale: {type(self).__name__} keeps its samples for certain, not each with some probability that its"
-            " loss could be divided by: leave rescale off"
+            f"rescale is True: {type(self).__name__} does not select its samples with known probabilities, which"
+            " rescaling divides by; use rescale=False"
         )
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> Any:
-        """Remembers the scores (B,) of the samples `index` (B,), all on one device, where `usable` (B,), which says
-        whether they are finite."""
+        """Update the per-sample state with the scores of a batch.
+
+        Args:
+            index: (B,) int64, positions of the samples in the data set.
+            scores: (B,) float32 on the device of `index`, clamped to [-1e15, 1e15].
+            usable: (B,) bool, whether a score is finite; the other scores must not be recorded.
+        """
 
     def per_sample_state(self) -> dict[str, Tensor]:
-        """What the algorithm remembers of each sample: name -> tensor (N,), the attributes of the same names."""
+        """Return what the sampler remembers: tensors of shape (N,), by the names of the attributes that hold them."""
         return {}
 
     def settings(self) -> dict[str, Any]:
-        """What tells this sampler from another; a state is only loaded into a sampler with the same settings."""
+        """Return the settings that define this sampler; a state can only be loaded if they are equal."""
         return {"sampler": type(self).__name__} | {each.name: getattr(self, each.name) for each in fields(self)}
 
-    # What a training loop calls ------------------------------------------------------------------------------------
+    # Methods that a training loop calls ----------------------------------------------------------------------------
 
     def set_epoch(self, epoch: int) -> None:
-        """Starts an epoch, selecting a new subset if it opens a new period. Call it before iterating, as for
-        `torch.utils.data.DistributedSampler`."""
+        """Start an epoch, and select a new subset if the epoch starts a new period.
+
+        Call it before iterating, as for `torch.utils.data.DistributedSampler`.
+        """
         epoch = integer("epoch", epoch, at_least=0, at_most=MAX_EPOCH)
-        self._report_not_finite()
-        self._report_not_asked()
+        self._usage.warn_of_past_epoch(self.epoch)
+        # Epochs of one phase share their subset, so jumping to any of them, also backwards, must not select again.
+        # Scores are gathered before `self.epoch` changes: the ranks recorded them on the shards of the old subset.
         if self._phase(epoch) != self._phase(self.epoch):
-            self._exchange()
+            self._gather_scores()
             self.epoch = epoch
-            self._select()
-        self.epoch, self._trained = epoch, 0
-        self._updated = self._asked = False
+            self._selected, self._weights = self._select()
+        self.epoch, self._num_trained = epoch, 0
+        self._usage.start_epoch()
 
     def update(self, index: Tensor, losses: Tensor, scores: Tensor | None = None) -> Tensor:
-        """Records the scores of a batch, by default its losses, and returns the scalar to back-propagate: the mean of
-        the losses, weighted if `rescale` is on. It is `observe` and `mean_loss` in one call.
+        """Record the scores of a batch and return the scalar loss to back-propagate.
 
-        Nothing is copied to the host, and a device is not waited for. An index out of range raises IndexError here if
-        `index` is on the CPU, and is a device-side assertion of torch otherwise.
+        Combines `mean_loss` and `observe`. Scores are recorded without synchronising the device.
 
         Args:
-            index: (B,) integers, the positions of the samples in the data set.
-            losses: (B,) floats of any precision, with their graph: `reduction="none"`.
-            scores: (B,) floats, the higher the more a sample is worth; `dynprune_lib.scores` has some.
+            index: (B,) of an integer type, positions of the samples in the data set.
+            losses: (B,) of a floating-point type, per-sample losses with their graph (`reduction="none"`).
+            scores: (B,) of a floating-point type, higher for samples that are worth more, for example from
+                `dynprune_lib.scores`. Default: the losses.
+
+        Returns:
+            Mean of the losses, weighted if `rescale` is True; a scalar of the type of `losses`.
 
         Raises:
-            ValueError: `losses` is a scalar, not all have one length, or `index` has no integers.
-            IndexError: an index is not in [0, num_samples).
+            ValueError: if `losses` is a scalar, if the lengths differ or if `index` is not of an integer type.
+            IndexError: if an index on the CPU is not in [0, N); elsewhere, PyTorch fails with a device-side assertion.
         """
         loss = self.mean_loss(index, losses)
         self.observe(index, losses if scores is None else scores)
         return loss
 
     def observe(self, index: Tensor, scores: Tensor) -> None:
-        """Record scores without training on them, as when the whole data set is re-scored.
+        """Record scores without training on them, for example when the whole data set is re-scored.
 
-        Scores are clamped to [-1e15, 1e15], so that their squares are finite; those that are not finite are counted,
-        reported by the next `set_epoch`, and not recorded. Arguments as for `update`.
+        Scores are clamped to [-1e15, 1e15]. Scores that are not finite are not recorded; the next `set_epoch` warns of
+        their number. The arguments and errors are those of `update`.
         """
         check_batch("scores", index, scores)
-        self._check_range(index)
+        check_index_range(index, self.num_samples)
         scores = scores.detach()
         usable = torch.isfinite(scores)
         scores = scores.float().clamp(-MAX_SCORE, MAX_SCORE)
-        self._remember_on(scores.device)
-        finite = usable.sum()
-        self._observed += len(scores)
-        self._finite = finite if self._finite is None else self._finite.to(finite.device).add_(finite)
+        self._move_state_to(scores.device)
+        self._usage.count(usable)
         self.record(index.to(scores.device, torch.int64, non_blocking=True), scores, usable)
-        self._updated = True
-        self._exchanged = False
+        self._scores_gathered = False
 
     def mean_loss(self, index: Tensor, losses: Tensor) -> Tensor:
-        """Return the scalar to back-propagate without recording scores; call it once for each batch trained on, which
-        `steps_left` counts. Arguments as for `update`."""
+        """Return the scalar loss to back-propagate without recording scores.
+
+        Call it once per batch that is trained on: `steps_left` counts these calls. The arguments, result and errors
+        are those of `update`.
+        """
         check_batch("losses", index, losses)
-        self._trained += len(losses)
-        if not self.rescale or self._has_all(self.epoch):
+        self._num_trained += len(losses)
+        if not self.rescale or self._uses_all(self.epoch):
             return losses.mean()
-        self._check_range(index)
+        check_index_range(index, self.num_samples)
         if self._weights is None:
-            self._select()  # the weights are made with the first subset
+            self._selected, self._weights = self._select()
+            assert self._weights is not None  # the epoch is pruned and `rescale` is True
         self._weights = self._weights.to(losses.device, non_blocking=True)
         weights = self._weights[index.to(losses.device, torch.int64, non_blocking=True)]
         return (weights.to(losses.dtype) * losses).mean()
 
     def indices(self) -> Tensor:
-        """This epoch's samples in this epoch's order, (len(self),) int64 on the CPU: under torch.distributed, this
-        rank's share of them."""
-        self._asked = True
-        share = distributed.shard(self._subset)
-        order = torch.randperm(len(share), generator=self.generator("order", self.epoch), dtype=torch.int32)
-        return share[order].long()
+        """Return the samples of this epoch in training order, (len(self),) int64 on the CPU.
+
+        Under `torch.distributed`, these are the samples of this rank's shard.
+        """
+        self._usage.samples_requested = True
+        shard = distributed.shard(self._subset)
+        order = torch.randperm(len(shard), generator=self.generator("order", self.epoch), dtype=torch.int32)
+        return shard[order].long()
 
     def subset(self) -> Tensor:
-        """The samples of this epoch on all ranks together, (samples,) int64 on the CPU, ascending."""
-        self._asked = True
+        """Return the samples of this epoch on all ranks together, int64 on the CPU, in ascending order."""
+        self._usage.samples_requested = True
         return self._subset.long().sort().values
-
-    def samples_in(self, epoch: int) -> int:
-        """How many samples an epoch has, past or to come: under torch.distributed, this rank's share of them."""
-        return distributed.shard_length(self._num_selected(epoch))
-
-    def total_steps(self, epochs: int, batch_size: int, drop_last: bool = True) -> int:
-        """Steps of a training of so many epochs, known before it begins, as a learning-rate schedule wants them; batch
-        size (under torch.distributed, a rank's) and `drop_last` as of the loader."""
-        return self._steps(range(epochs), batch_size, drop_last)
-
-    def steps_left(self, epochs: int, batch_size: int, drop_last: bool = True) -> int:
-        """Return how many of `total_steps` are still to be made: at the start of an epoch, in the middle of it or after
-        its end, also after `load_state_dict`. Steps are counted by the batches that `update` or `mean_loss` got since
-        `set_epoch`, which begins an epoch anew."""
-        if self.epoch >= epochs:
-            return 0
-        later = self._steps(range(self.epoch + 1, epochs), batch_size, drop_last)
-        if self._trained >= len(self):
-            return later
-        of_this_epoch = self._steps(range(self.epoch, self.epoch + 1), batch_size, drop_last)
-        return later + of_this_epoch - self._trained // batch_size
-
-    def selects_at(self, epoch: int) -> bool:
-        """Will `set_epoch(epoch)` select a new subset, by what is known then?"""
-        return self._phase(epoch) not in (None, self._phase(self.epoch))
 
     def __len__(self) -> int:
         return self.samples_in(self.epoch)
 
     def __iter__(self) -> Iterator[int]:
-        if self._updated and not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"set_epoch() was not called after epoch {self.epoch}: the same samples come again, in the same order."
-                " Call sampler.set_epoch(epoch) at the start of every epoch.",
-                stacklevel=2,
-            )
-        return self._iterate(self.indices())
+        self._usage.warn_of_repeated_epoch(self.epoch)
+        return _iterate(self.indices())
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on: settings, epoch, subset and scores (tensors that no later step changes)."""
-        self._exchange()
+        """Return the settings, epoch, subset and scores, in copies that later steps do not change."""
+        self._gather_scores()
         memory = {name: tensor.clone() for name, tensor in self.per_sample_state().items()}
         subset = self._subset.clone()
         weights = None if self._weights is None else self._weights.clone()
         return {
             "settings": self.settings(),
             "epoch": self.epoch,
-            "trained": self._trained * distributed.world_size(),
+            "trained": self._num_trained * distributed.world_size(),
             "subset": subset,
             "weights": weights,
             "memory": memory,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a `state_dict`, bit for bit, whatever device it was made on.
+        """Resume from a `state_dict`, bit for bit, whichever device it was saved on.
 
         Raises:
-            ValueError: the state is of another sampler, of other settings or damaged; the message names the first part
-                that is wrong, and the sampler is left as it was.
+            ValueError: if the state is of another sampler, of other settings or damaged. The message names the first
+                wrong part, and the sampler is unchanged.
         """
         self._check_state(state)
         self.epoch = int(state["epoch"])
-        self._trained = int(state.get("trained", 0)) // distributed.world_size()  # earlier versions saved none
+        self._num_trained = int(state.get("trained", 0)) // distributed.world_size()  # absent from older states
         self._selected = state["subset"].cpu().clone()
         self._weights = None if state["weights"] is None else state["weights"].clone()
         for name, tensor in self.per_sample_state().items():
             setattr(self, name, state["memory"][name].to(tensor.device, copy=True))
-        self._updated = False
-        self._exchanged = True
-        self._observed, self._finite = 0, None
+        self._scores_gathered = True
+        self._usage.scores_recorded = False
+        self._usage.reset_counts()
 
-    # What the algorithms share -------------------------------------------------------------------------------------
-
-    @property
-    def period_number(self) -> int:
-        """The period that `self.epoch` lies in, counted from 0, which is the first after the warm-up."""
-        return (self.epoch - self.warm_up) // self.period
+    # Methods for `select` and `record` to use ----------------------------------------------------------------------
 
     def generator(self, purpose: str, *time: int) -> torch.Generator:
-        """A CPU generator for one purpose at one time (an epoch, a period), the same on every device and rank."""
+        """Return a CPU generator for one purpose at one time (an epoch or a period), the same on all ranks."""
         key = f"{self.seed}:{purpose}:{time}".encode()
         seed = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little") >> 1
         return torch.Generator().manual_seed(seed)
 
     def random_subset(self, purpose: str, *time: int) -> Tensor:
-        """`num_kept` of the `num_samples` indices, uniformly, (num_kept,) int32."""
+        """Return `num_kept` indices drawn uniformly without replacement, (num_kept,) int32."""
         order = torch.randperm(self.num_samples, generator=self.generator(purpose, *time), dtype=torch.int32)
         return order[: self.num_kept].clone()
+
+    # Internals -----------------------------------------------------------------------------------------------------
 
     @property
     def _subset(self) -> Tensor:
         if self._selected is None:
-            self._select()
+            self._selected, self._weights = self._select()
         return self._selected
 
-    def _select(self) -> None:
-        """Makes the subset of `self.epoch`, int32 on the CPU, 4 bytes a sample, and its weights."""
-        if self._has_all(self.epoch):
-            selected, self._weights = torch.arange(self.num_samples, dtype=torch.int32), None
+    def _select(self) -> tuple[Tensor, Tensor | None]:
+        """Return the subset of `epoch`, int32 on the CPU, and its loss weights, (N,), or None if all are 1."""
+        weights = None
+        if self._uses_all(self.epoch):
+            selected = torch.arange(self.num_samples, dtype=torch.int32)
         else:
             selected = self.select().to("cpu", torch.int32)
             if len(selected) != self.num_kept:
                 name = type(self).__name__
                 raise RuntimeError(f"{name}.select returned {len(selected)} samples, not {self.num_kept}")
-            self._weights = self._inverse_probability(selected) if self.rescale else None
+            if self.rescale:
+                weights = torch.zeros(self.num_samples)
+                weights.index_copy_(0, selected.long(), 1 / self.keep_probability())
         if distributed.world_size() > 1:
-            # the shares, and the few samples that fit in none, must not follow the order of the data set
+            # shards are slices of the subset, and the remainder belongs to none: neither may follow the order of the
+            # data set, which is often sorted by class
             order = torch.randperm(len(selected), generator=self.generator("shares", self.period_number))
             selected = selected[order]
-        self._selected = selected
+        return selected, weights
 
-    def _inverse_probability(self, selected: Tensor) -> Tensor:
-        return torch.zeros(self.num_samples).index_copy_(0, selected.long(), 1 / self.keep_probability())
+    def _gather_scores(self) -> None:
+        # only before a selection or a save: in between, no rank needs the scores of the others
+        if not self._scores_gathered:
+            distributed.all_gather_scores(self.per_sample_state(), self._subset)
+            self._scores_gathered = True
 
-    def _steps(self, epochs: range, batch_size: int, drop_last: bool) -> int:
-        left_over = 0 if drop_last else batch_size - 1
-        return sum((self.samples_in(epoch) + left_over) // batch_size for epoch in epochs)
-
-    def _num_selected(self, epoch: int) -> int:
-        return self.num_samples if self._has_all(epoch) else self.num_kept
-
-    def _has_all(self, epoch: int) -> bool:
-        """Is this an epoch of warm-up or annealing?"""
-        return epoch < self.warm_up or (self.anneal_from is not None and epoch >= self.anneal_from)
-
-    def _phase(self, epoch: int) -> int | None:
-        """Epochs of one phase have one subset: a period, or all the data."""
-        return None if self._has_all(epoch) else (epoch - self.warm_up) // self.period
+    def _move_state_to(self, device: torch.device) -> None:
+        for name, tensor in self.per_sample_state().items():
+            if tensor.device != device:
+                setattr(self, name, tensor.to(device))
 
     def _check_state(self, state: Any) -> None:
         check_settings(state, self.settings())
         epoch = integer("epoch of this state", state["epoch"], at_least=0, at_most=MAX_EPOCH)
         integer("trained of this state", state.get("trained", 0), at_least=0)
         check_subset(state["subset"], self._num_selected(epoch), self.num_samples)
-        check_weights(state["weights"], self.num_samples if self.rescale and not self._has_all(epoch) else None)
+        check_weights(state["weights"], self.num_samples if self.rescale and not self._uses_all(epoch) else None)
         check_per_sample_state(state["memory"], self.per_sample_state(), self.per_sample_range)
 
-    def _remember_on(self, device: torch.device) -> None:
-        for name, tensor in self.per_sample_state().items():
-            if tensor.device != device:
-                setattr(self, name, tensor.to(device))
 
-    def _exchange(self) -> None:
-        if not self._exchanged:
-            distributed.all_gather_scores(self.per_sample_state(), self._subset)
-            self._exchanged = True
-
-    def _check_range(self, index: Tensor) -> None:
-        if index.device.type != "cpu" or index.numel() == 0:
-            return
-        low, high = (int(bound) for bound in torch.aminmax(index))
-        if low < 0 or high >= self.num_samples:
-            raise IndexError(
-                f"index {low if low < 0 else high} is not in [0, {self.num_samples}): is it a position in the data"
-                " set that this sampler was made for?"
-            )
-
-    def _report_not_finite(self) -> None:
-        count = self._observed - (0 if self._finite is None else int(self._finite))
-        self._observed, self._finite = 0, None
-        if count:
-            warnings.warn(f"{count} losses or scores of epoch {self.epoch} were not finite: not recorded", stacklevel=3)
-
-    def _report_not_asked(self) -> None:
-        if self._updated and not self._asked and not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"losses of epoch {self.epoch} were recorded, but nobody asked this sampler which samples to take: give"
-                " it to the DataLoader as `sampler=`, as it is (a DistributedSampler around it would take others)",
-                stacklevel=3,
-            )
-
-    @staticmethod
-    def _iterate(order: Tensor) -> Iterator[int]:
-        for chunk in order.split(ITERATION_CHUNK):
-            yield from chunk.tolist()
+def _iterate(order: Tensor) -> Iterator[int]:
+    for chunk in order.split(ITERATION_CHUNK):
+        yield from chunk.tolist()

@@ -1,4 +1,4 @@
-"""Checks of arguments; each raises a ValueError that names the argument, its value and what is allowed."""
+"""Checks of arguments that raise errors naming the argument, its value and what is allowed."""
 
 from collections.abc import Collection
 from numbers import Integral, Real
@@ -8,46 +8,133 @@ import torch
 from torch import Tensor
 
 
-def check_batch(what: str, index: Tensor, values: Tensor) -> None:
-    """Raises ValueError unless there are integer positions and as many values of the samples, both (B,)."""
+def check_batch(name: str, index: Tensor, values: Tensor) -> None:
+    """Check that `index` has integer positions and `values` one value for each of them, both of shape (B,).
+
+    Raises:
+        ValueError: if they do not; the message calls the values `name`.
+
+    Example:
+        >>> check_batch("losses", torch.tensor([3, 5]), torch.tensor([0.1, 0.7]))
+        >>> check_batch("losses", torch.tensor([3, 5]), torch.tensor(0.4))
+        Traceback (most recent call last):
+            ...
+        ValueError: losses is a scalar: pass per-sample losses or scores, for example of a loss with reduction='none'
+    """
     if values.ndim == 0:
-        raise ValueError(f"{what} is a scalar: give one value a sample; a loss has them with reduction='none'")
+        raise ValueError(
+            f"{name} is a scalar: pass per-sample losses or scores, for example of a loss with reduction='none'"
+        )
     if index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
         raise ValueError(
-            f"index has type {index.dtype}: it must be the integer positions of the samples in the data set, which a"
-            " loader gives with indexed(dataset) from dynprune_lib"
+            f"index has type {index.dtype}: it must contain the integer positions of the samples in the data set, which"
+            " dynprune_lib.indexed(dataset) adds to every batch"
         )
     if values.ndim != 1 or index.shape != values.shape:
         raise ValueError(
-            f"index has shape {tuple(index.shape)} and {what} {tuple(values.shape)}: both must be (batch size,)"
+            f"index has shape {tuple(index.shape)} and {name} {tuple(values.shape)}: both must be (batch size,)"
+        )
+
+
+def check_index_range(index: Tensor, num_samples: int) -> None:
+    """Check that the positions are in [0, num_samples), if they are on the CPU.
+
+    On other devices, the check would synchronise the device; there, indexing fails with an assertion of PyTorch.
+
+    Raises:
+        IndexError: if a position is out of range.
+
+    Example:
+        >>> check_index_range(torch.tensor([0, 40]), num_samples=40)
+        Traceback (most recent call last):
+            ...
+        IndexError: index 40 is not in [0, 40): is it a position in the data set that this sampler was made for?
+    """
+    if index.device.type != "cpu" or index.numel() == 0:
+        return
+    low, high = (int(bound) for bound in torch.aminmax(index))
+    if low < 0 or high >= num_samples:
+        raise IndexError(
+            f"index {low if low < 0 else high} is not in [0, {num_samples}): is it a position in the data set that this"
+            " sampler was made for?"
         )
 
 
 def integer(name: str, value: Any, at_least: int, at_most: int | None = None) -> int:
-    """Return the value as an int; raise ValueError if it is not an integer or is out of range."""
-    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
-    if not is_integer or value < at_least or (at_most is not None and value > at_most):
+    """Return the value as an int.
+
+    Raises:
+        ValueError: if it is not an integer or is out of range. Booleans are not integers here.
+
+    Example:
+        >>> integer("period", 3, at_least=1)
+        3
+        >>> integer("period", 0, at_least=1)
+        Traceback (most recent call last):
+            ...
+        ValueError: period is 0: it must be an integer of at least 1
+    """
+    number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+    if number is None or number < at_least or (at_most is not None and number > at_most):
         allowed = f"of at least {at_least}" if at_most is None else f"from {at_least} to {at_most}"
         raise ValueError(f"{name} is {value!r}: it must be an integer {allowed}")
-    return int(value)
+    return number
 
 
 def real(name: str, value: Any, meaning: str, interval: str) -> float:
-    """Return the value as a float; raise ValueError if it is not a number in the interval, such as "[0, 1)"."""
+    """Return the value as a float.
+
+    Args:
+        name: name of the argument, for the message.
+        value: the value to check.
+        meaning: what the argument stands for, for the message.
+        interval: what is allowed, such as "[0, 1)", with "[" and "]" for ends that are included.
+
+    Raises:
+        ValueError: if the value is not a number in the interval.
+
+    Example:
+        >>> real("alpha", 1, "the update rate", "(0, 1]")
+        1.0
+        >>> real("alpha", 0, "the update rate", "(0, 1]")
+        Traceback (most recent call last):
+            ...
+        ValueError: alpha is 0: the update rate must be a number in (0, 1]
+    """
     low, high = (float(end) for end in interval[1:-1].split(","))
-    inside = isinstance(value, Real) and not isinstance(value, bool) and low <= value <= high
+    inside = isinstance(value, Real) and not isinstance(value, bool) and value <= high and not value < low
     if not inside or (value == low and interval[0] == "(") or (value == high and interval[-1] == ")"):
         raise ValueError(f"{name} is {value!r}: {meaning} must be a number in {interval}")
     return float(value)
 
 
 def boolean(name: str, value: Any) -> None:
-    """Raise ValueError if the value is neither True nor False."""
+    """Check that the value is True or False.
+
+    Raises:
+        ValueError: if it is not.
+
+    Example:
+        >>> boolean("rescale", 1)
+        Traceback (most recent call last):
+            ...
+        ValueError: rescale is 1: it must be True or False
+    """
     if not isinstance(value, bool):
         raise ValueError(f"{name} is {value!r}: it must be True or False")
 
 
 def choice(name: str, value: Any, allowed: Collection[str]) -> None:
-    """Raise ValueError if the value is not one of the allowed strings."""
+    """Check that the value is one of the allowed strings.
+
+    Raises:
+        ValueError: if it is not.
+
+    Example:
+        >>> choice("group", "rare", ["never", "sometimes", "always"])
+        Traceback (most recent call last):
+            ...
+        ValueError: group is 'rare': it must be one of never, sometimes, always
+    """
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} is {value!r}: it must be one of {', '.join(allowed)}")

@@ -1,4 +1,4 @@
-"""Instance-dependent early stopping: a sample is left out once its loss moves evenly or not at all."""
+"""Instance-dependent early stopping: a sample is skipped while its loss changes linearly or not at all."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
@@ -12,15 +12,30 @@ from dynprune_lib.samplers.last_score import LastScore
 
 @dataclass(eq=False)
 class InstanceEarlyStopping(LastScore):
-    """A sample is mastered, and left out, when the second difference of its loss, L(t) - 2 L(t-1) + L(t-2), is within
-    `threshold` of zero (Yuan et al., ICLR 2025, arXiv:2502.07547). Which samples are mastered is decided for all at
-    once, on the device; 4 bytes more a sample.
+    """Sampler that skips the samples whose loss has a second difference below `threshold`, as already mastered
+    (Yuan et al. 2025).
 
-    The source computes the losses of the mastered samples anew every epoch, which is `observe` here (`--rescore`), and
-    takes any of them back that moves. Without that, differences are those of the times when a sample was trained on.
+    The second difference of the last three losses is |L(t) - 2 L(t-1) + L(t-2)|. It needs 4 bytes per sample more than
+    the last loss.
+
+    The paper computes the losses of mastered samples in every epoch, and keeps a sample again when its loss changes;
+    the training loop does this by calling `observe` (`--rescore` on the command line). Without re-scoring, the losses
+    are those of the last three times that a sample was trained on.
 
     Args:
-        threshold: above 0; 0.001 in the source on CIFAR-10, 0.002 on CIFAR-100.
+        threshold: smallest second difference of a sample that is kept, in (0, 1e38]. Default: 0.001, as in the paper on
+            CIFAR-10; it uses 0.002 on CIFAR-100.
+
+    References:
+        Yuan et al., ICLR 2025, "Instance-dependent Early Stopping", arXiv:2502.07547.
+
+    Example:
+        >>> sampler = InstanceEarlyStopping(3, prune_rate=0.6, threshold=0.1)
+        >>> for losses in ([0.9, 0.2, 0.9], [0.8, 0.2, 0.6], [0.7, 0.2, 0.5]):
+        ...     sampler.observe(torch.arange(3), torch.tensor(losses))
+        >>> sampler.set_epoch(1)
+        >>> list(sampler)  # sample 0 improves steadily, sample 1 is constant
+        [2]
     """
 
     per_sample_range: ClassVar[dict[str, tuple[float, float]]] = LastScore.per_sample_range | {"second": (0, torch.inf)}
@@ -29,11 +44,12 @@ class InstanceEarlyStopping(LastScore):
     threshold: float = 0.001
 
     def __post_init__(self) -> None:
-        self.threshold = real("threshold", self.threshold, "the largest second difference", "(0, 1e38]")
+        self.threshold = real("threshold", self.threshold, "the smallest second difference that is kept", "(0, 1e38]")
         super().__post_init__()
-        # infinite as long as there are too few losses: inf - finite stays so, and the last of three is finite
-        self.difference = torch.full((self.num_samples,), torch.inf, dtype=torch.float16)
-        self.second = self.difference.clone()
+        # Both stay infinite until a sample has enough losses, without a counter: the first difference is finite minus
+        # infinite, the second one needs two finite differences.
+        self.difference: Tensor = torch.full((self.num_samples,), torch.inf, dtype=torch.float16)
+        self.second: Tensor = self.difference.clone()
 
     def per_sample_state(self) -> dict[str, Tensor]:
         return {"last": self.last, "difference": self.difference, "second": self.second}
@@ -44,8 +60,8 @@ class InstanceEarlyStopping(LastScore):
         second = (difference - before).abs()
         super().record(index, scores, usable)
         self.difference.index_copy_(0, index, torch.where(usable, difference.half(), before))
-        kept = self.second.index_select(0, index)
-        self.second.index_copy_(0, index, torch.where(usable, second.half(), kept))
+        second_before = self.second.index_select(0, index)
+        self.second.index_copy_(0, index, torch.where(usable, second.half(), second_before))
 
     def select(self) -> Tensor:
         return self.fill_epoch(self.second.float() >= self.threshold)

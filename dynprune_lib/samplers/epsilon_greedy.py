@@ -1,4 +1,4 @@
-"""epsilon-greedy: mostly the samples with the highest scores, and a few others to learn of them."""
+"""Epsilon-greedy: mostly the samples with the highest scores, plus random others."""
 
 from dataclasses import KW_ONLY, dataclass
 
@@ -11,28 +11,41 @@ from dynprune_lib.samplers.checks import real
 
 @dataclass(eq=False)
 class EpsilonGreedy(Bandit):
-    """(1 - epsilon) k samples with the highest mean score, epsilon k uniformly from the rest (Raju et al. 2021).
+    """Sampler that keeps the samples with the highest mean scores, and a fraction `epsilon` of random other samples
+    (Raju et al. 2021).
 
-    Where fewer than epsilon k samples are left, all of them are taken and the rest are the highest.
+    Of the k = `num_kept` samples, (1 - epsilon) k have the highest means and epsilon k are drawn uniformly from the
+    rest. If the rest has fewer than epsilon k samples, it is kept entirely and more of the highest are added.
 
     Args:
-        epsilon: the share of the kept samples that is drawn at random, in [0, 1].
+        epsilon: fraction of the kept samples that is drawn at random, in [0, 1]. Default: 0.1.
+
+    References:
+        Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.
+
+    Example:
+        >>> sampler = EpsilonGreedy(10, prune_rate=0.6, epsilon=0.5)
+        >>> sampler.observe(torch.arange(10), torch.arange(10.0))
+        >>> sampler.set_epoch(1)
+        >>> kept = set(sampler)  # the two highest, and two of the others
+        >>> len(kept), kept >= {8, 9}
+        (4, True)
     """
 
     _: KW_ONLY
     epsilon: float = 0.1
 
     def __post_init__(self) -> None:
-        self.epsilon = real("epsilon", self.epsilon, "the share of random samples", "[0, 1]")
+        self.epsilon = real("epsilon", self.epsilon, "the fraction of random samples", "[0, 1]")
         super().__post_init__()
 
     @property
     def num_explored(self) -> int:
-        """How many of the kept samples are drawn at random."""
+        """Number of the kept samples that are drawn at random."""
         return min(round(self.epsilon * self.num_kept), self.num_samples - self.num_kept)
 
     def select(self) -> Tensor:
-        greedy = self.highest(self.mean, self.num_kept - self.num_explored)
+        greedy = self.topk(self.mean, self.num_kept - self.num_explored)
         is_rest = torch.ones(self.num_samples, dtype=torch.bool)
         is_rest[greedy] = False
         rest = is_rest.nonzero().squeeze(1)
@@ -41,10 +54,10 @@ class EpsilonGreedy(Bandit):
         return torch.cat([greedy, rest[drawn]])
 
     def keep_probability(self) -> Tensor:
-        """1 for the samples with the highest scores, the share of the rest that is drawn for the others."""
+        """Return 1 for the samples with the highest means, and the drawn fraction of the rest for the others."""
         num_greedy = self.num_kept - self.num_explored
         if self.num_explored == 0 and self.num_kept < self.num_samples:
-            raise ValueError("rescale: with epsilon 0 the samples with lower scores are kept with probability 0")
+            raise ValueError("rescale is True: with epsilon 0, samples with lower scores are kept with probability 0")
         probability = torch.ones(self.num_kept)
         probability[num_greedy:] = self.num_explored / (self.num_samples - num_greedy)
         return probability

@@ -1,4 +1,4 @@
-"""Counting how often a sample is forgotten while a model learns (Toneva et al. 2019, arXiv:1812.05159)."""
+"""Forgetting events: how often a model unlearns a sample in the course of a run."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,19 +12,30 @@ from dynprune_lib.samplers.uniform import Full
 
 @dataclass(eq=False)
 class ForgettingEvents(Full):
-    """All the data, like `Full`, and for every sample the number of its forgetting events.
+    """Sampler that keeps all samples, like `Full`, and counts the forgetting events of each.
 
-    A sample is forgotten where it was classified right at one presentation and wrong at its next. Its scores are the
-    0-1 errors of `dynprune_lib.scores.error`, told to `update`.
+    A forgetting event is a sample that was classified correctly when it was last seen and is misclassified now. Pass
+    the 0-1 errors of `dynprune_lib.scores.error` to `update` as scores.
+
+    References:
+        Toneva et al., ICLR 2019, "An Empirical Study of Example Forgetting during Deep Neural Network Learning",
+        arXiv:1812.05159.
+
+    Example:
+        >>> sampler = ForgettingEvents(3)
+        >>> for errors in ([0.0, 0.0, 1.0], [1.0, 0.0, 1.0], [0.0, 0.0, 1.0], [1.0, 0.0, 1.0]):
+        ...     sampler.observe(torch.arange(3), torch.tensor(errors))
+        >>> sampler.forget_scores()  # forgotten twice, never forgotten, never learned
+        tensor([2., 0., inf])
     """
 
     per_sample_range: ClassVar[dict[str, tuple[float, float]]] = {"events": (0, FINITE)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.events = torch.zeros(self.num_samples)
-        self.is_right = torch.zeros(self.num_samples, dtype=torch.bool)  # at the last presentation
-        self.was_learned = torch.zeros(self.num_samples, dtype=torch.bool)  # at any
+        self.events: Tensor = torch.zeros(self.num_samples)
+        self.is_right: Tensor = torch.zeros(self.num_samples, dtype=torch.bool)  # when last seen
+        self.was_learned: Tensor = torch.zeros(self.num_samples, dtype=torch.bool)  # classified correctly at least once
 
     def per_sample_state(self) -> dict[str, Tensor]:
         return {"events": self.events, "is_right": self.is_right, "was_learned": self.was_learned}
@@ -36,6 +47,9 @@ class ForgettingEvents(Full):
         self.was_learned.index_copy_(0, index, self.was_learned[index] | right)
 
     def forget_scores(self) -> Tensor:
-        """(N,) the number of forgetting events; infinite where a sample was never classified right: it is as hard as
-        samples get, and kept first. (Several re-implementations give it 0, and prune the hardest samples first.)"""
+        """Return the number of forgetting events, (N,) float32; infinite for samples never classified correctly.
+
+        They are the hardest samples, and `Forget` keeps the highest scores. Several re-implementations use 0 for them,
+        which prunes the hardest samples first.
+        """
         return torch.where(self.was_learned, self.events, torch.inf)

@@ -1,4 +1,4 @@
-"""InfoBatch: what is well learned is left out at random, and weighted so that nothing is lost on average."""
+"""InfoBatch: samples with a low loss are skipped at random, and weights keep the expected gradient unchanged."""
 
 from dataclasses import KW_ONLY, dataclass
 
@@ -11,15 +11,30 @@ from dynprune_lib.samplers.last_score import LastScore
 
 @dataclass(eq=False)
 class InfoBatch(LastScore):
-    """Samples whose last loss is below the mean are kept with probability 1 - r and weighted 1 / (1 - r), all others
-    are kept (Qin et al., ICLR 2024, arXiv:2303.04947). The source trains on all the data, at weight 1, in the last
-    eighth of the epochs: `anneal_from`.
+    """Sampler that keeps each sample with a loss below the mean with probability 1 - r and weight 1 / (1 - r)
+    (Qin et al. 2024).
 
-    Our choice, for an epoch of `num_kept` samples: where the source's has more, it is cut there, as its own comparison
-    at one cost runs fewer epochs; where it has fewer, r is as much lower. The mean is that of the scores there are.
+    Samples with a loss of at least the mean are all kept, with weight 1. The paper trains on all samples in the last
+    eighth of the epochs (`anneal_from`).
+
+    Implementation choice: every epoch has `num_kept` samples. If the epoch of the paper has more, a random part of it
+    is kept, as the paper's own comparison at equal compute runs fewer epochs; if it has fewer, r is lowered. The mean
+    is taken over the samples that have a loss.
 
     Args:
-        r: the share of the well-learned samples that the source leaves out, in [0, 1).
+        r: fraction of the samples with a loss below the mean that is skipped, in [0, 1). Default: 0.5.
+
+    References:
+        Qin et al., ICLR 2024, "InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data Pruning",
+        arXiv:2303.04947.
+
+    Example:
+        >>> sampler = InfoBatch(6, prune_rate=1 / 3, r=0.5)
+        >>> sampler.observe(torch.arange(6), torch.tensor([0.1, 0.1, 0.1, 0.1, 0.9, 0.9]))
+        >>> sampler.set_epoch(1)
+        >>> kept = sampler.subset()  # two of the samples 0 to 3, and all others
+        >>> [sampler.mean_loss(sample, torch.ones(1)).item() for sample in kept.split(1)]
+        [2.0, 2.0, 1.0, 1.0]
     """
 
     _: KW_ONLY
@@ -27,8 +42,9 @@ class InfoBatch(LastScore):
     r: float = 0.5
 
     def __post_init__(self) -> None:
-        self.r = real("r", self.r, "the share of well-learned samples left out", "[0, 1)")
-        self._num_learned, self._learned_probability = 0, 1.0  # of the subset
+        self.r = real("r", self.r, "the fraction of well-learned samples left out", "[0, 1)")
+        self._num_learned: int = 0  # of the selected samples
+        self._learned_probability: float = 1.0
         super().__post_init__()
 
     def select(self) -> Tensor:
@@ -46,8 +62,11 @@ class InfoBatch(LastScore):
         return torch.cat([others[kept_others], drawn[kept_learned]])
 
     def keep_probability(self) -> Tensor:
-        """In an epoch of the source, 1 or 1 - r. Where that is cut, both are smaller by one factor: dividing by it as
-        well would change nothing but the learning rate."""
+        """Return 1 or 1 - r, the probabilities in an epoch of the paper.
+
+        If only a part of that epoch is kept, all probabilities are smaller by the same factor. It is left out: dividing
+        by it would only scale the learning rate.
+        """
         probability = torch.ones(self.num_kept)
         probability[self.num_kept - self._num_learned :] = self._learned_probability
         return probability

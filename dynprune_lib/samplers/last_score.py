@@ -1,4 +1,4 @@
-"""What the rules that compare a sample's last score with something share: the score, and an epoch of a given size."""
+"""Base class of the samplers that use the last score of every sample, with epochs of a fixed length."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,19 +12,25 @@ from dynprune_lib.samplers.states import FINITE
 
 @dataclass(eq=False)
 class LastScore(PruningSampler):
-    """Remembers the last score of every sample, 4 bytes; infinite: none yet.
+    """Base class of samplers that remember the last score of every sample, 4 bytes; infinite if there is none.
 
-    Rules of this kind say of each sample whether they want it, so that the length of their epochs follows from the
-    scores. Here every epoch has `num_kept` samples, so that rules can be compared at one cost and a learning-rate
-    schedule knows its steps: `fill_epoch` cuts the epoch of a rule that wants more, at random, and fills up that of a
-    rule that wants fewer. Samples without a score are wanted by every rule. Both are our choice.
+    The published methods of this kind decide for every sample by itself, so the length of their epochs follows from the
+    scores. Implementation choice: every epoch has `num_kept` samples, so that methods can be compared at equal compute
+    and a learning-rate schedule knows its steps. `fill_epoch` drops random samples where a method keeps more, and adds
+    random others where it keeps fewer. Samples without a score are always preferred.
+
+    Example:
+        >>> sampler = LastScore(4, prune_rate=0.5)
+        >>> sampler.observe(torch.tensor([0, 2]), torch.tensor([0.3, 0.7]))
+        >>> sampler.last
+        tensor([0.3000,    inf, 0.7000,    inf])
     """
 
     per_sample_range: ClassVar[dict[str, tuple[float, float]]] = {"last": (-FINITE, torch.inf)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.last = torch.full((self.num_samples,), torch.inf)
+        self.last: Tensor = torch.full((self.num_samples,), torch.inf)
 
     def per_sample_state(self) -> dict[str, Tensor]:
         return {"last": self.last}
@@ -32,9 +38,21 @@ class LastScore(PruningSampler):
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:
         self.last.index_copy_(0, index, torch.where(usable, scores, self.last.index_select(0, index)))
 
-    def fill_epoch(self, wanted: Tensor) -> Tensor:
-        """`num_kept` indices: of the samples that are `wanted` (N,), uniformly, and of the others where these are too
-        few."""
+    def fill_epoch(self, preferred: Tensor) -> Tensor:
+        """Return `num_kept` random samples, preferred ones first.
+
+        Args:
+            preferred: (N,) bool. If there are more than `num_kept` of them, they are drawn uniformly; if fewer, all are
+                kept and the rest is drawn uniformly from the other samples.
+
+        Returns:
+            (num_kept,) int64, indices of the samples.
+
+        Example:
+            >>> sampler = LastScore(4, prune_rate=0.5)
+            >>> sorted(sampler.fill_epoch(torch.tensor([False, True, False, True])).tolist())
+            [1, 3]
+        """
         order = torch.randperm(self.num_samples, generator=self.generator("fill_epoch", self.period_number))
-        first = wanted.cpu()[order]
-        return torch.cat([order[first], order[~first]])[: self.num_kept]
+        comes_first = preferred.cpu()[order]
+        return torch.cat([order[comes_first], order[~comes_first]])[: self.num_kept]

@@ -1,4 +1,4 @@
-"""SeTa: a window over groups of losses that slides from the easy samples to the hard ones."""
+"""SeTa: a window over groups of losses that slides from easy to hard samples."""
 
 from dataclasses import KW_ONLY, dataclass
 
@@ -9,23 +9,41 @@ from torch import Tensor
 from dynprune_lib.samplers.checks import integer, real
 from dynprune_lib.samplers.last_score import LastScore
 
-BINS = 1_024  # cuts between groups lie on the edges of so many bins, of more values than that
+BINS = 1_024  # resolution of the cuts between groups: time and memory of `cluster_cuts` grow with its square
 
 
 @dataclass(eq=False)
 class SeTa(LastScore):
-    """A random share of the samples in a window over groups of losses, the clusters of the k-means problem, from easy
-    to hard; every period the window slides on by a group, and begins anew at the easy end when it has reached the hard
-    one (Zhou, Gao, Wang, CVPR 2025, and its authors' code). The source takes random subsets in the
-    last eighth of the epochs: `random_from`.
+    """Sampler that groups the samples by loss and draws them from a window of groups that slides from easy to hard
+    (Zhou et al. 2025).
 
-    The source draws a random share and groups it; this groups all samples and draws from the window as many as are to
-    be kept, which is the same when the share is chosen so. Samples that have no score yet are in every window.
+    The groups are clusters in the sense of k-means. The window moves on by one group every period and restarts at the
+    easiest group after it has reached the hardest. The paper keeps uniform random subsets in the last eighth of the
+    epochs (`random_from`).
+
+    Implementation choice: the paper draws a random fraction of the samples and clusters that. Here, all samples are
+    clustered and `num_kept` of them are drawn from the window, which is equivalent for a suitable fraction. Samples
+    without a score are in every window.
 
     Args:
-        groups: how many clusters, at least 1; 5 in the source's runs on CIFAR.
-        window: the share of the groups in the window, in (0, 1]; 0.9 there.
-        random_from: uniform subsets from this epoch on; None: never.
+        groups: number of clusters, from 1 to 1024. Default: 5, as in the paper on CIFAR.
+        window: fraction of the groups in the window, in (0, 1]. Default: 0.9, as in the paper on CIFAR.
+        random_from: first epoch with uniform random subsets, at least 0; None for no such epochs. Default: None.
+
+    References:
+        Zhou, Gao and Wang, CVPR 2025, "Scale Efficient Training for Large Datasets", arXiv:2503.13385, and the code of
+        the authors.
+
+    Example:
+        >>> sampler = SeTa(6, prune_rate=2 / 3, groups=3, window=1 / 3)
+        >>> sampler.observe(torch.arange(6), torch.tensor([0.1, 0.11, 0.5, 0.51, 0.9, 0.91]))
+        >>> for epoch in range(1, 5):
+        ...     sampler.set_epoch(epoch)
+        ...     print(sampler.subset().tolist())
+        [2, 3]
+        [4, 5]
+        [0, 1]
+        [2, 3]
     """
 
     _: KW_ONLY
@@ -35,7 +53,7 @@ class SeTa(LastScore):
 
     def __post_init__(self) -> None:
         self.groups = integer("groups", self.groups, at_least=1, at_most=BINS)
-        self.window = real("window", self.window, "the share of the groups", "(0, 1]")
+        self.window = real("window", self.window, "the fraction of the groups", "(0, 1]")
         if self.random_from is not None:
             self.random_from = integer("random_from", self.random_from, at_least=0)
         super().__post_init__()
@@ -53,25 +71,43 @@ class SeTa(LastScore):
 
 
 def cluster_cuts(values: np.ndarray, groups: int) -> np.ndarray:
-    """The upper ends (groups - 1,) of all groups but the last, each within its group, that split `values` with the
-    least sum of squared distances from the means of the groups: the k-means problem, which in one dimension dynamic
-    programming solves. Exact up to BINS values; of more, the cuts lie on the edges of BINS equal bins, of which each
-    has its sum and number of values. Where there are fewer different values than groups, some have none."""
+    """Return the cuts that split values into groups with the least sum of squared distances from the group means.
+
+    This is the k-means problem. In one dimension, the groups are intervals and dynamic programming finds the optimum.
+
+    Args:
+        values: (N,) of a floating-point type, finite, at least one.
+        groups: number of groups, at least 1.
+
+    Returns:
+        (groups - 1,) of the type of `values`, in ascending order: the upper ends of all groups but the last, each of
+        which belongs to its group. If there are fewer different values than groups, some groups are empty. The cuts
+        are optimal for up to 1024 values; for more, they are the best ones among the edges of 1024 equal bins.
+
+    Example:
+        >>> cluster_cuts(np.array([0.1, 0.2, 5.0, 5.1, 9.0]), groups=3).tolist()
+        [0.2, 5.1]
+    """
     if len(values) > BINS:
         low, high = float(values.min()), float(values.max())
         edges = np.linspace(low, high, BINS + 1, dtype=values.dtype)[1:]
-        scale = BINS / max(high - low, 1e-30)  # finite in float32
-        place = np.minimum(((values - low) * scale).astype(np.int32), BINS - 1)  # a search would take far longer
+        scale = BINS / max(high - low, 1e-30)  # clamped: finite in float32, also if all values are equal
+        place = np.minimum(((values - low) * scale).astype(np.int32), BINS - 1)  # several times faster than a search
     else:
         edges, place = np.unique(values, return_inverse=True)
-    count = _sums(np.bincount(place, minlength=len(edges)))
-    total = _sums(np.bincount(place, weights=values - values.mean(), minlength=len(edges)))
-    # the cost of bins i..j in one group, but for the sum of squares, which every split has: -(sum)^2 / number
+    # Prefix sums give the number and the sum of the values in bins i..j as a difference. The values are centred, or
+    # these differences would cancel where the values are far from 0.
+    count = _prefix_sums(np.bincount(place, minlength=len(edges)))
+    total = _prefix_sums(np.bincount(place, weights=values - values.mean(), minlength=len(edges)))
     number, summed = count[None, 1:] - count[:-1, None], total[None, 1:] - total[:-1, None]
+    # The squared distances of a group are sum(x^2) - sum(x)^2 / number. The first terms add up to the same number for
+    # every split, so only the second one is the cost of bins i..j in one group.
     cost = np.where(number > 0, -(summed**2) / np.maximum(number, 1), 0.0)
     cost[np.tril_indices(len(edges), -1)] = np.inf
+    # After r rounds, best[j] is the least cost of bins 0..j in r + 1 groups, some maybe empty, and begins[r - 1][j] the
+    # first bin of the last of these groups. Row 0 of a round leaves its new group as the only one.
     best, begins = cost[0], []
-    for _ in range(groups - 1):  # best[j]: of bins 0..j in as many groups as there were rounds, some maybe empty
+    for _ in range(groups - 1):
         with_one_more = np.concatenate([cost[:1], best[:-1, None] + cost[1:]])
         begins.append(with_one_more.argmin(0))
         best = with_one_more.min(0)
@@ -82,5 +118,5 @@ def cluster_cuts(values: np.ndarray, groups: int) -> np.ndarray:
     return np.array(cuts[::-1], dtype=edges.dtype)
 
 
-def _sums(values: np.ndarray) -> np.ndarray:
+def _prefix_sums(values: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])

@@ -1,4 +1,4 @@
-"""Checks of a saved state; each raises a ValueError that names the part that is wrong."""
+"""Checks of a saved state that raise a ValueError naming the first part that is wrong."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,20 +11,36 @@ PARTS = {"settings", "epoch", "subset", "weights", "memory"}
 
 
 def check_settings(state: Any, settings: dict[str, Any]) -> None:
-    """Check that this is the state of a sampler with the same settings."""
+    """Check that a state has all its parts and the same settings as the sampler.
+
+    Example:
+        >>> state = {"settings": {"seed": 1}, "epoch": 0, "subset": None, "weights": None, "memory": {}}
+        >>> check_settings(state, {"seed": 1})
+        >>> check_settings(state, {"seed": 2})
+        Traceback (most recent call last):
+            ...
+        ValueError: this state has seed = 1, the sampler 2: they must be the same
+    """
     missing = PARTS - set(state) if isinstance(state, Mapping) else PARTS
     if missing:
-        raise ValueError(f"this is no state of a sampler: it lacks {', '.join(sorted(missing))}")
+        raise ValueError(f"this is not the state of a sampler: it lacks {', '.join(sorted(missing))}")
     if not isinstance(state["settings"], Mapping):
         raise ValueError(f"settings of this state is {_describe(state['settings'])}: it must be a dict")
-    for name, mine in settings.items():
-        theirs = state["settings"].get(name)
-        if isinstance(theirs, Tensor) or theirs != mine:
-            raise ValueError(f"this state has {name} = {theirs!r}, the sampler {mine!r}: they must be the same")
+    for name, expected in settings.items():
+        found = state["settings"].get(name)
+        if isinstance(found, Tensor) or found != expected:  # a tensor may have no single truth value
+            raise ValueError(f"this state has {name} = {found!r}, the sampler {expected!r}: they must be the same")
 
 
 def check_subset(subset: Any, length: int, num_samples: int) -> None:
-    """Check that there are so many different indices, int32, in any order."""
+    """Check that a subset has `length` different indices in [0, num_samples), int32, in any order.
+
+    Example:
+        >>> check_subset(torch.tensor([4, 0, 4], dtype=torch.int32), length=3, num_samples=5)
+        Traceback (most recent call last):
+            ...
+        ValueError: subset of this state has a sample more than once
+    """
     _check_tensor("subset", subset, (length,), torch.int32, (0, num_samples - 1))
     is_in = torch.zeros(num_samples, dtype=torch.bool)
     is_in[subset.long()] = True
@@ -33,7 +49,15 @@ def check_subset(subset: Any, length: int, num_samples: int) -> None:
 
 
 def check_weights(weights: Any, num_samples: int | None) -> None:
-    """Check that there is a weight for each of `num_samples`, or, if that is None, no weight."""
+    """Check that there are `num_samples` loss weights, or none at all if `num_samples` is None.
+
+    Example:
+        >>> check_weights(torch.ones(3), num_samples=3)
+        >>> check_weights(torch.ones(3), num_samples=None)
+        Traceback (most recent call last):
+            ...
+        ValueError: weights of this state is a tensor of torch.float32, (3,): in its epoch it must be None
+    """
     if num_samples is not None:
         _check_tensor("weights", weights, (num_samples,), torch.get_default_dtype(), (0, FINITE))
     elif weights is not None:
@@ -41,20 +65,28 @@ def check_weights(weights: Any, num_samples: int | None) -> None:
 
 
 def check_per_sample_state(memory: Any, expected: dict[str, Tensor], ranges: dict[str, tuple[float, float]]) -> None:
-    """Check that there are the expected tensors, by shape and type, with values in their ranges and without NaN."""
+    """Check that there are the expected tensors, by name, shape and type, without NaN and with values in their ranges.
+
+    Example:
+        >>> check_per_sample_state({"var": torch.tensor([-1.0])}, {"var": torch.zeros(1)}, {"var": (0, 10)})
+        Traceback (most recent call last):
+            ...
+        ValueError: var of this state has values that are not in [0, 10]
+    """
     if not isinstance(memory, Mapping):
         raise ValueError(f"memory of this state is {_describe(memory)}: it must be a dict")
     if set(memory) != set(expected):
         raise ValueError(f"memory of this state has {_listed(memory)}: it must have {_listed(expected)}")
-    for name, mine in expected.items():
-        _check_tensor(name, memory[name], tuple(mine.shape), mine.dtype, ranges.get(name, (-torch.inf, torch.inf)))
+    for name, tensor in expected.items():
+        span = ranges.get(name, (-torch.inf, torch.inf))
+        _check_tensor(name, memory[name], tuple(tensor.shape), tensor.dtype, span)
 
 
 def _check_tensor(name: str, found: Any, shape: tuple[int, ...], dtype: torch.dtype, span: tuple[float, float]) -> None:
     if not isinstance(found, Tensor) or found.shape != shape or found.dtype != dtype:
         raise ValueError(f"{name} of this state is {_describe(found)}: it must be a tensor of {dtype}, {shape}")
     low, high = span
-    if not ((found >= low) & (found <= high)).all():  # NaN is in no range
+    if not ((found >= low) & (found <= high)).all():  # this form also refuses NaN
         raise ValueError(f"{name} of this state has values that are not in [{low}, {high}]")
 
 

@@ -1,4 +1,4 @@
-"""Static pruning: the samples with the highest scores, computed before training and never again."""
+"""Static pruning: the samples with the highest scores, which are computed once, before training."""
 
 import hashlib
 from dataclasses import KW_ONLY, InitVar, dataclass, field
@@ -15,13 +15,18 @@ GROUPS = ("never", "sometimes", "always")  # how often a dynamic sampler selecte
 
 @dataclass(eq=False)
 class StaticScored(PruningSampler):
-    """Keeps the samples with the highest of the scores that it is given; ties are broken at random, by the seed.
+    """Sampler that keeps the samples with the highest given scores for the whole run, with ties broken at random.
 
     Args:
-        scores: (N,) floats or integers, the higher the more a sample is worth; +inf is allowed, NaN is not.
+        scores: (N,) of any real type, higher for samples that are worth more; may be infinite, not NaN. Required.
 
     Raises:
-        ValueError: `scores` is missing, is not a tensor of real numbers, or has another shape.
+        ValueError: if `scores` is missing, is not a tensor of real numbers, has another shape or has NaN.
+
+    Example:
+        >>> sampler = StaticScored(4, prune_rate=0.5, scores=torch.tensor([0.2, 0.9, 0.1, 0.7]))
+        >>> sampler.subset().tolist()
+        [1, 3]
     """
 
     _: KW_ONLY
@@ -32,20 +37,20 @@ class StaticScored(PruningSampler):
         super().__post_init__()
         if not isinstance(scores, Tensor) or scores.is_complex():
             raise ValueError(
-                f"{type(self).__name__} keeps the samples with the highest scores: give it their scores, a tensor of"
+                f"{type(self).__name__} keeps the samples with the highest scores: pass scores, a tensor of"
                 f" {self.num_samples} real numbers"
             )
         if scores.shape != (self.num_samples,):
             raise ValueError(
-                f"scores has shape {tuple(scores.shape)} and the data set {self.num_samples} samples: there must be"
-                " one score a sample; are they of another data set?"
+                f"scores has shape {tuple(scores.shape)} and the data set {self.num_samples} samples: it must have"
+                " one score per sample; are the scores of another data set?"
             )
         if scores.isnan().any():
-            raise ValueError(f"{int(scores.isnan().sum())} of the {self.num_samples} scores are not a number")
+            raise ValueError(f"{int(scores.isnan().sum())} of the {self.num_samples} scores are NaN")
         scores = scores.detach().cpu()
         if scores.dtype == torch.bfloat16:
             scores = scores.float()  # NumPy has no bfloat16
-        self._kept = topk_random_ties(scores, self.num_kept, self.generator("ties")).to(torch.int32)
+        self._kept: Tensor = topk_random_ties(scores, self.num_kept, self.generator("ties")).to(torch.int32)
         self.scores_digest = hashlib.blake2b(scores.numpy().tobytes(), digest_size=8).hexdigest()
 
     def select(self) -> Tensor:
@@ -54,18 +59,45 @@ class StaticScored(PruningSampler):
 
 @dataclass(eq=False)
 class Forget(StaticScored):
-    """By forget scores (Toneva et al. 2019, arXiv:1812.05159): how often a sample went from classified right to wrong
-    between two presentations in a full training run; infinite, so kept first, if it was never classified right."""
+    """Sampler that keeps the samples with the most forgetting events in an earlier run on all samples
+    (Toneva et al. 2019).
+
+    `dynprune_lib.samplers.forgetting.ForgettingEvents` counts them. Samples that were never classified correctly have
+    an infinite score and are kept first.
+
+    References:
+        Toneva et al., ICLR 2019, "An Empirical Study of Example Forgetting during Deep Neural Network Learning",
+        arXiv:1812.05159.
+
+    Example:
+        >>> sampler = Forget(4, prune_rate=0.5, scores=torch.tensor([3.0, 0.0, torch.inf, 1.0]))
+        >>> sampler.subset().tolist()
+        [0, 2]
+    """
 
 
 @dataclass(eq=False)
 class EL2N(StaticScored):
-    """By EL2N (Paul et al. 2021, arXiv:2107.07075): the L2 norm of softmax(logits) - one-hot(label), averaged over
-    several models, early in their training; the source has 10 models and epoch 20 of 200.
+    """Sampler that keeps the samples with the highest EL2N scores, averaged over several models early in training
+    (Paul et al. 2021).
+
+    EL2N is the L2 norm of softmax(logits) - one-hot(label). The paper uses 10 models after 20 of 200 epochs.
 
     Args:
-        models: how many models the scores are the mean of.
-        at_epoch: after how many epochs of a training on all the data they are taken.
+        models: number of models whose scores are averaged, at least 1. Default: 10.
+        at_epoch: number of epochs on all samples before the scores are computed, at least 1. Default: 2.
+
+    References:
+        Paul et al., NeurIPS 2021, "Deep Learning on a Data Diet: Finding Important Examples Early in Training",
+        arXiv:2107.07075.
+
+    Example:
+        >>> from dynprune_lib.scores import el2n
+        >>> first = torch.tensor([[2.0, 0.0], [0.0, 2.0], [1.0, 0.0], [0.0, 1.0]])
+        >>> second = torch.tensor([[3.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 3.0]])
+        >>> scores = torch.stack([el2n(logits, torch.zeros(4, dtype=torch.long)) for logits in (first, second)]).mean(0)
+        >>> EL2N(4, prune_rate=0.5, scores=scores, models=2).subset().tolist()
+        [1, 3]
     """
 
     _: KW_ONLY
@@ -79,14 +111,27 @@ class EL2N(StaticScored):
 
 @dataclass(eq=False)
 class GraNd(StaticScored):
-    """By GraNd (Paul et al. 2021, arXiv:2107.07075): the L2 norm of the gradient of a sample's loss, averaged over
-    several models. At initialisation, as the source has it, it does not reproduce (arXiv:2303.14753: an error in the
-    original code); after some epochs it does.
+    """Sampler that keeps the samples with the highest GraNd scores, averaged over several models early in training
+    (Paul et al. 2021).
+
+    GraNd is the L2 norm of the gradient of a sample's loss. The paper also computes it at initialisation; these results
+    are due to an error in its code and do not reproduce, unlike those after some epochs.
 
     Args:
-        models: how many models the scores are the mean of.
-        at_epoch: after how many epochs of a training on all the data they are taken.
-        exact: the gradient of all parameters; otherwise that of the last layer alone, for the price of a forward pass.
+        models: number of models whose scores are averaged, at least 1. Default: 10.
+        at_epoch: number of epochs on all samples before the scores are computed, at least 1. Default: 2.
+        exact: whether to use the gradient of all parameters; False for that of the last layer only, which costs no more
+            than a forward pass. Default: True.
+
+    References:
+        Paul et al., NeurIPS 2021, "Deep Learning on a Data Diet: Finding Important Examples Early in Training",
+        arXiv:2107.07075. Kirsch 2023, "Does 'Deep Learning on a Data Diet' reproduce? Overall yes, but GraNd at
+        Initialization does not", arXiv:2303.14753.
+
+    Example:
+        >>> gradients = torch.tensor([[0.3, 0.4], [0.0, 0.1], [1.0, 0.0], [0.1, 0.1]])  # per sample, of one model
+        >>> GraNd(4, prune_rate=0.5, scores=gradients.norm(dim=1), models=1).subset().tolist()
+        [0, 2]
     """
 
     _: KW_ONLY
@@ -102,11 +147,22 @@ class GraNd(StaticScored):
 
 @dataclass(eq=False)
 class FinalSubset(StaticScored):
-    """The subset that a dynamic sampler had at the end of a training with the same rate, used from the start (claim C6
-    of Raju et al. 2021: pruning is a process, tied to the training, and not a property of the data).
+    """Sampler that keeps, from the first epoch on, the subset that a dynamic sampler had at the end of an earlier run
+    (claim C6 of Raju et al. 2021).
+
+    The earlier run has the same prune rate. The claim is that pruning is a process: which samples matter depends on the
+    state of the training and is not a property of the data alone.
 
     Args:
-        of: the dynamic sampler, by its name in SAMPLERS.
+        of: name of the dynamic sampler in SAMPLERS. Default: "ucb".
+
+    References:
+        Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.
+
+    Example:
+        >>> is_in_subset = torch.tensor([False, True, True, False])
+        >>> FinalSubset(4, prune_rate=0.5, scores=is_in_subset, of="ucb").subset().tolist()
+        [1, 2]
     """
 
     _: KW_ONLY
@@ -119,13 +175,25 @@ class FinalSubset(StaticScored):
 
 @dataclass(eq=False)
 class WithoutGroup(StaticScored):
-    """Leaves out samples of one group for good (claim C4 of Raju et al. 2021): of those that a dynamic sampler selected
-    never, sometimes or always in a training; at random within the group, and beyond it where it is too small.
+    """Sampler that drops samples which a dynamic sampler selected never, sometimes or always in an earlier run
+    (claim C4 of Raju et al. 2021).
+
+    The dropped samples are drawn at random from the group, and from the others if the group is too small. They are
+    dropped for the whole run.
 
     Args:
-        group: `never`, `sometimes` or `always`, as `dynprune_lib.experiments.selection_groups` tells them apart.
-        of: the dynamic sampler, by its name in SAMPLERS.
-        of_rate: its prune rate.
+        group: group to drop samples from, "never", "sometimes" or "always", as defined in
+            `dynprune_lib.experiments.selection_groups`. Default: "never".
+        of: name of the dynamic sampler in SAMPLERS. Default: "ucb".
+        of_rate: prune rate of the dynamic sampler, in [0, 1). Default: 0.5.
+
+    References:
+        Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.
+
+    Example:
+        >>> is_other_group = torch.tensor([True, False, True, False])
+        >>> WithoutGroup(4, prune_rate=0.5, scores=is_other_group, group="never").subset().tolist()
+        [0, 2]
     """
 
     _: KW_ONLY
@@ -147,6 +215,16 @@ def _check_scoring(sampler: EL2N | GraNd) -> None:
 
 def _without_scores() -> list[str]:
     """Return the names of the samplers that need no scores computed before training."""
-    from dynprune_lib.samplers import SAMPLERS  # which imports this module
+    from dynprune_lib.samplers.registry import SAMPLERS  # which imports this module
 
     return [name for name, sampler in SAMPLERS.items() if not issubclass(sampler, StaticScored)]
+
+
+# by name; `METHODS` in dynprune_lib/experiments/static_scores.py says how each computes its scores
+STATIC_SAMPLERS: dict[str, type[StaticScored]] = {
+    "forget": Forget,
+    "el2n": EL2N,
+    "grand": GraNd,
+    "final-subset": FinalSubset,
+    "without-group": WithoutGroup,
+}

@@ -1,4 +1,4 @@
-"""Tilted RS2, a rule of our own: every sample comes again, the harder the sooner."""
+"""Tilted RS2, a method of this library: every sample comes round, hard ones earlier."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
@@ -10,20 +10,37 @@ from dynprune_lib.samplers.checks import real
 from dynprune_lib.samplers.last_score import LastScore
 from dynprune_lib.samplers.selection import topk_random_ties
 
-REFERENCES = 4_096  # ranks are among so many samples, or all
+MAX_REFERENCES = 4_096  # scores that ranks are computed against: a sample of all, so that no sort over N is needed
 
 
 @dataclass(eq=False)
 class TiltedRS2(LastScore):
-    """RS2 whose hard samples come round sooner (ours): the k samples with the highest `waited + tilt * rank`.
+    """Sampler that keeps the samples not seen for longest, hard ones earlier; a variant of RS2 by this library.
 
-    `waited` is the time since a sample's last score, in passes over the data, of 1 / (1 - prune_rate) epochs each;
-    `rank` is the share of the samples with lower last scores, in [0, 1). So the first pass is RS2's, at any rate. After
-    it, as long as ranks stay, the hardest sample comes exp(tilt) times as often as the easiest, and none waits for
-    longer than tilt / (1 - exp(-tilt)) passes, where a bandit may never return to a sample that it found easy.
+    It keeps the `num_kept` samples with the highest `waited + tilt * rank`. `waited` is the time since the last score
+    of a sample, in passes over the data (one pass takes 1 / (1 - prune_rate) epochs). `rank` is the fraction of the
+    samples with lower last scores, in [0, 1).
+
+    The first pass is that of RS2 at any prune rate. After it, if ranks do not change, the hardest sample is kept
+    exp(tilt) times as often as the easiest, and no sample waits for longer than tilt / (1 - exp(-tilt)) passes. A
+    bandit, in contrast, may never return to a sample that it found easy.
 
     Args:
-        tilt: how many passes the hardest sample comes before its turn, at least 0; at 0 no score enters.
+        tilt: number of passes by which the hardest sample comes early, in [0, 1e38]; at 0, scores have no influence.
+            Default: 1.
+
+    Example:
+        >>> sampler = TiltedRS2(4, prune_rate=0.75, tilt=1.0)
+        >>> losses, used = torch.tensor([0.1, 0.2, 0.3, 2.0]), []
+        >>> for epoch in range(16):
+        ...     sampler.set_epoch(epoch)
+        ...     index = sampler.indices()
+        ...     loss = sampler.update(index, losses[index])
+        ...     used += index.tolist()
+        >>> sorted(used[:4])  # in the first pass, every sample once
+        [0, 1, 2, 3]
+        >>> [used.count(sample) for sample in range(4)]  # in four passes, the hard samples more often
+        [3, 3, 5, 5]
     """
 
     per_sample_range: ClassVar[dict[str, tuple[float, float]]] = LastScore.per_sample_range | {
@@ -34,9 +51,9 @@ class TiltedRS2(LastScore):
     tilt: float = 1.0
 
     def __post_init__(self) -> None:
-        self.tilt = real("tilt", self.tilt, "the number of passes that the hardest sample comes early", "[0, 1e38]")
+        self.tilt = real("tilt", self.tilt, "the number of passes by which the hardest sample comes early", "[0, 1e38]")
         super().__post_init__()
-        self.scored = torch.full((self.num_samples,), -1, dtype=torch.int32)  # the epoch of the last score
+        self.scored: Tensor = torch.full((self.num_samples,), -1, dtype=torch.int32)  # epoch of the last score, or -1
 
     def per_sample_state(self) -> dict[str, Tensor]:
         return super().per_sample_state() | {"scored": self.scored}
@@ -47,7 +64,8 @@ class TiltedRS2(LastScore):
 
     def select(self) -> Tensor:
         last = self.last.cpu()
-        references = last[torch.randperm(len(last), generator=self.generator("references", self.epoch))[:REFERENCES]]
-        rank = torch.searchsorted(references.sort().values, last, out_int32=True) / len(references)
+        drawn = torch.randperm(len(last), generator=self.generator("references", self.epoch))[:MAX_REFERENCES]
+        references = last[drawn].sort().values
+        rank = torch.searchsorted(references, last, out_int32=True) / len(references)
         waited = (self.epoch - self.scored.cpu()) * (self.num_kept / self.num_samples)
         return topk_random_ties(waited + self.tilt * rank, self.num_kept, self.generator("ties", self.epoch))

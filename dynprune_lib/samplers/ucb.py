@@ -1,4 +1,4 @@
-"""UCB, the upper confidence bound: a sample whose score moves may be worth more than its mean says."""
+"""UCB, the upper confidence bound: a sample whose scores vary may be worth more than their mean."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
@@ -13,17 +13,33 @@ from dynprune_lib.samplers.states import FINITE
 
 @dataclass(eq=False)
 class UCB(Bandit):
-    """The k samples with the highest `mean + c * var` (Raju et al. 2021, in the form of its independent
-    re-implementations).
+    """Sampler that keeps the samples with the highest upper confidence bounds `mean + c * var` of their scores
+    (Raju et al. 2021).
 
-    Beside the mean every sample has an exponential moving average of its squared deviations, 4 bytes more, which
-    begins at 0 with the first score (our choice):
+    The exponential moving average of the squared deviations from the mean needs 4 bytes per sample more than the mean:
 
         var <- (1 - alpha) var + alpha (s - mean_before)^2
 
+    The bound has the form that independent re-implementations of the paper use. Implementation choice: `var` is 0
+    after the first score.
+
     Args:
-        c: the weight of the variance, at least 0.
-        root: the textbook form, `mean + c * sqrt(var)`, whose two terms are in one unit.
+        c: weight of the variance, in [0, 1e38]. Default: 1.
+        root: whether to use the textbook form `mean + c * sqrt(var)`, whose terms have the same unit. Default: False.
+
+    References:
+        Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.
+
+    Example:
+        >>> sampler, greedy = UCB(4, prune_rate=0.5), UCB(4, prune_rate=0.5, c=0.0)
+        >>> for each in (sampler, greedy):
+        ...     each.observe(torch.arange(4), torch.tensor([0.9, 0.5, 0.1, 0.0]))
+        ...     each.observe(torch.arange(4), torch.tensor([0.9, 0.5, 0.1, 0.8]))
+        ...     each.set_epoch(1)
+        >>> greedy.subset().tolist()  # by the means 0.9, 0.5, 0.1 and 0.4
+        [0, 1]
+        >>> sampler.subset().tolist()  # sample 3 has 0.4 + 0.32, because its loss changed
+        [0, 3]
     """
 
     per_sample_range: ClassVar[dict[str, tuple[float, float]]] = Bandit.per_sample_range | {"var": (0, FINITE)}
@@ -36,17 +52,18 @@ class UCB(Bandit):
         self.c = real("c", self.c, "the weight of the variance", "[0, 1e38]")
         boolean("root", self.root)
         super().__post_init__()
-        self.var = torch.zeros(self.num_samples)
+        self.var: Tensor = torch.zeros(self.num_samples)
 
     def per_sample_state(self) -> dict[str, Tensor]:
         return super().per_sample_state() | {"var": self.var}
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> Tensor:
-        above = super().record(index, scores, usable)
+        deviation = super().record(index, scores, usable)
         var = self.var.index_select(0, index)
-        self.var.index_copy_(0, index, torch.where(usable, var.lerp(above * above, self.alpha), var))
-        return above
+        self.var.index_copy_(0, index, torch.where(usable, var.lerp(deviation * deviation, self.alpha), var))
+        return deviation
 
     def select(self) -> Tensor:
         spread = self.c * (self.var.sqrt() if self.root else self.var)
-        return self.highest(self.mean + spread.clamp(max=FINITE), self.num_kept)
+        # an infinite spread would equal the infinite mean of samples without a score, which come first
+        return self.topk(self.mean + spread.clamp(max=FINITE), self.num_kept)

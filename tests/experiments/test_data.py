@@ -33,6 +33,7 @@ def test_pixel_statistics_are_those_of_the_training_images(digits):
     assert digits.std.item() == pytest.approx(pixels.std(correction=0).item())
 
 
+@pytest.mark.slow
 def test_cifar10_is_the_original(cifar10):
     assert cifar10.train.images.shape == (50_000, 32, 32, 3)
     assert cifar10.test.images.shape == (10_000, 32, 32, 3)
@@ -43,6 +44,7 @@ def test_cifar10_is_the_original(cifar10):
     torch.testing.assert_close(cifar10.std / 255, torch.tensor([0.2470, 0.2435, 0.2616]), atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_cifar100_is_the_original(cifar100):
     assert cifar100.train.images.shape == (50_000, 32, 32, 3)
     assert cifar100.train.labels.bincount().tolist() == [500] * 100

@@ -15,6 +15,8 @@ from dynprune_lib.experiments.train import train
 from dynprune_lib.paths import root
 from tests.helpers import Stop, free_port, stop_after
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {"dataset": "digits", "model": "tiny", "prune_rate": 0.5, "epochs": 8, "batch_size": 32}
 
 

@@ -9,6 +9,8 @@ from dynprune_lib.errors import DeviceBusy
 from dynprune_lib.experiments.device_lock import use_device
 from dynprune_lib.experiments.sweep import Plan, sweep
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -40,7 +40,7 @@ def test_it_is_named_and_its_settings_are_checked():
     assert SPEC.name.startswith("LowestLoss-50-seed0-")
     assert SPEC.settings["warm_up"] == 0
     assert dataclasses.replace(SPEC, settings={}).name != SPEC.name
-    with pytest.raises(SpecError, match="unknown setting of .*LowestLoss 'c': there are period"):
+    with pytest.raises(SpecError, match=r"unknown setting of .*LowestLoss 'c': there are period"):
         dataclasses.replace(SPEC, settings={"c": 1.0})
     with pytest.raises(SpecError, match="nowhere"):
         dataclasses.replace(SPEC, sampler="nowhere:LowestLoss")

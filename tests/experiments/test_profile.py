@@ -98,6 +98,7 @@ def committed():
     return [(load_profile(name), Store(root() / "results" / name)) for name in PROFILES if name != "smoke"]
 
 
+@pytest.mark.slow
 def test_the_committed_records_are_whole_and_of_their_profile():
     for profile, store in committed():
         names = {spec.name for spec in profile.runs()}
@@ -108,6 +109,7 @@ def test_the_committed_records_are_whole_and_of_their_profile():
             assert "+" not in record.environment["commit"], "made from changed files"
 
 
+@pytest.mark.slow
 def test_the_committed_arrays_are_whole_and_those_that_notebooks_read_are_there():
     for profile, store in committed():
         read = {spec.name for name in ("sometimes_samples", "a_dynamic_process") for spec in profile.runs(name)}
@@ -118,6 +120,7 @@ def test_the_committed_arrays_are_whole_and_those_that_notebooks_read_are_there(
                 assert len(store.trace(record.spec)) == len(record.epochs)
 
 
+@pytest.mark.slow
 def test_the_committed_scores_are_whole_and_charged_to_their_runs():
     for _, store in committed():
         for record in store.records():

@@ -19,6 +19,8 @@ from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.experiments.train import train
 from tests.helpers import Stop, results, stop_after
 
+pytestmark = pytest.mark.slow
+
 BASE = RunSpec(dataset="digits", model="tiny", epochs=6, batch_size=32)
 METHODS = [
     {},

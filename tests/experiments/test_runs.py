@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynprune_lib.experiments.runs import Cost, RunRecord, RunSpec
+from dynprune_lib.experiments.records import Cost, RunRecord
+from dynprune_lib.experiments.runs import RunSpec
 from tests.helpers import make_record
 
 BASE = {"dataset": "digits", "model": "tiny"}

@@ -58,6 +58,7 @@ def test_forgetting_against_a_plain_loop(epochs):
         assert counter.forget_scores()[sample] == (events if any(history) else float("inf"))
 
 
+@pytest.mark.slow
 def test_forget_scores_of_a_training_against_its_own_predictions(digits, store, spec):
     scores = static_scores(static_spec(spec, "forget"), digits, store).values
     full = dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=FIRST_SEED)
@@ -126,7 +127,7 @@ def test_the_last_layer_form_against_autograd(model_and_batch):
 
 def test_the_last_layer_form_needs_a_last_layer():
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2, bias=False))
-    with pytest.raises(ValueError, match="no linear layer with a bias: take the gradient of all"):
+    with pytest.raises(ValueError, match="no linear layer with a bias: use the gradient of all"):
         last_layer_gradient_norms(model, torch.ones(1, 4), torch.zeros(1, dtype=torch.int64))
 
 
@@ -197,6 +198,7 @@ def test_scores_are_computed_once_and_charged_to_every_run_that_uses_them(store,
         assert record.training.backward_passes < record.scoring.backward_passes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["forget", "el2n"])
 def test_an_interrupted_scoring_ends_with_the_same_scores(digits, tmp_path, spec, sampler):
     settings = {"models": 2, "at_epoch": 2} if sampler == "el2n" else {}
@@ -214,6 +216,7 @@ def test_an_interrupted_scoring_ends_with_the_same_scores(digits, tmp_path, spec
     assert results(trained[0]) == results(trained[1])
 
 
+@pytest.mark.slow
 def test_an_interrupted_static_run_ends_with_the_same_record(digits, tmp_path, spec):
     wanted = static_spec(spec, "forget")
     whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
@@ -248,6 +251,7 @@ def test_too_high_a_rate_is_refused_before_anything_is_scored(digits, store, spe
         static_scores(wanted, digits, store)
 
 
+@pytest.mark.slow
 def test_several_processes_share_one_scoring(tmp_path, spec):
     specs = [dataclasses.replace(static_spec(spec, "forget"), seed=seed, epochs=2) for seed in range(4)]
     store = Store(tmp_path)

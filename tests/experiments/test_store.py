@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynprune_lib.errors import RunLocked, StoreError
-from dynprune_lib.experiments.runs import Cost, RunSpec, StaticScores
+from dynprune_lib.experiments.records import Cost, StaticScores
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.files import atomic_write
 from tests.helpers import make_record
@@ -34,7 +35,7 @@ def test_a_record_without_its_arrays_says_how_to_have_them(store, spec):
     store.save(make_record(spec), {"selections": np.zeros(1)})
     (store.folder / f"{spec.name}.npz").unlink()
     assert store.has(spec)
-    with pytest.raises(StoreError, match=f"{spec.name}.npz is not here: remove the record beside it"):
+    with pytest.raises(StoreError, match=f"{spec.name}.npz is missing: remove the record next to it"):
         store.selections(spec)
 
 
@@ -217,6 +218,7 @@ def hold(folder, spec, held, release, prepare=None):
         release.wait(20)
 
 
+@pytest.mark.slow
 def test_a_run_is_held_by_one_process_and_let_go_when_it_is_killed(store, spec):
     context = multiprocessing.get_context("spawn")
     held, release = context.Event(), context.Event()
@@ -242,6 +244,7 @@ def lose_flock():
     filelock_unix.fcntl.flock = flock
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:flock not supported")
 def test_a_killed_owner_lets_go_where_the_system_has_no_locks(store, spec, monkeypatch):
     context = multiprocessing.get_context("spawn")

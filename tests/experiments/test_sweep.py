@@ -30,6 +30,7 @@ def test_what_is_missing_is_made_and_nothing_twice(store, specs, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_several_processes_make_the_same_records(tmp_path, specs):
     one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
     sweep(specs, Plan(one, threads=1))
@@ -81,6 +82,7 @@ def test_a_run_that_another_process_makes_is_left_to_it(store, specs):
     assert [store.load(spec) is not None for spec in specs] == [False, True, True]
 
 
+@pytest.mark.slow
 def test_ensure_runs_gives_the_records_of_a_figure(tmp_path):
     records = ensure_runs(load_profile("smoke"), "quickstart", results=tmp_path, seeds=[5])
     assert [(record.spec.sampler, record.spec.seed) for record in records] == [("full", 5), ("ucb", 5)]

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from dynprune_lib.errors import TrainingDiverged
+from dynprune_lib.experiments.checkpoint import ThrottledCheckpoint
 from dynprune_lib.experiments.data import ImageData, Split
 from dynprune_lib.experiments.evaluation import score_all
 from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.train import ThrottledCheckpoint, build_train_state, train, train_epoch, train_steps
+from dynprune_lib.experiments.train import build_train_state, train, train_epoch, train_steps
 from dynprune_lib.samplers import SAMPLERS, StaticScored
 from dynprune_lib.scores import SCORES
 from tests.helpers import Stop, results, stop_after
@@ -23,6 +24,7 @@ def test_digits_are_learned(digits, store, spec):
     assert store.load(record.spec) == record
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", [name for name in sorted(SAMPLERS) if not issubclass(SAMPLERS[name], StaticScored)])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_an_interrupted_run_ends_with_the_same_record(digits, tmp_path, spec, sampler, precision):
@@ -191,6 +193,7 @@ def test_the_random_state_of_the_user_is_left_alone(digits, store, spec):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_the_laptop_net_learns_from_real_images(cifar10, store):
     part = torch.randperm(50_000, generator=torch.Generator().manual_seed(0))[:5_000]
     train_split = Split(cifar10.train.images[part], cifar10.train.labels[part])
@@ -237,6 +240,7 @@ def test_a_run_with_warm_up_and_annealing_trains_on_all_the_data_then(digits, st
     assert [epoch.samples_kept for epoch in record.epochs] == [1437, 718, 718, 1437]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_recipe_of_every_profile_trains(store, profile):
     noise = torch.Generator().manual_seed(0)

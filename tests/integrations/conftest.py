@@ -1,1 +1,1 @@
-import dynprune_lib.integrations  # noqa: F401 (puts torchvision in order before the libraries import it)
+import dynprune_lib.integrations  # noqa: F401 (makes the import of torchvision work for the libraries)

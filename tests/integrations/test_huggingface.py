@@ -8,13 +8,15 @@ from torch.utils.data import DataLoader, Dataset
 from dynprune_lib import UCB, indexed
 
 transformers = pytest.importorskip("transformers")
-from dynprune_lib.integrations.huggingface import FILE, PruningTrainer  # noqa: E402
+from dynprune_lib.integrations.huggingface import STATE_FILE, PruningTrainer  # noqa: E402
+
+pytestmark = pytest.mark.slow
 
 SAMPLES, BATCH = 64, 8
 
 
 class Words(Dataset):
-    """Sentences of four words; the first word decides the label."""
+    """Sentences of four words; the first word determines the label."""
 
     def __len__(self):
         return SAMPLES
@@ -55,7 +57,7 @@ def test_pruned_epochs_are_shorter_and_scores_are_recorded(tmp_path):
         trainer.train()
     assert trainer.state.global_step == 4 * (SAMPLES // 2) // BATCH == sampler.total_steps(4, BATCH)
     assert sampler.epoch == 3
-    assert torch.isfinite(sampler.mean).all()  # two epochs show every sample once
+    assert torch.isfinite(sampler.mean).all()  # two epochs use every sample once
     assert trainer.evaluate()["eval_loss"] > 0
 
 
@@ -65,11 +67,11 @@ def test_resuming_from_a_checkpoint_restores_the_scores(tmp_path, options):
     expected = make_trainer(tmp_path / "whole", whole)
     expected.train()
     trainer = make_trainer(tmp_path / "whole", parts, **options)
-    step = 6 if options else 8  # in the middle of an epoch, and at the end of one
+    step = 6 if options else 8  # in the middle and at the end of an epoch
     if options:
         make_trainer(tmp_path / "steps", UCB(SAMPLES, 0.5), **options).train()
     checkpoint = tmp_path / ("steps" if options else "whole") / f"checkpoint-{step}"
-    assert (checkpoint / FILE).exists()
+    assert (checkpoint / STATE_FILE).exists()
     trainer.train(resume_from_checkpoint=str(checkpoint))
     assert torch.equal(parts.mean, whole.mean)
     assert torch.equal(weights(trainer), weights(expected))
@@ -86,24 +88,24 @@ def test_resuming_from_the_last_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("sampler", "message"),
     [
-        (UCB(SAMPLES + 1, 0.5), "train_dataset has 64 samples, the sampler was made for 65"),
+        (UCB(SAMPLES + 1, 0.5), "train_dataset has 64 samples, but the sampler was made for 65"),
         (
             UCB(SAMPLES, 0.5, warm_up=1),
-            r"Trainer takes all epochs to have as many steps as the first, so warm_up \(1\)",
+            r"Trainer assumes that all epochs have as many steps as the first: do not use warm_up \(1\)",
         ),
     ],
 )
-def test_what_would_go_wrong_is_refused(tmp_path, sampler, message):
+def test_wrong_use_is_refused(tmp_path, sampler, message):
     with pytest.raises(ValueError, match=message):
         make_trainer(tmp_path, sampler)
 
 
-def test_a_loop_of_ones_own_with_accelerate():
+def test_a_custom_loop_with_accelerate():
     accelerate = pytest.importorskip("accelerate")
     accelerator, sampler = accelerate.Accelerator(cpu=True), UCB(SAMPLES, 0.5)
     model, dataset = torch.nn.Linear(4, 2), indexed(Words(), key="index")
-    model, optimizer = accelerator.build_train_state(model, torch.optim.SGD(model.parameters(), lr=0.1))
-    loader = DataLoader(dataset, batch_size=BATCH, sampler=sampler)  # not prepared: the sampler shares by itself
+    model, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    loader = DataLoader(dataset, batch_size=BATCH, sampler=sampler)  # not prepared: the sampler makes its own shards
     for epoch in range(3):
         sampler.set_epoch(epoch)
         for batch in loader:

@@ -8,6 +8,8 @@ from dynprune_lib import UCB, indexed
 lightning = pytest.importorskip("lightning.pytorch")
 from dynprune_lib.integrations.lightning import PruningCallback  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 SAMPLES, BATCH = 64, 8
 
 
@@ -68,8 +70,8 @@ def test_resuming_from_a_checkpoint_restores_the_scores(tmp_path):
     assert torch.equal(module.model.weight, expected.model.weight)
 
 
-def test_what_would_go_wrong_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"Lightning takes all epochs .* anneal_from \(3\)"):
+def test_wrong_use_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"Lightning assumes that all epochs .* anneal_from \(3\)"):
         PruningCallback(UCB(SAMPLES, 0.5, anneal_from=3))
     with pytest.raises(
         ValueError, match=r"another sampler than this callback: .*Trainer\(use_distributed_sampler=False\)"

@@ -13,6 +13,8 @@ from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import root
 from dynprune_lib.report.notebooks import clean, notebook_paths, render_notebooks, reproduce_notebooks
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOKS = notebook_paths()
 HOW_TO = {"08_your_own_training_loop"}  # has no study: no parameters, no verdict
 PARAMETERS = {"profile", "dataset", "data_dir", "results", "seeds"}

@@ -66,6 +66,7 @@ def test_a_method_wins_if_it_is_significantly_better_than_the_baseline():
     }
 
 
+@pytest.mark.slow
 def test_methods_without_a_difference_seldom_win():
     generator = np.random.default_rng(0)
     wins = [equal_compute.winners(at_equal_compute(generator, [0.0] * 10)) for _ in range(30)]

@@ -49,6 +49,7 @@ def fill(tmp_path, profile, figure, seeds):
         save_record(tmp_path / profile, make_record(spec))
 
 
+@pytest.mark.slow
 def test_the_largest_profile_with_every_run_is_taken(tmp_path):
     assert best_records("quickstart", tmp_path) == ("smoke", [])
     fill(tmp_path, "laptop", "quickstart", [0, 1])
@@ -70,6 +71,7 @@ def test_a_profile_that_is_asked_for_is_trained(study):
     assert study.data().name == "digits"
 
 
+@pytest.mark.slow
 def test_nothing_is_trained_unless_a_profile_is_named_or_training_is_asked_for(tmp_path):
     where = {"results": tmp_path, "seeds": [5]}
     for asked in ({}, {"train": False}, {"profile": "smoke", "train": False}):

@@ -6,7 +6,7 @@ from dynprune_lib.samplers import SAMPLERS, StaticScored
 
 @pytest.fixture(params=sorted(SAMPLERS))
 def make(request):
-    """Makes a sampler of each class in the library: a new one is held to the contract by being listed there."""
+    """Make a sampler of every class in SAMPLERS: a new sampler is tested by being added there."""
     name = request.param
 
     return lambda num_samples=40, prune_rate=0.5, **settings: make_sampler(name, num_samples, prune_rate, **settings)
@@ -25,7 +25,7 @@ def is_full(make):
 
 @pytest.fixture
 def run_epoch():
-    """Trains an epoch in name: losses that depend on the sample and the epoch alone."""
+    """Run an epoch without a model: the losses depend only on the sample and the epoch."""
 
     def run(sampler, epoch, batch_size=7):
         sampler.set_epoch(epoch)

@@ -1,4 +1,4 @@
-"""The samplers in loops as users write them, and what they are told when they write them wrongly."""
+"""The samplers in training loops as users write them, and the messages for typical mistakes."""
 
 import itertools
 import warnings
@@ -15,7 +15,7 @@ BATCH = 8
 
 
 class Dicts(Dataset):
-    """Samples as many hubs give them."""
+    """Data set with samples in the form of dicts."""
 
     def __len__(self):
         return 40
@@ -30,7 +30,7 @@ def test_a_dict_keeps_its_shape_and_gets_the_index():
         assert batch.keys() == {"pixels", "label", "index"}
         assert torch.equal(batch["pixels"][:, 0], batch["index"].float())
         sampler.update(batch["index"], batch["pixels"].mean(1))
-    with pytest.raises(ValueError, match="samples have a 'label' already: give the index another key"):
+    with pytest.raises(ValueError, match="the samples already have a key 'label': choose another key for the index"):
         indexed(Dicts(), key="label")[0]
 
 
@@ -47,10 +47,10 @@ def test_an_index_is_a_position_in_what_is_wrapped():
     [
         lambda output, _: F.cross_entropy(output, torch.zeros(len(output), dtype=torch.long), reduction="none"),
         lambda output, x: F.mse_loss(output, x, reduction="none").mean(1),  # regression
-        lambda output, x: F.l1_loss(output[:, None], x[:, None], reduction="none").flatten(1).mean(1),  # an image each
+        lambda output, x: F.l1_loss(output[:, None], x[:, None], reduction="none").flatten(1).mean(1),  # images
     ],
 )
-def test_any_loss_that_has_a_value_a_sample(losses_of):
+def test_any_per_sample_loss(losses_of):
     model, sampler = torch.nn.Linear(3, 3), UCB(40, 0.5)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for epoch in range(3):
@@ -65,7 +65,7 @@ def test_any_loss_that_has_a_value_a_sample(losses_of):
 
 @pytest.mark.parametrize("drop_last", [True, False])
 @pytest.mark.parametrize("options", [{}, {"warm_up": 2}, {"anneal_from": 5}, {"warm_up": 1, "anneal_from": 4}])
-def test_steps_are_known_before_the_training(make, is_full, options, drop_last):
+def test_steps_are_known_before_the_run(make, is_full, options, drop_last):
     sampler, made = make(45, 0.3, **({} if is_full else options)), []
     loader = DataLoader(indexed(TensorDataset(torch.arange(45))), BATCH, sampler=sampler, drop_last=drop_last)
     expected = sampler.total_steps(6, BATCH, drop_last)
@@ -79,7 +79,7 @@ def test_steps_are_known_before_the_training(make, is_full, options, drop_last):
 
 @pytest.mark.parametrize("drop_last", [True, False])
 @pytest.mark.parametrize("options", [{}, {"warm_up": 1, "anneal_from": 3}, {"rescale": True}])
-def test_the_steps_left_are_those_still_to_be_made_whenever_asked(options, drop_last):
+def test_steps_left_at_any_moment(options, drop_last):
     def make():
         return DynamicRandom(45, 0.3, **options)
 
@@ -96,13 +96,13 @@ def test_the_steps_left_are_those_still_to_be_made_whenever_asked(options, drop_
         for index, _ in loader:
             assert sampler.steps_left(4, BATCH, drop_last) == resumed().steps_left(4, BATCH, drop_last) == left
             sampler.update(index, torch.rand(len(index)))
-            sampler.observe(index, torch.rand(len(index)))  # is not training
+            sampler.observe(index, torch.rand(len(index)))  # does not train
             left -= 1
         assert sampler.steps_left(4, BATCH, drop_last) == resumed().steps_left(4, BATCH, drop_last) == left
     assert left == 0 == sampler.steps_left(2, BATCH, drop_last)
 
 
-def test_batches_in_parts_count_as_a_step_when_they_are_whole():
+def test_partial_batches_count_as_one_step():
     sampler = UCB(45, 0.0)
     sampler.update(torch.arange(4), torch.rand(4))
     assert sampler.steps_left(1, BATCH) == 5
@@ -110,8 +110,8 @@ def test_batches_in_parts_count_as_a_step_when_they_are_whole():
     assert sampler.steps_left(1, BATCH) == 4
 
 
-@pytest.mark.parametrize("steps_before", [15, 18])  # the end of an epoch, the middle of one: 5 steps each
-def test_a_schedule_made_after_resuming_ends_where_one_made_at_the_start_does(steps_before):
+@pytest.mark.parametrize("steps_before", [15, 18])  # at the end and in the middle of an epoch of 5 steps
+def test_a_schedule_created_after_resuming_ends_at_the_right_step(steps_before):
     def steps(sampler, start):
         for step in range(start, 30):
             if step % 5 == 0:
@@ -127,38 +127,39 @@ def test_a_schedule_made_after_resuming_ends_where_one_made_at_the_start_does(st
     schedule = OneCycleLR(optimizer, 0.1, total_steps=again.steps_left(6, BATCH) + 1)
     for _ in steps(again, steps_before):
         optimizer.step()
-        schedule.step()  # raises after more than total_steps
+        schedule.step()  # raises an error after total_steps
     assert schedule.get_last_lr()[0] == pytest.approx(0.1 / 25 / 1e4)
 
 
-def test_a_data_set_that_says_no_index_is_told_to():
+def test_a_missing_index_is_explained():
     sampler = UCB(40, 0.5)
     loader = DataLoader(TensorDataset(torch.rand(40), torch.rand(40)), batch_size=BATCH, sampler=sampler)
     x, _ = next(iter(loader))
-    with pytest.raises(ValueError, match=r"index has type torch.float32: .* gives with indexed\(dataset\)"):
+    with pytest.raises(ValueError, match=r"index has type torch.float32: .* dynprune_lib.indexed\(dataset\) adds"):
         sampler.update(x, torch.rand(BATCH))
     with pytest.raises(ValueError, match=r"index has type torch.bool"):
         sampler.update(x > 0, torch.rand(BATCH))
 
 
-def test_a_sampler_that_nobody_asks_is_noticed_once():
+def test_a_sampler_that_the_loader_does_not_use_causes_one_warning():
     sampler = UCB(40, 0.5)
-    around = DistributedSampler(sampler, num_replicas=1, rank=0)  # which gives positions in the subset, not in the data
+    around = DistributedSampler(sampler, num_replicas=1, rank=0)  # its indices are positions in the subset
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for epoch in range(3):
             sampler.set_epoch(epoch)
             for index, _ in DataLoader(indexed(TensorDataset(torch.arange(40))), BATCH, sampler=around):
                 sampler.update(index, torch.rand(len(index)))
-    assert ["a DistributedSampler around it would take others" in str(warning.message) for warning in caught] == [True]
+    assert len(caught) == 1
+    assert "(a DistributedSampler around it would select other samples)" in str(caught[0].message)
 
 
-def test_shuffling_beside_the_sampler_is_refused_by_torch():
+def test_torch_refuses_shuffling_with_a_sampler():
     with pytest.raises(ValueError, match="mutually exclusive"):
         DataLoader(TensorDataset(torch.rand(40)), sampler=UCB(40, 0.5), shuffle=True)
 
 
-def test_a_state_of_a_data_set_of_another_size_is_refused():
+def test_the_state_for_a_data_set_of_another_size_is_refused():
     with pytest.raises(ValueError, match="this state has num_samples = 40, the sampler 41"):
         UCB(41, 0.5).load_state_dict(UCB(40, 0.5).state_dict())
 
@@ -168,8 +169,9 @@ def test_positions_in_another_data_set_are_refused():
         UCB(40, 0.5).update(torch.tensor([0, 40]), torch.rand(2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_resumed_loop_goes_on_bit_for_bit(workers):
+def test_a_resumed_loop_is_bit_for_bit_equal(workers):
     dataset = indexed(TensorDataset(torch.arange(40)))
 
     def run(sampler, epochs):
@@ -189,7 +191,7 @@ def test_a_resumed_loop_goes_on_bit_for_bit(workers):
     assert begun + run(second, range(3, 6)) == expected
 
 
-def test_every_sample_comes_sooner_or_later():
+def test_every_sample_is_selected_eventually():
     sampler = DynamicRandom(40, 0.5)
     seen = set(itertools.chain.from_iterable((sampler.set_epoch(epoch), list(sampler))[1] for epoch in range(12)))
     assert seen == set(range(40))

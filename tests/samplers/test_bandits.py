@@ -1,4 +1,4 @@
-"""The bandits against plain NumPy reference code, over random sequences of observations with many ties."""
+"""The bandits against a reference in NumPy, on random sequences of observations with many ties."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ observations = st.lists(
 
 
 class Reference:
-    """The equations of Raju et al. as they stand, one sample at a time, in double precision."""
+    """The equations of Raju et al., one sample at a time, in double precision."""
 
     def __init__(self, num_samples, alpha):
         self.alpha = alpha
@@ -35,7 +35,7 @@ class Reference:
 
 
 def assert_highest(chosen, scores, k):
-    """`chosen` are k indices with the highest scores, whichever way ties are broken."""
+    """Check that `chosen` are k indices with the highest scores, however ties are broken."""
     assert len(chosen) == len(set(chosen)) == k
     left_out = sorted(set(range(len(scores))) - set(chosen))
     if k and left_out:
@@ -91,11 +91,11 @@ def test_the_averages_of_a_hand_worked_example():
     assert sampler.var.tolist() == [0.0, 3.0]
 
 
-def test_every_sample_is_tried_before_one_is_left_out_for_good():
+def test_every_sample_is_tried_before_any_is_skipped_twice():
     for make in (UCB, lambda n, rate: EpsilonGreedy(n, rate, epsilon=0.0)):
         sampler = make(100, 0.7)
         seen = set()
-        for epoch in range(4):  # 30 a time
+        for epoch in range(4):  # 30 per epoch
             sampler.set_epoch(epoch)
             index = sampler.indices()
             seen |= set(index.tolist())
@@ -111,7 +111,7 @@ def test_ties_are_broken_evenly():
         sampler.set_epoch(1)
         counts[sampler.subset()] += 1
     assert counts[:5].tolist() == [400] * 5
-    # 5 of the 15 tied ones each time: 133 expected, standard deviation 9.4
+    # 5 of the 15 tied samples per draw: expectation 133, standard deviation 9.4
     assert counts[5:].min() > 133 - 5 * 9.4
     assert counts[5:].max() < 133 + 5 * 9.4
 
@@ -124,12 +124,12 @@ def test_epsilon_greedy_explores_the_rest_evenly():
         sampler.set_epoch(1)
         counts[sampler.subset()] += 1
     assert counts[30:].tolist() == [400] * 10
-    # 10 of the 30 others each time: 133 expected, standard deviation 9.4
+    # 10 of the 30 other samples per draw: expectation 133, standard deviation 9.4
     assert counts[:30].min() > 133 - 5 * 9.4
     assert counts[:30].max() < 133 + 5 * 9.4
 
 
-def test_epsilon_greedy_takes_no_more_at_random_than_are_left():
+def test_epsilon_greedy_with_fewer_other_samples_than_it_explores():
     sampler = EpsilonGreedy(10, 0.1, epsilon=1.0)
     sampler.update(torch.arange(10), torch.arange(10).float())
     sampler.set_epoch(1)

@@ -1,4 +1,4 @@
-"""Every line of the contract, for every sampler of the library."""
+"""The contract of `PruningSampler`, for every sampler in SAMPLERS."""
 
 import copy
 import random
@@ -25,10 +25,10 @@ def test_refuses_a_rate_outside_its_range(make, is_full, rate):
         make(prune_rate=rate)
 
 
-def test_full_data_takes_no_rate():
+def test_full_refuses_a_prune_rate():
     from dynprune_lib import Full
 
-    with pytest.raises(ValueError, match="full data leaves nothing out"):
+    with pytest.raises(ValueError, match=r"prune_rate is 0\.5: Full keeps all samples, so it must be 0"):
         Full(40, 0.5)
 
 
@@ -67,7 +67,7 @@ def test_epoch_must_be_a_natural_number(make):
     seed=st.integers(0, 2**40),
     period=st.integers(1, 3),
 )
-def test_keeps_the_share_it_promises(make, is_full, run_epoch, num_samples, rate, seed, period):
+def test_epochs_have_the_promised_length(make, is_full, run_epoch, num_samples, rate, seed, period):
     kept = num_samples if is_full else round((1 - rate) * num_samples)
     if kept == 0:
         return
@@ -80,7 +80,7 @@ def test_keeps_the_share_it_promises(make, is_full, run_epoch, num_samples, rate
         assert sorted(order) == sampler.subset().tolist()
 
 
-def test_iterating_is_fresh_and_repeatable(make):
+def test_iterating_restarts_and_repeats(make):
     sampler = make()
     sampler.set_epoch(3)
     first = iter(sampler)
@@ -111,7 +111,7 @@ def test_subset_is_kept_for_a_period(make, run_epoch):
     assert subsets[3] == subsets[4] == subsets[5]
 
 
-def test_seed_and_history_decide_everything(make, run_epoch):
+def test_seed_and_history_determine_the_order(make, run_epoch):
     def orders(seed):
         sampler = make(100, seed=seed)
         return [run_epoch(sampler, epoch) for epoch in range(EPOCHS)]
@@ -120,7 +120,7 @@ def test_seed_and_history_decide_everything(make, run_epoch):
     assert orders(0) != orders(1)
 
 
-def test_global_random_states_are_left_alone(make, run_epoch):
+def test_global_random_states_are_not_changed(make, run_epoch):
     def states():
         return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
 
@@ -142,7 +142,7 @@ def test_global_random_states_are_not_read(make, run_epoch):
     assert orders[0] == orders[1]
 
 
-def test_forgetting_set_epoch_is_noticed_once(make):
+def test_a_missing_set_epoch_causes_one_warning(make):
     sampler = make()
     loader = DataLoader(indexed(TensorDataset(torch.zeros(40))), batch_size=8, sampler=sampler)
     with warnings.catch_warnings(record=True) as caught:
@@ -153,7 +153,7 @@ def test_forgetting_set_epoch_is_noticed_once(make):
     assert ["set_epoch() was not called" in str(warning.message) for warning in caught] == [True]
 
 
-def test_setting_the_epoch_warns_of_nothing(make, run_epoch):
+def test_correct_use_causes_no_warning(make, run_epoch):
     sampler = make()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -184,12 +184,12 @@ def test_update_returns_the_mean_with_its_graph(make, dtype):
         (torch.tensor([-1, 2]), torch.ones(2), IndexError, "index -1 is not"),
     ],
 )
-def test_update_refuses_what_is_not_one_loss_a_sample(make, index, losses, error, message):
+def test_update_refuses_other_than_per_sample_losses(make, index, losses, error, message):
     with pytest.raises(error, match=message):
         make().update(index, losses)
 
 
-def test_scores_are_recorded_in_place_of_the_losses(make):
+def test_scores_are_recorded_instead_of_the_losses(make):
     with_scores, with_losses = make(), make()
     index, losses, scores = make().subset()[:2], torch.tensor([1.0, 2.0]), torch.tensor([7.0, 9.0])
     assert with_scores.update(index, losses, scores) == 1.5
@@ -216,7 +216,7 @@ def test_an_empty_batch_changes_nothing(make):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_a_loss_that_is_not_finite_is_reported_and_never_a_score(make, run_epoch, bad):
+def test_scores_that_are_not_finite_cause_a_warning_and_are_not_recorded(make, run_epoch, bad):
     sampler = make()
     run_epoch(sampler, 0)
     index = sampler.subset()[:3]
@@ -224,7 +224,7 @@ def test_a_loss_that_is_not_finite_is_reported_and_never_a_score(make, run_epoch
     sampler.update(index, torch.full((3,), bad))
     for name, tensor in sampler.per_sample_state().items():
         assert torch.equal(tensor[index], before[name])
-    with pytest.warns(UserWarning, match="3 losses or scores of epoch 0 were not finite"):
+    with pytest.warns(UserWarning, match="3 scores of epoch 0 were not finite and were not recorded"):
         sampler.set_epoch(1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -232,14 +232,15 @@ def test_a_loss_that_is_not_finite_is_reported_and_never_a_score(make, run_epoch
 
 
 @pytest.mark.parametrize("drop_last", [False, True])
-def test_a_loader_gives_the_subset_and_its_indices(make, drop_last):
+def test_a_loader_yields_the_subset_and_its_indices(make, drop_last):
     check_loader(make(30, 0.5, seed=1), drop_last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("workers", "method", "drop_last"), [(2, "fork", False), (4, "fork", True), (1, "spawn", True)]
 )
-def test_workers_change_nothing(workers, method, drop_last):  # they never see the sampler
+def test_workers_change_nothing(workers, method, drop_last):  # workers have no copy of the sampler
     options = {"num_workers": workers, "multiprocessing_context": method, "persistent_workers": True}
     check_loader(make_sampler("ucb", 30, 0.5, seed=1), drop_last, **options)
 
@@ -259,7 +260,7 @@ def check_loader(sampler, drop_last, **options):
         assert seen == list(sampler.indices()[:whole])
 
 
-def test_state_is_at_most_12_bytes_a_sample(make, run_epoch):
+def test_state_needs_at_most_12_bytes_per_sample(make, run_epoch):
     sampler = make(1000)
     run_epoch(sampler, 0)
     tensors = [value for value in vars(sampler).values() if isinstance(value, torch.Tensor)]

@@ -1,4 +1,4 @@
-"""Two real processes, gloo on the CPU: one subset, a share for each, scores exchanged once a period."""
+"""Two processes with gloo on the CPU: one subset, one shard each, scores gathered once per period."""
 
 from unittest import mock
 
@@ -10,6 +10,8 @@ from torch import multiprocessing
 from dynprune_lib import SAMPLERS, distributed
 from tests.helpers import free_port
 from tests.samplers.conftest import make_sampler
+
+pytestmark = pytest.mark.slow
 
 WORLD, NUM_SAMPLES, EPOCHS = 2, 41, 5
 CASES = [(name, 1) for name in sorted(SAMPLERS)] + [("ucb", 2)]
@@ -40,14 +42,14 @@ def train(name, period):
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
-    """For every rank, what became of every case."""
+    """Results of every case, for every rank."""
     folder = tmp_path_factory.mktemp("ranks")
     multiprocessing.spawn(work, args=(free_port(), str(folder)), nprocs=WORLD)
     return [dict(zip(CASES, torch.load(folder / f"{rank}.pt"), strict=True)) for rank in range(WORLD)]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_ranks_have_one_subset_and_disjoint_shares_of_one_length(ranks, case):
+def test_ranks_have_disjoint_shards_of_one_subset(ranks, case):
     first, second = (rank[case]["epochs"] for rank in ranks)
     for (subset, order), (other_subset, other_order) in zip(first, second, strict=True):
         assert subset == other_subset
@@ -57,7 +59,7 @@ def test_ranks_have_one_subset_and_disjoint_shares_of_one_length(ranks, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_scores_are_exchanged_once_a_period(ranks, case):
+def test_scores_are_gathered_once_per_period(ranks, case):
     first, second = (rank[case] for rank in ranks)
     memory, other = first["state"]["memory"], second["state"]["memory"]
     assert memory.keys() == other.keys()
@@ -66,15 +68,15 @@ def test_scores_are_exchanged_once_a_period(ranks, case):
     assert first["collectives"] == periods_after_the_first * len(memory)
 
 
-def test_full_data_misses_no_sample_for_good(ranks):
+def test_full_data_drops_no_sample_for_good(ranks):
     seen = {index for rank in ranks for _, order in rank["full", 1]["epochs"] for index in order}
-    assert seen == set(range(NUM_SAMPLES))  # 41 samples on 2 ranks leave one out of every epoch
+    assert seen == set(range(NUM_SAMPLES))  # every epoch drops one of the 41 samples on 2 ranks
 
 
-def test_a_run_of_two_ranks_goes_on_in_one_process(ranks):
+def test_a_run_of_two_ranks_resumes_in_one_process(ranks):
     saved = ranks[0]["ucb", 1]
     resumed = SAMPLERS["ucb"](NUM_SAMPLES, 0.5)
-    assert saved["state"]["trained"] == 20  # of both
+    assert saved["state"]["trained"] == 20  # on both ranks
     resumed.load_state_dict(saved["state"])
     assert resumed.steps_left(EPOCHS + 1, 4) == 5
     assert resumed.subset().tolist() == saved["epochs"][-1][0]

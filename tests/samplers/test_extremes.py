@@ -1,4 +1,4 @@
-"""Whatever the scores are, an epoch has exactly len(sampler) different samples."""
+"""Extreme scores: every epoch still has exactly len(sampler) different samples."""
 
 import pytest
 import torch
@@ -16,12 +16,12 @@ NAN, INF, LARGEST = float("nan"), float("inf"), torch.finfo(torch.float32).max
 any_score = st.one_of(st.floats(width=32), st.sampled_from([0.0, -LARGEST, LARGEST, 1e20, NAN, INF, -INF, 1e-45]))
 histories = st.lists(st.lists(any_score, min_size=NUM, max_size=NUM), min_size=1, max_size=4)
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*not finite", "ignore:.*nobody asked")
+pytestmark = pytest.mark.filterwarnings("ignore:.*not finite", "ignore:.*never requested")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(histories, st.integers(0, 9), st.sampled_from([0.1, 0.5, 0.9]), st.booleans())
-def test_an_epoch_is_as_long_as_promised_whatever_the_scores_are(make, history, epoch, rate, all_at_once):
+def test_epochs_have_the_promised_length_for_any_scores(make, history, epoch, rate, all_at_once):
     sampler = make(NUM, rate)
     for scores in history:
         sampler.set_epoch(epoch)
@@ -37,7 +37,7 @@ def test_an_epoch_is_as_long_as_promised_whatever_the_scores_are(make, history, 
 
 @settings(max_examples=40, deadline=None)
 @given(histories, st.sampled_from([0.0, 1e-30, 1.0, 1e30, 1e38]), st.booleans())
-def test_the_index_of_ucb_is_never_nan_and_unknown_samples_come_first(history, c, root):
+def test_the_bound_of_ucb_is_never_nan_and_samples_without_a_score_come_first(history, c, root):
     sampler = UCB(NUM, 0.5, c=c, root=root, alpha=0.7)
     for epoch, scores in enumerate(history):
         sampler.observe(torch.arange(NUM - 3), torch.tensor(scores)[: NUM - 3])
@@ -59,7 +59,7 @@ def test_huge_scores_are_clamped_not_lost(scores):
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(any_score, min_size=1, max_size=20), st.data())
-def test_the_highest_are_as_many_as_asked_for(scores, data):
+def test_topk_returns_k_different_samples(scores, data):
     k = data.draw(st.integers(0, len(scores)))
     chosen = topk_random_ties(torch.tensor(scores), k, torch.Generator()).tolist()
     assert len(chosen) == len(set(chosen)) == k
@@ -86,14 +86,14 @@ def test_a_selection_of_another_length_is_refused():
         list(Short(40, 0.5))
 
 
-def test_only_scores_that_are_finite_end_a_wait():
+def test_only_finite_scores_end_the_wait_of_a_sample():
     sampler = TiltedRS2(4, 0.5)
     sampler.set_epoch(3)
     sampler.observe(torch.arange(4), torch.tensor([1.0, NAN, INF, 2.0]))
     assert sampler.scored.tolist() == [3, -1, -1, 3]
 
 
-def test_an_error_that_is_not_finite_is_no_forgetting():
+def test_an_error_that_is_not_finite_is_not_a_forgetting_event():
     sampler = ForgettingEvents(3)
     sampler.observe(torch.arange(3), torch.tensor([0.0, 1.0, 0.0]))
     sampler.observe(torch.arange(3), torch.tensor([NAN, NAN, 1.0]))
@@ -101,7 +101,7 @@ def test_an_error_that_is_not_finite_is_no_forgetting():
     assert sampler.forget_scores().tolist() == [0, INF, 1]
 
 
-def test_differences_that_float16_cannot_hold_are_no_end_of_learning():
+def test_differences_that_overflow_float16_keep_the_sample():
     sampler = InstanceEarlyStopping(2, 0.5)
     for loss in (0.0, 1e6, 0.0, 1e6):
         sampler.observe(torch.arange(2), torch.tensor([loss, 1.0]))
@@ -110,7 +110,7 @@ def test_differences_that_float16_cannot_hold_are_no_end_of_learning():
     assert sampler.subset().tolist() == [0]
 
 
-def test_infobatch_without_a_finite_score_draws_from_all():
+def test_infobatch_without_a_finite_score_draws_from_all_samples():
     sampler = InfoBatch(10, 0.5)
     sampler.observe(torch.arange(10), torch.full((10,), NAN))
     sampler.set_epoch(1)

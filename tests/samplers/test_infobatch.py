@@ -1,4 +1,4 @@
-"""InfoBatch: who is left out, with which probability, and that the weights make up for it."""
+"""InfoBatch: which samples are skipped, with which probability, and that the weights correct for it."""
 
 import pytest
 import torch
@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from dynprune_lib import InfoBatch
 
-# mean 2.5: six of ten are below it
+# six of ten losses are below the mean, 2.5
 LOSSES = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
 
 
 def trained(rate, losses=LOSSES, **options):
-    """A sampler that knows the losses, and its subset."""
+    """Return a sampler that has recorded the losses, and its subset."""
     sampler = InfoBatch(len(losses), rate, **options)
     sampler.observe(torch.arange(len(losses)), losses)
     sampler.set_epoch(1)
@@ -23,20 +23,20 @@ def weights_of(sampler, subset):
     return [round(sampler.mean_loss(subset[i : i + 1], torch.ones(1)).item(), 4) for i in range(len(subset))]
 
 
-def test_an_epoch_of_the_source_by_hand():
+def test_an_epoch_of_the_paper_by_hand():
     for seed in range(20):
-        sampler, subset = trained(0.3, seed=seed)  # 7 = 4 + half of 6: as long as the source has it
+        sampler, subset = trained(0.3, seed=seed)  # 7 = 4 + half of 6: as long as in the paper
         assert {6, 7, 8, 9} <= set(subset.tolist())
         assert weights_of(sampler, subset) == [2, 2, 2, 1, 1, 1, 1]
 
 
-def test_a_longer_epoch_takes_more_of_the_well_learned():
+def test_a_longer_epoch_keeps_more_well_learned_samples():
     sampler, subset = trained(0.1)  # 9 = 4 + 5 of 6: r is 1/6
     assert {6, 7, 8, 9} <= set(subset.tolist())
     assert weights_of(sampler, subset) == [1.2] * 5 + [1] * 4
 
 
-def test_a_shorter_epoch_is_that_of_the_source_cut():
+def test_a_shorter_epoch_is_a_random_part_of_that_of_the_paper():
     counts = torch.zeros(10)
     for seed in range(2_000):
         sampler, subset = trained(0.7, seed=seed)  # 3 of those 7
@@ -46,25 +46,26 @@ def test_a_shorter_epoch_is_that_of_the_source_cut():
     assert (abs(counts / 2_000 - expected) < 5 * (expected * (1 - expected) / 2_000).sqrt()).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(rate=st.sampled_from([0.1, 0.3, 0.5]), r=st.sampled_from([0.25, 0.5, 0.75]), seed=st.integers(0, 99))
-def test_nothing_is_lost_on_average(rate, r, seed):
+def test_the_weighted_sum_is_unbiased(rate, r, seed):
     generator = torch.Generator().manual_seed(seed)
     losses = torch.rand(40, generator=generator, dtype=torch.float64) ** 3
     values = torch.rand(40, generator=generator, dtype=torch.float64)
     num_learned = int((losses.float() < losses.float().mean()).sum())
-    in_the_source = 40 - num_learned + round((1 - r) * num_learned)
+    in_the_paper = 40 - num_learned + round((1 - r) * num_learned)
     num_kept = round((1 - rate) * 40)
     sums = []
     for draw in range(400):
         sampler, kept = trained(rate, losses, r=r, seed=400 * seed + draw)
         sums.append(sampler.mean_loss(kept, values[kept]) * num_kept)
-    sums = torch.stack(sums) * max(1, in_the_source / num_kept)  # a cut epoch is a part of the source's
+    sums = torch.stack(sums) * max(1, in_the_paper / num_kept)  # a shorter epoch is a part of that of the paper
     assert abs(sums.mean() - values.sum()) <= 5 * sums.std() / 400**0.5 + 1e-6
 
 
 @pytest.mark.parametrize("anneal_from", [1, 5, 7])
-def test_weights_are_one_again_whichever_epoch_the_annealing_begins_in(anneal_from, run_epoch):
+def test_weights_are_one_during_annealing(anneal_from, run_epoch):
     sampler = InfoBatch(40, 0.3, anneal_from=anneal_from)
     for epoch in range(8):
         run_epoch(sampler, epoch)
@@ -74,12 +75,12 @@ def test_weights_are_one_again_whichever_epoch_the_annealing_begins_in(anneal_fr
 
 def test_samples_without_a_loss_count_as_not_learned():
     sampler = InfoBatch(10, 0.3)
-    sampler.observe(torch.arange(8), LOSSES[:8])  # mean 1.75: five are below it
+    sampler.observe(torch.arange(8), LOSSES[:8])  # five are below the mean, 1.75
     sampler.set_epoch(1)
     assert {5, 6, 7, 8, 9} <= set(sampler.subset().tolist())
 
 
-def test_weights_are_as_saved():
+def test_weights_are_resumed():
     sampler, subset = trained(0.3)
     resumed = InfoBatch(10, 0.3)
     resumed.load_state_dict(sampler.state_dict())
@@ -87,6 +88,6 @@ def test_weights_are_as_saved():
 
 
 @pytest.mark.parametrize("r", [-0.1, 1.0, float("nan")])
-def test_refuses_a_share_out_of_its_range(r):
-    with pytest.raises(ValueError, match=f"r is {r}: the share of well-learned samples"):
+def test_refuses_a_fraction_out_of_range(r):
+    with pytest.raises(ValueError, match=f"r is {r}: the fraction of well-learned samples left out must be"):
         InfoBatch(10, 0.5, r=r)

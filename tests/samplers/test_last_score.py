@@ -1,4 +1,4 @@
-"""The rules that say of each sample whether they want it: by hand, and against the equations one sample at a time."""
+"""Samplers that use the last scores: by hand, and against the equations one sample at a time."""
 
 import math
 
@@ -23,24 +23,24 @@ def test_el2n_keeps_the_largest_errors():
     assert kept_at(sampler, 0) == set(range(6))
     observe(sampler, [0.1, 0.9, 0.3, 0.8, 0.2, 0.7])
     assert kept_at(sampler, 1) == {1, 3, 5}
-    observe(sampler, [0.9, 0.1, 0.8, 0.2, 0.7, 0.3])  # the last score counts, whatever was before it
+    observe(sampler, [0.9, 0.1, 0.8, 0.2, 0.7, 0.3])  # only the last score counts
     assert kept_at(sampler, 2) == {0, 2, 4}
 
 
 def test_second_differences_by_hand():
     sampler = InstanceEarlyStopping(4, 0.5, threshold=0.25)
     observe(sampler, [4.0, 1.0, 2.0, 0.0], [3.0, 1.0, 1.0, 0.5])
-    assert sampler.second.tolist() == [math.inf] * 4  # of two losses there is none
+    assert sampler.second.tolist() == [math.inf] * 4  # two losses have no second difference
     observe(sampler, [2.0, 1.0, 0.5, 0.0])
-    # 4, 3, 2 and 1, 1, 1 move evenly; 2, 1, 0.5 has -0.5 - (-1) = 0.5; 0, 0.5, 0 has -0.5 - 0.5 = -1
+    # 4, 3, 2 and 1, 1, 1 change linearly; 2, 1, 0.5 has -0.5 - (-1) = 0.5; 0, 0.5, 0 has -0.5 - 0.5 = -1
     assert sampler.second.tolist() == [0.0, 0.0, 0.5, 1.0]
     assert kept_at(sampler, 1) == {2, 3}
     observe(sampler, [0.5, 1.0, 0.0, 0.5])
     assert sampler.second.tolist() == [0.5, 0.0, 0.0, 1.0]
-    assert kept_at(sampler, 2) == {0, 3}  # one has come back
+    assert kept_at(sampler, 2) == {0, 3}  # sample 0 is kept again
 
 
-def test_second_differences_of_samples_seen_at_times_of_their_own():
+def test_second_differences_of_samples_seen_at_different_times():
     generator = torch.Generator().manual_seed(0)
     sampler, seen = InstanceEarlyStopping(20, 0.5), {sample: [] for sample in range(20)}
     for _ in range(30):
@@ -51,17 +51,17 @@ def test_second_differences_of_samples_seen_at_times_of_their_own():
             seen[sample].append(value)
     for sample, losses in seen.items():
         expected = abs(losses[-1] - 2 * losses[-2] + losses[-3]) if len(losses) > 2 else math.inf
-        assert sampler.second[sample].item() == pytest.approx(expected, abs=2e-3)  # 16 bits
+        assert sampler.second[sample].item() == pytest.approx(expected, abs=2e-3)  # stored in float16
 
 
-def test_what_is_classified_with_confidence_is_left_out():
+def test_samples_classified_with_confidence_are_skipped():
     sampler = ProgressiveDropout(6, 0.5, confidence=0.3)
     probability = [0.9, 0.31, 0.29, 0.1, 0.8, 0.05]
     observe(sampler, [-math.log(p) for p in probability])
     assert kept_at(sampler, 1) == {2, 3, 5}
 
 
-def test_too_many_that_are_wanted_are_drawn_from_and_too_few_filled_up():
+def test_fill_epoch_draws_from_too_many_and_adds_to_too_few():
     counts = torch.zeros(10)
     for seed in range(1_000):
         sampler = ProgressiveDropout(10, 0.6, seed=seed)
@@ -77,7 +77,7 @@ def test_too_many_that_are_wanted_are_drawn_from_and_too_few_filled_up():
 
 
 @pytest.mark.parametrize("make", [InstanceEarlyStopping, ProgressiveDropout, DynamicEL2N])
-def test_samples_that_were_never_scored_are_wanted(make):
+def test_samples_without_a_score_are_preferred(make):
     sampler = make(10, 0.8)
     for _ in range(3):
         sampler.observe(torch.arange(8), torch.zeros(8))

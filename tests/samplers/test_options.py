@@ -1,4 +1,4 @@
-"""Warm-up, annealing and rescaling: options that every sampler takes, or refuses with a reason."""
+"""Warm-up, annealing and rescaling, which every sampler either supports or refuses with an error."""
 
 import pickle
 
@@ -16,7 +16,7 @@ def test_all_the_data_in_warm_up_and_annealing(make, is_full, run_epoch):
     lengths = [len(run_epoch(sampler, epoch)) for epoch in range(8)]
     pruned = 40 if is_full else 20
     assert lengths == [40, 40, pruned, pruned, pruned, 40, 40, 40]
-    assert lengths == [sampler.samples_in(epoch) for epoch in range(8)]  # also of epochs that are over
+    assert lengths == [sampler.samples_in(epoch) for epoch in range(8)]  # also for past epochs
     assert lengths == [make(warm_up=2, anneal_from=5).samples_in(epoch) for epoch in range(8)]
 
 
@@ -32,7 +32,7 @@ def test_the_first_period_begins_after_the_warm_up(make, run_epoch):
     assert subsets[5] == subsets[6]
 
 
-def test_a_bandit_knows_every_sample_after_the_warm_up(run_epoch):
+def test_a_bandit_has_a_score_of_every_sample_after_the_warm_up(run_epoch):
     sampler = UCB(40, 0.5, warm_up=1, c=0.0)
     run_epoch(sampler, 0)
     sampler.set_epoch(1)
@@ -42,7 +42,7 @@ def test_a_bandit_knows_every_sample_after_the_warm_up(run_epoch):
 
 
 @pytest.mark.parametrize("resumed_at", [1, 3, 5])
-def test_options_go_on_bit_for_bit(resumed_at, run_epoch):
+def test_options_resume_bit_for_bit(resumed_at, run_epoch):
     def make():
         return EpsilonGreedy(60, 0.5, epsilon=0.4, warm_up=1, anneal_from=6, period=2, rescale=True)
 
@@ -66,12 +66,12 @@ def test_options_go_on_bit_for_bit(resumed_at, run_epoch):
         ({"warm_up": 3, "anneal_from": 2}, "anneal_from is 2: it must be an integer of at least 3"),
     ],
 )
-def test_refuses_phases_that_cannot_be(make, wrong, message):
+def test_refuses_impossible_phases(make, wrong, message):
     with pytest.raises(ValueError, match=message):
         make(**wrong)
 
 
-def test_rescaled_uniform_losses_are_divided_by_the_share_that_is_kept():
+def test_rescaled_uniform_losses_are_divided_by_the_kept_fraction():
     sampler = DynamicRandom(40, 0.75, rescale=True)
     index = sampler.subset()
     losses = torch.arange(10.0, requires_grad=True)
@@ -82,12 +82,12 @@ def test_rescaled_uniform_losses_are_divided_by_the_share_that_is_kept():
 
 
 def test_a_loss_is_rescaled_before_anything_is_selected():
-    assert DynamicRandom(40, 0.75, rescale=True).mean_loss(torch.arange(40), torch.ones(40)) == 1  # 10 of them by 4
+    assert DynamicRandom(40, 0.75, rescale=True).mean_loss(torch.arange(40), torch.ones(40)) == 1  # 10 with weight 4
     assert DynamicRandom(40, 0.75, rescale=True, warm_up=1).mean_loss(torch.arange(40), torch.ones(40)) == 1
 
 
 def test_rescaled_epsilon_greedy_by_hand():
-    sampler = EpsilonGreedy(10, 0.6, epsilon=0.5, rescale=True)  # keeps 4: the 2 highest, 2 of the other 8
+    sampler = EpsilonGreedy(10, 0.6, epsilon=0.5, rescale=True)  # keeps the 2 highest and 2 of the other 8
     sampler.update(torch.arange(10), torch.arange(10.0))
     sampler.set_epoch(1)
     for index in sampler.subset().tolist():
@@ -95,9 +95,10 @@ def test_rescaled_epsilon_greedy_by_hand():
         assert weight == (1.0 if index in (8, 9) else 4.0)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(rate=st.sampled_from([0.3, 0.5, 0.8]), epsilon=st.sampled_from([0.2, 0.5, 1.0]), seed=st.integers(0, 99))
-def test_the_rescaled_sum_of_an_epoch_is_that_of_all_the_data_on_average(rate, epsilon, seed):
+def test_the_expected_rescaled_sum_of_an_epoch_is_the_sum_over_all_samples(rate, epsilon, seed):
     values = torch.rand(30, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     for make in (DynamicRandom, lambda *args, **kwargs: EpsilonGreedy(*args, epsilon=epsilon, **kwargs)):
         sums = []
@@ -111,7 +112,7 @@ def test_the_rescaled_sum_of_an_epoch_is_that_of_all_the_data_on_average(rate, e
         assert abs(sums.mean() - values.sum()) <= 5 * sums.std() / 300**0.5 + 1e-6
 
 
-def test_weights_are_one_when_all_the_data_is_trained_on(run_epoch):
+def test_weights_are_one_in_epochs_on_all_samples(run_epoch):
     sampler = DynamicRandom(40, 0.5, warm_up=1, anneal_from=2, rescale=True)
     weights = []
     for epoch in range(4):
@@ -126,12 +127,13 @@ def test_rescaling_is_refused_where_no_probability_is_defined(make):
     sampler = make()
     if type(sampler) in (Full, DynamicRandom, EpsilonGreedy, RS2, InfoBatch):
         return
-    with pytest.raises(ValueError, match=f"rescale: {type(sampler).__name__} keeps its samples for certain"):
+    name = type(sampler).__name__
+    with pytest.raises(ValueError, match=f"rescale is True: {name} does not select its samples with known probabil"):
         make(rescale=True)
 
 
 def test_rescaling_is_refused_where_the_probability_is_zero():
-    with pytest.raises(ValueError, match="rescale: with epsilon 0 the samples with lower scores"):
+    with pytest.raises(ValueError, match="rescale is True: with epsilon 0, samples with lower scores"):
         EpsilonGreedy(40, 0.5, epsilon=0.0, rescale=True)
 
 

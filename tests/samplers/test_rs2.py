@@ -1,4 +1,4 @@
-"""RS2: every sample before any comes again, in whatever epochs the passes are cut."""
+"""RS2: every sample is used before any is repeated, however the passes are cut into epochs."""
 
 import torch
 from hypothesis import given, settings
@@ -15,7 +15,7 @@ from dynprune_lib import RS2
     warm_up=st.integers(0, 2),
     period=st.integers(1, 2),
 )
-def test_every_sample_comes_before_any_comes_again(num_samples, rate, seed, warm_up, period):
+def test_every_sample_is_used_before_any_is_repeated(num_samples, rate, seed, warm_up, period):
     if round((1 - rate) * num_samples) == 0:
         return
     sampler = RS2(num_samples, rate, seed=seed, warm_up=warm_up, period=period)
@@ -28,7 +28,7 @@ def test_every_sample_comes_before_any_comes_again(num_samples, rate, seed, warm
         assert times.max() - times.min() <= 1
 
 
-def test_the_passes_have_orders_of_their_own():
+def test_every_pass_has_its_own_order():
     sampler = RS2(40, 0.5)
     halves = []
     for epoch in range(6):
@@ -41,13 +41,13 @@ def test_the_passes_have_orders_of_their_own():
 def test_an_epoch_that_two_passes_share_is_uniform():
     counts = torch.zeros(10)
     for seed in range(2_000):
-        sampler = RS2(10, 0.3, seed=seed)  # 7 an epoch: the second has the 3 that are left, and 4 of the others
+        sampler = RS2(10, 0.3, seed=seed)  # the second epoch of 7 has the 3 samples that remain and 4 others
         sampler.set_epoch(1)
         counts[sampler.subset()] += 1
     assert abs(counts / 2_000 - 0.7).max() < 5 * (0.7 * 0.3 / 2_000) ** 0.5
 
 
-def test_going_back_and_ahead_gives_what_going_through_gives():
+def test_jumping_between_epochs_selects_the_same_subsets():
     through, jumping = RS2(30, 0.6, seed=3), RS2(30, 0.6, seed=3)
     subsets = []
     for epoch in range(9):

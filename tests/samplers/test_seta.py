@@ -1,4 +1,4 @@
-"""SeTa: exact clusters of one quantity, and the window that slides over them."""
+"""SeTa: optimal clusters in one dimension, and the window that slides over them."""
 
 import itertools
 
@@ -14,7 +14,7 @@ from dynprune_lib.samplers.seta import BINS, cluster_cuts
 
 
 def spread(values, cuts):
-    """The sum of squared distances from the means of the groups."""
+    """Return the sum of squared distances from the group means."""
     group = np.searchsorted(cuts, values)
     return sum(((values[group == each] - values[group == each].mean()) ** 2).sum() for each in np.unique(group))
 
@@ -32,13 +32,13 @@ def test_no_split_is_better(values, groups):
     assert spread(values, cuts) == pytest.approx(best, abs=1e-9)
 
 
-def test_groups_of_many_losses_are_as_tight_as_those_of_kmeans():
+def test_groups_of_many_losses_are_as_good_as_those_of_kmeans():
     losses = np.random.default_rng(0).gamma(0.3, 2.0, size=20 * BINS).astype(np.float32)
     model = KMeans(5, n_init=5, random_state=0).fit(losses[:, None])
     assert spread(losses, cluster_cuts(losses, 5)) <= model.inertia_ * 1.001
 
 
-def test_the_window_slides_from_easy_to_hard_and_begins_anew():
+def test_the_window_slides_from_easy_to_hard_and_restarts():
     losses = torch.tensor([0.0, 10.0, 20.0, 30.0]).repeat_interleave(5) + torch.arange(20) / 100
     windows = []
     for epoch in range(1, 7):
@@ -49,18 +49,18 @@ def test_the_window_slides_from_easy_to_hard_and_begins_anew():
     assert windows == [[1, 2], [2, 3], [0, 1], [1, 2], [2, 3], [0, 1]]
 
 
-def test_a_window_with_more_than_is_kept_is_drawn_from_uniformly():
+def test_a_window_with_too_many_samples_is_drawn_from_uniformly():
     counts = torch.zeros(12)
     for seed in range(1_000):
         sampler = SeTa(12, 0.75, groups=3, window=0.7, seed=seed)
         sampler.observe(torch.arange(12), torch.tensor([0.0, 5.0, 9.0]).repeat_interleave(4))
-        sampler.set_epoch(1)  # the window has begun to slide: 3 of the 8 hard ones
+        sampler.set_epoch(1)  # the window is at the hard end: 3 of its 8 samples are kept
         counts[sampler.subset()] += 1
     assert counts[:4].tolist() == [0] * 4
     assert abs(counts[4:] / 1_000 - 3 / 8).max() < 5 * (3 / 8 * 5 / 8 / 1_000) ** 0.5
 
 
-def test_a_window_with_fewer_is_filled_up():
+def test_a_window_with_too_few_samples_is_filled_up():
     sampler = SeTa(12, 0.25, groups=3, window=0.3)
     sampler.observe(torch.arange(12), torch.tensor([0.0, 5.0, 9.0]).repeat_interleave(4))
     sampler.set_epoch(2)
@@ -90,7 +90,7 @@ def test_random_subsets_at_the_end():
     ("wrong", "message"),
     [
         ({"groups": 0}, "groups is 0"),
-        ({"window": 0.0}, "window is 0.0: the share of the groups"),
+        ({"window": 0.0}, "window is 0.0: the fraction of the groups"),
         ({"window": 1.1}, "window is 1.1"),
         ({"random_from": -1}, "random_from is -1"),
     ],

@@ -1,4 +1,4 @@
-"""Every setting of every sampler: of the right type, finite and in its range, or a ValueError that names it."""
+"""Every setting of every sampler has the right type, is finite and in its range, or a ValueError names it."""
 
 from dataclasses import fields
 
@@ -42,7 +42,7 @@ def build(sampler, **settings):
 
 @pytest.mark.parametrize("wrong", [[1.0] * 40, np.ones(40), "scores", 1.0, torch.ones(40, dtype=torch.complex64)])
 def test_scores_are_a_tensor_of_real_numbers(wrong):
-    with pytest.raises(ValueError, match="give it their scores, a tensor of 40 real numbers"):
+    with pytest.raises(ValueError, match="pass scores, a tensor of 40 real numbers"):
         StaticScored(40, scores=wrong)
 
 
@@ -51,7 +51,7 @@ def test_scores_are_a_tensor_of_real_numbers(wrong):
     [
         (EL2N, {"models": 0}, "models is 0: it must be an integer of at least 1"),
         (GraNd, {"at_epoch": 0}, "at_epoch is 0: it must be an integer of at least 1"),
-        (FinalSubset, {"of": "el2n"}, "of is 'el2n': it must be one of full, "),  # which needs scores itself
+        (FinalSubset, {"of": "el2n"}, "of is 'el2n': it must be one of full, "),  # needs scores itself
         (WithoutGroup, {"of": "without-group"}, "of is 'without-group'"),
         (WithoutGroup, {"group": "often"}, "group is 'often': it must be one of never, sometimes, always"),
         (WithoutGroup, {"of_rate": 1.0}, r"of_rate is 1.0: .* must be a number in \[0, 1\)"),
@@ -70,13 +70,13 @@ def test_settings_of_the_static_samplers(make, wrong, message):
         ("[0, 1e38]", [0, 1e38], [INF, NAN, 1.1e38, False]),
     ],
 )
-def test_the_ends_of_an_interval(interval, inside, outside):
+def test_ends_of_an_interval(interval, inside, outside):
     for value in inside:
-        assert real("it", value, "the share", interval) == value
-        assert type(real("it", value, "the share", interval)) is float
+        assert real("it", value, "the fraction", interval) == value
+        assert type(real("it", value, "the fraction", interval)) is float
     for value in outside:
-        with pytest.raises(ValueError, match=r"it is .*: the share must be a number in "):
-            real("it", value, "the share", interval)
+        with pytest.raises(ValueError, match=r"it is .*: the fraction must be a number in "):
+            real("it", value, "the fraction", interval)
 
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
@@ -86,7 +86,7 @@ def test_more_samples_than_int32_can_index_are_refused(sampler):
 
 
 def test_as_many_samples_as_int32_can_index_are_allowed():
-    sampler = Full(2**31)  # which allocates nothing
+    sampler = Full(2**31)  # allocates nothing
     assert len(sampler) == 2**31
 
 

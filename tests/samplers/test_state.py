@@ -15,7 +15,7 @@ EPOCHS = 6
 
 @pytest.mark.parametrize("copied", ["state", "pickle", "deepcopy"])
 @pytest.mark.parametrize("period", [1, 2])
-def test_goes_on_bit_for_bit(make, run_epoch, copied, period):
+def test_resumes_bit_for_bit(make, run_epoch, copied, period):
     original = make(100, seed=3, period=period)
     for epoch in range(3):
         run_epoch(original, epoch)
@@ -30,7 +30,7 @@ def test_goes_on_bit_for_bit(make, run_epoch, copied, period):
     assert_same(resumed.state_dict(), original.state_dict())
 
 
-def test_a_state_is_not_changed_by_going_on(make, run_epoch):
+def test_a_state_does_not_change_in_later_epochs(make, run_epoch):
     sampler = make()
     run_epoch(sampler, 0)
     state = sampler.state_dict()
@@ -62,8 +62,8 @@ def test_a_state_of_another_sampler_is_refused(make):
         make().load_state_dict(other.state_dict())
 
 
-def test_what_is_no_state_is_refused(make):
-    with pytest.raises(ValueError, match="no state of a sampler: it lacks epoch"):
+def test_an_incomplete_state_is_refused(make):
+    with pytest.raises(ValueError, match="this is not the state of a sampler: it lacks epoch, weights"):
         make().load_state_dict({"settings": {}, "memory": {}, "subset": torch.arange(3)})
 
 
@@ -74,7 +74,7 @@ def saved(sampler, run_epoch, epochs=2):
 
 
 def assert_refused(sampler, state, message):
-    """The state is refused, with the message, and the sampler is exactly as before."""
+    """Check that the state is refused with the message and that the sampler does not change."""
     before = copy.deepcopy(vars(sampler))
     with pytest.raises(ValueError, match=message):
         sampler.load_state_dict(state)
@@ -82,8 +82,8 @@ def assert_refused(sampler, state, message):
 
 
 @pytest.mark.parametrize("state", [None, [], "state", 3, {}])
-def test_a_state_is_a_dict_of_its_parts(make, state):
-    assert_refused(make(), state, "no state of a sampler: it lacks epoch, memory, settings, subset, weights")
+def test_a_state_that_is_not_a_dict_of_its_parts_is_refused(make, state):
+    assert_refused(make(), state, "not the state of a sampler: it lacks epoch, memory, settings, subset, weights")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_damaged_part_is_refused_by_name(make, run_epoch, part, wrong):
     assert_refused(make(), state | {part: wrong}, f"{part} of this state ")
 
 
-def test_a_subset_has_different_samples_of_the_data_set(make, run_epoch):
+def test_a_subset_with_wrong_or_repeated_samples_is_refused(make, run_epoch):
     state = saved(make(), run_epoch)
     subset = state["subset"]
     for wrong, message in (
@@ -126,7 +126,7 @@ def test_a_subset_has_different_samples_of_the_data_set(make, run_epoch):
         assert_refused(make(), state | {"subset": wrong}, f"subset of this state has {message}")
 
 
-def test_memory_of_another_shape_type_or_without_meaning_is_refused(make, run_epoch):
+def test_memory_of_another_shape_or_type_or_with_nan_is_refused(make, run_epoch):
     state = saved(make(), run_epoch)
     for name, tensor in state["memory"].items():
         wrong = [None, tensor.tolist(), tensor[:5], tensor[:, None], tensor.to(torch.float64)]
@@ -148,14 +148,14 @@ def test_memory_of_another_shape_type_or_without_meaning_is_refused(make, run_ep
         (ForgettingEvents, "events", -1.0),
     ],
 )
-def test_memory_that_the_sampler_never_writes_is_refused(make, name, never, run_epoch):
+def test_memory_with_impossible_values_is_refused(make, name, never, run_epoch):
     state = saved(make(40), run_epoch)
     state["memory"][name][7] = never
     assert_refused(make(40), state, rf"{name} of this state has values that are not in \[")
 
 
 @pytest.mark.parametrize("wrong", [None, torch.ones(39), torch.ones(40).int(), torch.full((40,), torch.nan)])
-def test_weights_are_there_when_losses_are_weighted(wrong, run_epoch):
+def test_weights_are_required_if_losses_are_rescaled(wrong, run_epoch):
     def make():
         return DynamicRandom(40, 0.5, rescale=True, anneal_from=2)
 
@@ -179,4 +179,4 @@ def test_a_state_without_the_number_of_trained_samples_is_loaded(make, run_epoch
     del state["trained"]
     resumed = make()
     resumed.load_state_dict(state)
-    assert resumed.steps_left(4, 5) == make().total_steps(3, 5)  # as if its epoch had not begun
+    assert resumed.steps_left(4, 5) == make().total_steps(3, 5)  # as if its epoch had not started

@@ -1,4 +1,4 @@
-"""Our own rule: by hand, and its limits."""
+"""Tilted RS2: by hand, and the limits that its description states."""
 
 import math
 
@@ -11,7 +11,7 @@ NUM = 12
 
 
 def train(sampler, epochs, losses):
-    """The subsets of so many epochs, each sample with its loss of `losses` (N,)."""
+    """Return the subsets of all epochs, when sample i always has the loss `losses[i]`."""
     subsets = []
     for epoch in range(epochs):
         sampler.set_epoch(epoch)
@@ -21,7 +21,7 @@ def train(sampler, epochs, losses):
     return subsets
 
 
-def test_every_sample_comes_before_any_comes_again():
+def test_every_sample_is_used_before_any_is_repeated():
     subsets = train(TiltedRS2(NUM, 0.75), 4, torch.arange(NUM).float())
     assert set.union(*subsets) == set(range(NUM))
     assert sum(map(len, subsets)) == NUM
@@ -30,7 +30,7 @@ def test_every_sample_comes_before_any_comes_again():
 def test_waiting_and_rank_by_hand():
     sampler = TiltedRS2(4, 0.5, tilt=0.75)
     sampler.observe(torch.tensor([0, 1, 2, 3]), torch.tensor([4.0, 3.0, 2.0, 1.0]))  # ranks 0.75, 0.5, 0.25, 0
-    sampler.set_epoch(1)  # all have waited half a pass: the two hardest
+    sampler.set_epoch(1)  # all have waited half a pass: the two hardest are kept
     assert set(sampler.subset().tolist()) == {0, 1}
     sampler.observe(torch.tensor([0, 1]), torch.tensor([4.0, 3.0]))
     # 0: 0.5 + 0.75 * 0.75 = 1.0625; 1: 0.5 + 0.75 * 0.5 = 0.875; 2: 1 + 0.75 * 0.25 = 1.1875; 3: 1
@@ -38,7 +38,7 @@ def test_waiting_and_rank_by_hand():
     assert set(sampler.subset().tolist()) == {0, 2}
 
 
-def test_harder_samples_come_more_often_and_none_waits_for_long():
+def test_harder_samples_are_kept_more_often_and_the_wait_is_bounded():
     num, epochs, rate = 1_000, 400, 0.95
     sampler, losses = TiltedRS2(num, rate), torch.linspace(0, 1, num)
     subsets = train(sampler, epochs, losses)
@@ -52,12 +52,12 @@ def test_harder_samples_come_more_often_and_none_waits_for_long():
     assert longest <= longest_wait / (1 - rate) + 1
 
 
-def test_without_a_tilt_no_score_enters():
+def test_without_a_tilt_scores_have_no_influence():
     one, two = TiltedRS2(NUM, 0.5, tilt=0.0), TiltedRS2(NUM, 0.5, tilt=0.0)
     assert train(one, 6, torch.rand(NUM)) == train(two, 6, torch.rand(NUM))
 
 
 @pytest.mark.parametrize("tilt", [-0.1, float("nan")])
-def test_a_tilt_is_at_least_zero(tilt):
+def test_refuses_a_tilt_below_zero(tilt):
     with pytest.raises(ValueError, match=f"tilt is {tilt}: "):
         TiltedRS2(NUM, tilt=tilt)

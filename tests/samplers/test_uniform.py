@@ -17,7 +17,7 @@ def test_static_random_keeps_one_subset_and_not_the_first_samples():
     assert found[0] != frozenset(range(50))
 
 
-def test_dynamic_random_draws_anew_every_period():
+def test_dynamic_random_draws_a_new_subset_every_period():
     assert len(set(subsets(DynamicRandom(100, 0.5), 5))) == 5
     assert len(set(subsets(DynamicRandom(100, 0.5, period=2), 6))) == 3
 
@@ -28,6 +28,6 @@ def test_dynamic_random_is_uniform():
     for epoch in range(1000):
         sampler.set_epoch(epoch)
         counts[sampler.subset()] += 1
-    # 200 expected, standard deviation 12.6
+    # expectation 200, standard deviation 12.6
     assert counts.min() > 200 - 5 * 12.6
     assert counts.max() < 200 + 5 * 12.6

@@ -1,0 +1,103 @@
+"""The schedule of a run: which epochs are pruned, and how many samples and steps each epoch has."""
+
+from dynprune_lib import distributed
+
+
+class EpochSchedule:
+    """Mixin that splits a run into warm-up, pruned epochs and annealing.
+
+    Warm-up and annealing use all samples. The pruned epochs in between form periods of `period` epochs each, numbered
+    from 0, and all epochs of a period share one subset. Every length follows from the settings alone, never from the
+    scores, so the number of steps of a run is known before it starts.
+    """
+
+    num_samples: int
+    num_kept: int
+    period: int
+    warm_up: int
+    anneal_from: int | None
+    epoch: int
+    _num_trained: int  # samples of the current epoch that this process has trained on
+
+    @property
+    def period_number(self) -> int:
+        """Number of the period that contains `epoch`; 0 is the first period after the warm-up."""
+        return (self.epoch - self.warm_up) // self.period
+
+    def selects_at(self, epoch: int) -> bool:
+        """Return whether `set_epoch(epoch)` would start a new selection period.
+
+        Example:
+            >>> from dynprune_lib import DynamicRandom
+            >>> sampler = DynamicRandom(8, prune_rate=0.5, period=2, warm_up=1, anneal_from=5)
+            >>> sampler.set_epoch(1)
+            >>> [sampler.selects_at(epoch) for epoch in range(1, 6)]
+            [False, False, True, True, False]
+        """
+        return self._phase(epoch) not in (None, self._phase(self.epoch))
+
+    def samples_in(self, epoch: int) -> int:
+        """Return the number of samples of any epoch; under `torch.distributed`, of this rank's shard.
+
+        Example:
+            >>> from dynprune_lib import DynamicRandom
+            >>> sampler = DynamicRandom(100, prune_rate=0.7, warm_up=1, anneal_from=4)
+            >>> [sampler.samples_in(epoch) for epoch in range(6)]
+            [100, 30, 30, 30, 100, 100]
+        """
+        return distributed.shard_length(self._num_selected(epoch))
+
+    def total_steps(self, epochs: int, batch_size: int, drop_last: bool = True) -> int:
+        """Return the number of optimizer steps of a run, for example for a learning-rate schedule.
+
+        Args:
+            epochs: number of epochs of the run.
+            batch_size: batch size of the loader; under `torch.distributed`, of one rank.
+            drop_last: whether the loader drops the last incomplete batch of an epoch. Default: True.
+
+        Example:
+            >>> from dynprune_lib import DynamicRandom
+            >>> DynamicRandom(100, prune_rate=0.7, warm_up=1).total_steps(epochs=3, batch_size=10)
+            16
+        """
+        return self._steps(range(epochs), batch_size, drop_last)
+
+    def steps_left(self, epochs: int, batch_size: int, drop_last: bool = True) -> int:
+        """Return how many of the `total_steps` remain, at any moment of a run and after `load_state_dict`.
+
+        Steps are counted from the batches passed to `update` or `mean_loss` since the last `set_epoch`, which starts
+        its epoch from the beginning. The arguments are those of `total_steps`.
+
+        Example:
+            >>> import torch
+            >>> from dynprune_lib import DynamicRandom
+            >>> sampler = DynamicRandom(100, prune_rate=0.5)
+            >>> loss = sampler.update(sampler.indices()[:10], torch.rand(10))
+            >>> sampler.steps_left(epochs=3, batch_size=10)
+            14
+        """
+        if self.epoch >= epochs:
+            return 0
+        later = self._steps(range(self.epoch + 1, epochs), batch_size, drop_last)
+        if self._num_trained >= self.samples_in(self.epoch):
+            return later
+        of_this_epoch = self._steps(range(self.epoch, self.epoch + 1), batch_size, drop_last)
+        return later + of_this_epoch - self._num_trained // batch_size
+
+    def _steps(self, epochs: range, batch_size: int, drop_last: bool) -> int:
+        round_up = 0 if drop_last else batch_size - 1
+        return sum((self.samples_in(epoch) + round_up) // batch_size for epoch in epochs)
+
+    def _num_selected(self, epoch: int) -> int:
+        """Return the number of samples of an epoch on all ranks together."""
+        return self.num_samples if self._uses_all(epoch) else self.num_kept
+
+    def _uses_all(self, epoch: int) -> bool:
+        """Return whether an epoch belongs to the warm-up or the annealing."""
+        return epoch < self.warm_up or (self.anneal_from is not None and epoch >= self.anneal_from)
+
+    def _phase(self, epoch: int) -> int | None:
+        """Return the number of an epoch's period, or None if the epoch uses all samples."""
+        # warm-up and annealing are one phase, although pruned epochs lie between them: both have the same subset, all
+        # samples, so two epochs of one phase never need a new selection
+        return None if self._uses_all(epoch) else (epoch - self.warm_up) // self.period

@@ -1,0 +1,61 @@
+"""Warnings for training loops that misuse a sampler in a way that raises no error."""
+
+import warnings
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass
+class UsageMonitor:
+    """Record of how a training loop has used its sampler since the last `set_epoch`.
+
+    Three mistakes would otherwise go unnoticed: `set_epoch` is never called, so every epoch has the same samples; the
+    loader uses other samples than the sampler selects; the recorded scores are not finite.
+    """
+
+    samples_requested: bool = True  # True at first: no epoch has started that could have gone wrong
+    scores_recorded: bool = False
+    has_warned: bool = False  # of one of the first two mistakes, which a loop repeats every epoch
+    num_scores: int = 0
+    num_finite: Tensor | None = None  # a tensor on the device of the scores: an int would synchronise the device
+
+    def count(self, usable: Tensor) -> None:
+        """Count a batch of recorded scores, of which `usable` (B,) bool marks the finite ones."""
+        finite = usable.sum()
+        self.num_scores += len(usable)
+        self.num_finite = finite if self.num_finite is None else self.num_finite.to(finite.device).add_(finite)
+        self.scores_recorded = True
+
+    def start_epoch(self) -> None:
+        """Forget which calls were made in the previous epoch."""
+        self.scores_recorded = self.samples_requested = False
+
+    def reset_counts(self) -> None:
+        """Forget the recorded scores."""
+        self.num_scores, self.num_finite = 0, None
+
+    def warn_of_repeated_epoch(self, epoch: int) -> None:
+        """Warn if an epoch is iterated over again after scores were recorded in it."""
+        if self.scores_recorded and not self.has_warned:
+            self.has_warned = True
+            warnings.warn(
+                f"set_epoch() was not called after epoch {epoch}, so the same samples are repeated in the same order:"
+                " call sampler.set_epoch(epoch) at the start of every epoch",
+                stacklevel=3,
+            )
+
+    def warn_of_past_epoch(self, epoch: int) -> None:
+        """Warn of what went wrong in an epoch that is over."""
+        not_finite = self.num_scores - (0 if self.num_finite is None else int(self.num_finite))
+        self.reset_counts()
+        if not_finite:
+            warnings.warn(f"{not_finite} scores of epoch {epoch} were not finite and were not recorded", stacklevel=3)
+        if self.scores_recorded and not self.samples_requested and not self.has_warned:
+            self.has_warned = True
+            warnings.warn(
+                f"scores of epoch {epoch} were recorded, but the samples of this epoch were never requested from the"
+                " sampler: pass it to the DataLoader as `sampler=` and do not wrap it (a DistributedSampler around it"
+                " would select other samples)",
+                stacklevel=3,
+            )

@@ -1,0 +1,92 @@
+"""`sampler_class`: the samplers of the library by name, and classes of a user's own by "module:Class"."""
+
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+
+import pytest
+
+from dynprune_lib import SAMPLERS, PruningSampler, samplers
+from dynprune_lib.samplers import Bandit, LastScore, StaticScored, sampler_class
+from dynprune_lib.samplers.forgetting import ForgettingEvents
+
+OWN = """
+from dataclasses import dataclass
+
+from dynprune_lib import DynamicRandom
+
+
+@dataclass(eq=False)
+class Own(DynamicRandom):
+    pass
+
+
+NOT_A_SAMPLER = 3
+"""
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    (tmp_path / "own_samplers_of_a_user.py").write_text(OWN)
+    (tmp_path / "broken_samplers_of_a_user.py").write_text("import a_module_that_is_not_installed\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "own_samplers_of_a_user"
+    sys.modules.pop("own_samplers_of_a_user", None)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_name_of_the_library(name):
+    assert sampler_class(name) is SAMPLERS[name]
+    assert sampler_class(f"{SAMPLERS[name].__module__}:{SAMPLERS[name].__name__}") is SAMPLERS[name]
+
+
+def test_a_class_of_a_user(own_module):
+    own = sampler_class(f"{own_module}:Own")
+    assert issubclass(own, PruningSampler)
+    assert len(list(own(40, 0.5))) == 20
+    assert sampler_class(f"{own_module}:Own") is own
+
+
+@pytest.mark.slow
+def test_a_class_of_a_user_in_another_process(own_module, tmp_path):
+    script = f"from dynprune_lib.samplers import sampler_class; print(sampler_class('{own_module}:Own')(40, 0.5))"
+    path = {"PYTHONPATH": f"{tmp_path}:{':'.join(path for path in sys.path if path)}"}
+    done = subprocess.run([sys.executable, "-c", script], env=path, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Own(num_samples=40, prune_rate=0.5")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("ucb2", ""),
+        ("UCB", ""),
+        ("", ""),
+        (":UCB", ""),
+        ("own_samplers_of_a_user:", ""),
+        (".ucb:UCB", ""),
+        (None, ""),
+        (["ucb"], ""),
+        ("no_module_of_this_name:Own", r" \(its module cannot be imported: No module named 'no_module_of_this_name'\)"),
+        ("broken_samplers_of_a_user:Own", r" \(its module cannot be imported: .*'a_module_that_is_not_installed'\)"),
+        ("own_samplers_of_a_user:Other", r" \(its module has no Other\)"),
+        ("own_samplers_of_a_user:NOT_A_SAMPLER", r" \(NOT_A_SAMPLER is not a subclass of PruningSampler\)"),
+        ("own_samplers_of_a_user:dataclass", r" \(dataclass is not a subclass of PruningSampler\)"),
+        ("collections:OrderedDict", r" \(OrderedDict is not a subclass of PruningSampler\)"),
+    ],
+)
+@pytest.mark.usefixtures("own_module")
+def test_other_names_are_refused(name, reason):
+    known = rf"^unknown sampler {re.escape(repr(name))}{reason}: there are full, .*, without-group and, .*module:Class"
+    with pytest.raises(ValueError, match=known):
+        sampler_class(name)
+
+
+def test_every_sampler_of_the_package_is_registered():
+    bases = {PruningSampler, Bandit, LastScore, StaticScored, ForgettingEvents}  # for subclasses, or for scores alone
+    for module in pkgutil.iter_modules(samplers.__path__, "dynprune_lib.samplers."):
+        for found in vars(importlib.import_module(module.name)).values():
+            if isinstance(found, type) and issubclass(found, PruningSampler) and found not in bases:
+                where = "STATIC_SAMPLERS in static_scored.py" if issubclass(found, StaticScored) else "registry.py"
+                assert found in SAMPLERS.values(), f"add {found.__name__} to {where}"

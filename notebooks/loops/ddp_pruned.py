@@ -40,5 +40,5 @@ accuracy = (net(images[1400:]).argmax(1) == labels[1400:]).float().mean().item()
 if dist.get_rank() == 0:
     print(f"{steps} steps in {seconds:.1f} s, test accuracy {accuracy:.1%}")
 del model
-gc.collect()  # DDP lives in cycles of references, and with it threads that abort a process which ends before them
+gc.collect()  # collect the reference cycles of DDP: its threads abort a process that exits before them
 dist.destroy_process_group()

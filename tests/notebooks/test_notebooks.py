@@ -1,6 +1,7 @@
-"""The notebooks: as they are committed, and run on the smoke profile. (nbval runs them as they are, beside this.)"""
+"""The notebooks: as committed, and executed on the smoke profile. (nbval executes them as committed.)"""
 
 import errno
+import re
 
 import nbformat
 import papermill
@@ -15,7 +16,7 @@ from dynprune_lib.report.notebooks import clean, notebook_paths, render_notebook
 pytestmark = pytest.mark.slow
 
 NOTEBOOKS = notebook_paths()
-HOW_TO = {"08_your_own_training_loop"}  # has no study, and so no parameters and no verdict
+HOW_TO = {"08_your_own_training_loop"}  # has no study: no parameters, no verdict
 PARAMETERS = {"profile", "dataset", "data_dir", "results", "seeds"}
 
 
@@ -72,9 +73,14 @@ def test_the_default_profile_is_the_best_there_is_or_takes_seconds(path):
     assert default == ("smoke" if path.stem == "00_quickstart" else "None")
 
 
-def test_every_notebook_ends_with_its_verdict(path, notebook):
+def test_every_notebook_has_a_verdict(path, notebook):
     if path.stem != "00_quickstart" and path.stem not in HOW_TO:
         assert ".record_verdict(" in "".join(cell.source for cell in code_cells(notebook))
+
+
+def test_every_notebook_ends_with_a_takeaway_and_its_limits(notebook):
+    headings = re.findall("^## (.*)", "\n".join(cell.source for cell in notebook.cells), re.MULTILINE)
+    assert headings[-2:] == ["Takeaway", "What this does not show"]
 
 
 def test_all_notebooks_run_on_the_smoke_profile(tmp_path, capsys, monkeypatch):

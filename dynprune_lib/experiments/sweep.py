@@ -255,8 +255,11 @@ def _work(specs: list[RunSpec], plan: Plan, writer: Connection, parent: int) -> 
     stopping.raise_on_sigterm()
     stopping.stop_with_parent(parent)
     torch.set_num_threads(plan.threads or max(1, torch.get_num_threads() // plan.jobs))
-    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # the parent has ended, or reports the interrupt
-        _walk(specs, plan, lambda *event: writer.send(event))
+    try:
+        with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # the parent has ended, or reports the interrupt
+            _walk(specs, plan, lambda *event: writer.send(event))
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # an exception would show while the interpreter shuts down
 
 
 @contextlib.contextmanager

@@ -172,7 +172,7 @@ def plot_ranking(differences: pd.DataFrame, baseline: str, title: str) -> Figure
         limit = _usual_size(rows)
         _draw_differences(axes, rows.set_index("method_label").reindex(order), limit)
         axes.set_xlim(-limit, limit)
-        axes.set_title(f"{saved:.0%} compute saved", fontsize="small")
+        axes.set_title(f"{saved:.0%} saved", fontsize="small")
     grid[0, 0].set_yticks(range(len(order)), order)
     grid[0, 0].invert_yaxis()
     figure.suptitle(title, fontsize="small")

@@ -203,7 +203,7 @@ def test_the_modifier_of_a_run(sampler, settings, expected):
 
 def test_the_ranking_has_a_panel_for_each_level_and_a_row_for_each_method(runs):
     figure = plot_ranking(equal_compute.differences_from_baseline(runs), "RS2", "title")
-    assert [axes.get_title() for axes in figure.axes] == ["50% compute saved", "90% compute saved"]
+    assert [axes.get_title() for axes in figure.axes] == ["50% saved", "90% saved"]
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert set(labels) == {"UCB", "UCB, annealed", "full data, fewer epochs"}
     assert labels[-1] == "UCB"  # the worst on average

@@ -43,7 +43,7 @@ class Experiment:
 
     def role(self, spec: RunSpec) -> Role:
         """Return the role of one of its runs, whatever the seed."""
-        return self.roles[_seedless(spec)]
+        return self.roles[spec.seedless_name]
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ class Profile:
         return list({spec.name: spec for spec in specs}.values())
 
 
+@functools.cache
 def load_profile(name: str, dataset: str | None = None) -> Profile:
     """Read a profile.
 
@@ -135,7 +136,7 @@ def _experiment(content: dict, values: dict, settings: dict, given: dict) -> Exp
             is_fewer = spec.sampler == "full" and "saved" in row
             role = Role(FEWER_EPOCHS, row["saved"]) if is_fewer else stated_role(spec)
             runs.setdefault(spec.name, spec)
-            roles.setdefault(_seedless(spec), role)
+            roles.setdefault(spec.seedless_name, role)
     return Experiment(content["notebook"], tuple(runs.values()), roles)
 
 
@@ -182,10 +183,6 @@ def _rate_that_saves(saved: float, epochs: int, settings: dict[str, Any]) -> flo
     if kept <= 0:
         raise SpecError(f"saved is {saved} in {epochs} epochs, of which {with_all} train on all the data: too much")
     return round(1 - kept, 4)
-
-
-def _seedless(spec: RunSpec) -> str:
-    return replace(spec, seed=0).name
 
 
 PROFILES = _sizes()

@@ -1,11 +1,12 @@
 """What a run is: RunSpec."""
 
+import functools
 import hashlib
 import inspect
 import json
 import math
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 import torch
@@ -161,6 +162,11 @@ class RunSpec:
         return f"{sampler}-{round(100 * self.prune_rate)}-seed{self.seed}-{digest}"
 
     @property
+    def seedless_name(self) -> str:
+        """Name of the run at seed 0, which all repetitions of it share."""
+        return replace(self, seed=0).name
+
+    @property
     def is_static_scored(self) -> bool:
         """Whether the run needs scores that are computed before training."""
         return issubclass(sampler_class(self.sampler), StaticScored)
@@ -196,7 +202,12 @@ def sampler_settings(sampler: str) -> dict[str, Any]:
         >>> sampler_settings("epsilon-greedy")["epsilon"]
         0.1
     """
-    parameters = inspect.signature(sampler_class(sampler)).parameters.values()
+    return dict(_defaults(sampler_class(sampler)))  # type: ignore[arg-type]  # mypy takes the class for an instance
+
+
+@functools.cache  # every spec asks several times, and profiles have hundreds of specs
+def _defaults(sampler: type[PruningSampler]) -> dict[str, Any]:
+    parameters = inspect.signature(sampler).parameters.values()
     return {each.name: each.default for each in parameters if each.name not in NOT_SETTINGS}
 
 

@@ -148,8 +148,8 @@ class Store:
             content = _read(path)
             if content is None:
                 return None
-            head, digest, state = content[: len(CHECKPOINT)], content[len(CHECKPOINT) :][:64], memoryview(content)
-            state = state[len(CHECKPOINT) + 65 :]
+            head, digest = content[: len(CHECKPOINT)], content[len(CHECKPOINT) : len(CHECKPOINT) + 64]
+            state = memoryview(content)[len(CHECKPOINT) + 65 :]  # a view: models are large
             if head != CHECKPOINT:
                 raise ValueError("it begins with other words: another version made it, or it is damaged")
             if hashlib.sha256(state).hexdigest().encode() != digest:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -202,6 +202,6 @@ def best_records(
         profile = load_profile(name, dataset)
         store, runs = Store(results / profile.name), profile.runs(experiment, seeds)
         recorded = [spec for spec in runs if store.has(spec)]
-        if {replace(spec, seed=0).name for spec in recorded} == {replace(spec, seed=0).name for spec in runs}:
+        if {spec.seedless_name for spec in recorded} == {spec.seedless_name for spec in runs}:
             return name, [record for spec in recorded if (record := store.load(spec))]
     return PROFILES[0], []

@@ -7,13 +7,13 @@ from torch import Tensor
 from dynprune_lib.experiments.data import ImageData
 
 
-def augment(images: Tensor, pad: int, flip: bool, generator: torch.Generator) -> Tensor:
-    """Return random crops of the zero-padded images, each mirrored with probability 1/2 if `flip`.
+def augment(images: Tensor, pad: int, flip: bool | Tensor, generator: torch.Generator) -> Tensor:
+    """Return random crops of the zero-padded images, some of them mirrored.
 
     Args:
         images: (B, height, width, channels) uint8.
         pad: padding on every side, in pixels; the offset of a crop is uniform in [0, 2 * pad].
-        flip: whether images are mirrored.
+        flip: whether each image is mirrored with probability 1/2; or (B,) bool, which images are mirrored.
         generator: source of all randomness, on the device of the images.
 
     Returns:
@@ -30,11 +30,33 @@ def augment(images: Tensor, pad: int, flip: bool, generator: torch.Generator) ->
     top, left = torch.randint(2 * pad + 1, (2, batch, 1), generator=generator, device=device)
     rows = torch.arange(height, device=device) + top
     columns = torch.arange(width, device=device).expand(batch, width)
-    if flip:
-        mirrored = torch.randint(2, (batch, 1), generator=generator, device=device, dtype=torch.bool)
-        columns = torch.where(mirrored, width - 1 - columns, columns)
+    if flip is True:
+        flip = torch.randint(2, (batch,), generator=generator, device=device, dtype=torch.bool)
+    if isinstance(flip, Tensor):
+        columns = torch.where(flip[:, None], width - 1 - columns, columns)
     columns = columns + left
     return padded[torch.arange(batch, device=device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def alternating_flips(seed: int, views: Tensor) -> Tensor:
+    """Return which samples are mirrored: each one every other time, beginning at random.
+
+    In two views, a sample is then seen from both sides (Jordan 2024, arXiv:2404.00498).
+
+    Args:
+        seed: decides how each sample begins.
+        views: (N,) number of epochs that have trained on each sample so far, on the CPU.
+
+    Returns:
+        (N,) bool.
+
+    Example:
+        >>> once, twice = (alternating_flips(0, torch.full((5,), views)) for views in (1, 2))
+        >>> once.logical_not().equal(twice)
+        True
+    """
+    first = torch.randint(2, views.shape, generator=torch.Generator().manual_seed(seed))
+    return (first + views) % 2 == 1
 
 
 def normalize(images: Tensor, data: ImageData) -> Tensor:

@@ -7,7 +7,7 @@ is missing or damaged.
 import gzip
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dynprune_lib._torchvision import torchvision_datasets
-from dynprune_lib.errors import DataError
+from dynprune_lib.errors import DataError, SpecError
 from dynprune_lib.experiments.image_folder import read_image_folder
 from dynprune_lib.paths import data_dir as default_data_dir
 from dynprune_lib.paths import expand
@@ -132,6 +132,29 @@ def load_dataset(name: str, data_dir: str | Path | None = None, device: torch.de
         flip=dataset.flip,
         md5=_md5(train, test),
     )
+
+
+def hold_out(data: ImageData, count: int) -> ImageData:
+    """Return the data set with some training samples, drawn at random but always the same, in place of the test part.
+
+    Args:
+        data: the data set.
+        count: number of samples to hold out.
+
+    Raises:
+        SpecError: nothing would be left to train on.
+
+    Example:
+        >>> held_out = hold_out(load_dataset("digits"), 100)
+        >>> len(held_out.train), len(held_out.test)
+        (1337, 100)
+    """
+    if count >= len(data.train):
+        raise SpecError(f"validation is {count}: {data.name} has {len(data.train)} training samples, hold out fewer")
+    order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0)).to(data.device)
+    held, kept = order[:count], order[count:].sort().values
+    train, test = (Split(data.train.images[index], data.train.labels[index]) for index in (kept, held))
+    return replace(data, train=train, test=test)
 
 
 def dataset_title(name: str) -> str:

@@ -1,6 +1,6 @@
 """Making one run, whether in one process or in several."""
 
-from dynprune_lib.experiments.data import ImageData
+from dynprune_lib.experiments.data import ImageData, hold_out
 from dynprune_lib.experiments.device_lock import use_device
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec
@@ -26,6 +26,8 @@ def make_run(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | N
         StoreError: a file of the store is damaged, or nothing can be written.
         TrainingDiverged: a loss is not finite.
     """
+    if spec.validation:
+        data = hold_out(data, spec.validation)
     with use_device(data.device, spec.alone):
         scores = static_scores(spec, data, store, on_epoch, jobs) if spec.is_static_scored else None
         return train(spec, data, store, on_epoch, jobs, scores)

@@ -1,11 +1,13 @@
 """ResNet-18 for 32 x 32 images, and the small networks of the profiles that run on a laptop."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from dynprune_lib.errors import SpecError
+from dynprune_lib.experiments.speedrun import speedrun
 
 
 class BasicBlock(nn.Module):
@@ -90,6 +92,8 @@ def strided(channels: int, classes: int) -> nn.Sequential:
 MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "resnet18": resnet18,
     "small": small,
+    "speedrun": speedrun,
+    "speedrun-wide": partial(speedrun, widths=(64, 256, 256)),
     "strided": strided,
     "tiny": tiny,
 }

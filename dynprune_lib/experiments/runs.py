@@ -21,12 +21,14 @@ from dynprune_lib.samplers.checks import boolean, integer, real
 from dynprune_lib.scores import SCORES
 
 PRECISIONS = ("float32", "bfloat16")
+FLIPS = ("random", "alternating")
 CHOICES: dict[str, Collection[str]] = {
     "model": MODELS,
     "score": SCORES,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "precision": PRECISIONS,
+    "flip": FLIPS,
 }
 NUMBERS = {
     "prune_rate": ("the fraction left out", "[0, 1)"),
@@ -34,6 +36,7 @@ NUMBERS = {
     "momentum": ("the momentum", "[0, 1)"),
     "weight_decay": ("the weight decay", "[0, 1)"),
     "label_smoothing": ("the label smoothing", "[0, 1)"),
+    "bias_rate": ("the learning rate of norm biases, as a multiple", "(0, inf)"),
 }
 NOT_SETTINGS = {"num_samples", "prune_rate", "seed", "scores"}  # arguments of a sampler that other fields supply
 
@@ -61,6 +64,12 @@ class RunSpec:
         schedule: name in SCHEDULES of the learning-rate schedule over the steps that the run makes. Default:
             "one-cycle".
         label_smoothing: of the cross-entropy, in [0, 1). Default: 0.
+        bias_rate: learning rate of the biases of batch normalisations, as a multiple of `learning_rate`, above 0; their
+            weight decay per step is that of the other parameters. Default: 1.
+        flip: "random" mirrors each image with probability 1/2, "alternating" every other time that it is trained on,
+            see `alternating_flips`; images of data sets that may not be mirrored never are. Default: "random".
+        validation: number of training samples, drawn at random but the same for all seeds, that are held out and
+            evaluated on in place of the test set, for choices of settings. Default: 0.
         precision: name in PRECISIONS, of the forward and backward pass; parameters stay in float32. Default: "float32".
             A device without native bfloat16 uses float32, and the record says so.
         alone: whether to train only while no other run uses the device, for timings. Default: False.
@@ -91,6 +100,9 @@ class RunSpec:
     weight_decay: float = 5e-4
     schedule: str = "one-cycle"
     label_smoothing: float = 0.0
+    bias_rate: float = 1.0
+    flip: str = "random"
+    validation: int = 0
     precision: str = "float32"
     alone: bool = False
     seed: int = 0
@@ -113,7 +125,7 @@ class RunSpec:
             raise SpecError(f"dataset is {self.dataset!r}: it must be the name of a data set")
         for name, allowed in CHOICES.items():
             check_choice(name, getattr(self, name), allowed)
-        for name, lowest in (("epochs", 1), ("batch_size", 1), ("trace", 0), ("seed", 0)):
+        for name, lowest in (("epochs", 1), ("batch_size", 1), ("trace", 0), ("validation", 0), ("seed", 0)):
             integer(name, getattr(self, name), at_least=lowest)
         for name, (meaning, interval) in NUMBERS.items():
             real(name, getattr(self, name), meaning, interval)

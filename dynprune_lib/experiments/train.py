@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from dynprune_lib.distributed import average, rank, world_size
 from dynprune_lib.errors import SpecError, TrainingDiverged
-from dynprune_lib.experiments.augment import augment, normalize
+from dynprune_lib.experiments.augment import alternating_flips, augment, normalize
 from dynprune_lib.experiments.checkpoint import ThrottledCheckpoint
 from dynprune_lib.experiments.data import ImageData
 from dynprune_lib.experiments.environment import describe_environment
@@ -27,6 +27,7 @@ from dynprune_lib.experiments.precision import autocast
 from dynprune_lib.experiments.records import Cost, EpochRecord, RunRecord, StaticScores
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.schedules import SCHEDULES
+from dynprune_lib.experiments.speedrun import WHITENED, Whitening
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.samplers import PruningSampler
 from dynprune_lib.scores import SCORES
@@ -171,8 +172,11 @@ def build_train_state(
             _warn_of_missing_classes(spec, sampler, data)
     height, width, channels = data.train.images.shape[1:]
     model = build_model(spec.model, (height, width, channels), len(data.classes), spec.seed)
+    for layer in model.modules():
+        if isinstance(layer, Whitening):
+            layer.fit(normalize(data.train.images[:WHITENED], data).to("cpu"))
     model = model.to(data.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = OPTIMIZERS[spec.optimizer](model.parameters(), spec)
+    optimizer = OPTIMIZERS[spec.optimizer](model, spec)
     steps = sampler.total_steps(spec.epochs, _batch_size(spec))
     return TrainState(
         spec=spec,
@@ -180,7 +184,7 @@ def build_train_state(
         model=model,
         forward=DistributedDataParallel(model) if world_size() > 1 else model,
         optimizer=optimizer,
-        schedule=SCHEDULES[spec.schedule](optimizer, spec.learning_rate, steps),
+        schedule=SCHEDULES[spec.schedule](optimizer, steps),
         sampler=sampler,
         selections=torch.zeros(len(data.train), dtype=torch.int32),
     )
@@ -248,10 +252,12 @@ def train_steps(state: TrainState, batches: tuple[Tensor, ...], epoch: int) -> T
     generator = torch.Generator(data.device).manual_seed(spec.seed * 100_003 + epoch + rank() * 1_000_000_007)
     # the losses are computed anyway, unless they are smoothed
     score = None if spec.score == "loss" and not spec.label_smoothing else SCORES[spec.score]
+    flip = _flips(state)
     state.model.train()
     step_losses = []
     for index in batches:
-        images = augment(data.train.images[index], data.pad, data.flip, generator)
+        mirrored = flip[index] if isinstance(flip, Tensor) else flip
+        images = augment(data.train.images[index], data.pad, mirrored, generator)
         labels = data.train.labels[index]
         with autocast(data.device, spec.precision):
             logits = state.forward(normalize(images, data))
@@ -266,6 +272,12 @@ def train_steps(state: TrainState, batches: tuple[Tensor, ...], epoch: int) -> T
         state.schedule.step()
         step_losses.append(loss.detach())
     return torch.stack(step_losses)
+
+
+def _flips(state: TrainState) -> bool | Tensor:
+    if state.spec.flip == "alternating" and state.data.flip:
+        return alternating_flips(state.spec.seed, state.selections).to(state.data.device)
+    return state.data.flip
 
 
 def check_size(spec: RunSpec, data: ImageData) -> None:

@@ -93,7 +93,7 @@ MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "resnet18": resnet18,
     "small": small,
     "speedrun": speedrun,
-    "speedrun-wide": partial(speedrun, widths=(64, 256, 256)),
+    "speedrun-wide": partial(speedrun, widths=(64, 256, 512)),
     "strided": strided,
     "tiny": tiny,
 }

@@ -36,6 +36,7 @@ NUMBERS = {
     "momentum": ("the momentum", "[0, 1)"),
     "weight_decay": ("the weight decay", "[0, 1)"),
     "label_smoothing": ("the label smoothing", "[0, 1)"),
+    "averaging": ("the decay of the average of the weights", "[0, 1)"),
     "bias_rate": ("the learning rate of norm biases, as a multiple", "(0, inf)"),
 }
 NOT_SETTINGS = {"num_samples", "prune_rate", "seed", "scores"}  # arguments of a sampler that other fields supply
@@ -66,6 +67,8 @@ class RunSpec:
         label_smoothing: of the cross-entropy, in [0, 1). Default: 0.
         bias_rate: learning rate of the biases of batch normalisations, as a multiple of `learning_rate`, above 0; their
             weight decay per step is that of the other parameters. Default: 1.
+        averaging: decay per step of the exponential average of the weights, which is evaluated in place of the weights, in
+            [0, 1). Default: 0, the weights themselves.
         flip: "random" mirrors each image with probability 1/2, "alternating" every other time that it is trained on,
             see `alternating_flips`; images of data sets that may not be mirrored never are. Default: "random".
         validation: number of training samples, drawn at random but the same for all seeds, that are held out and
@@ -101,6 +104,7 @@ class RunSpec:
     schedule: str = "one-cycle"
     label_smoothing: float = 0.0
     bias_rate: float = 1.0
+    averaging: float = 0.0
     flip: str = "random"
     validation: int = 0
     precision: str = "float32"

@@ -47,18 +47,30 @@ class Whitening(nn.Module):
 
 
 class BiasNorm(nn.BatchNorm2d):
-    """Batch normalisation with a bias and no scale, whose statistics follow the last few batches."""
+    """Batch normalisation with a bias and no scale."""
 
     scale: Tensor
 
     def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=1e-12, momentum=0.4, affine=False)
+        super().__init__(channels, affine=False)
         self.register_buffer("scale", torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         arguments = (self.running_mean, self.running_var, self.scale, self.bias, self.training, self.momentum, self.eps)
         return F.batch_norm(x, *arguments)
+
+
+class Residual(nn.Module):
+    """Two convolutions, added to their input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(*_layer(channels, channels), _convolution(channels, channels), BiasNorm(channels))
+        self.activation = nn.GELU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(x + self.residual(x))
 
 
 class Scale(nn.Module):
@@ -72,33 +84,30 @@ class Scale(nn.Module):
         return self.factor * x
 
 
-def speedrun(channels: int, classes: int, widths: tuple[int, int, int] = (32, 128, 128)) -> nn.Sequential:
+def speedrun(
+    channels: int, classes: int, widths: tuple[int, int, int] = (32, 128, 256), residuals: int = 1
+) -> nn.Sequential:
     """Return the network of the desktop profile.
 
     Args:
         channels: of the images.
         classes: number of classes.
-        widths: of its three blocks. Default: half of the original's, or less.
+        widths: of its three blocks. Default: half of the original's but in the last block.
+        residuals: number of blocks, the last ones, with a residual of two convolutions in place of the second one.
+            Default: 1.
     """
     blocks: list[nn.Module] = []
     width = 8 * channels
-    for outputs in widths:
-        blocks += _block(width, outputs)
+    for number, outputs in enumerate(widths):
+        blocks += [_convolution(width, outputs), nn.MaxPool2d(2), BiasNorm(outputs), nn.GELU()]
+        blocks += [Residual(outputs)] if number >= len(widths) - residuals else _layer(outputs, outputs)
         width = outputs
     head = [nn.MaxPool2d(3), nn.Flatten(), nn.Linear(width, classes, bias=False), Scale(1 / 9)]
     return nn.Sequential(Whitening(channels), nn.GELU(), *blocks, *head)
 
 
-def _block(inputs: int, outputs: int) -> list[nn.Module]:
-    return [
-        _convolution(inputs, outputs),
-        nn.MaxPool2d(2),
-        BiasNorm(outputs),
-        nn.GELU(),
-        _convolution(outputs, outputs),
-        BiasNorm(outputs),
-        nn.GELU(),
-    ]
+def _layer(inputs: int, outputs: int) -> list[nn.Module]:
+    return [_convolution(inputs, outputs), BiasNorm(outputs), nn.GELU()]
 
 
 def _convolution(inputs: int, outputs: int) -> nn.Conv2d:

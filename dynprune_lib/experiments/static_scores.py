@@ -160,7 +160,7 @@ def _forget(spec: RunSpec, _: int) -> ScoringMethod:
 
 def _el2n(spec: RunSpec, num_samples: int) -> ScoringMethod:
     def score(state: TrainState) -> Tensor:
-        return score_all(state.model, state.data, state.spec.precision, el2n)
+        return score_all(state.evaluated, state.data, state.spec.precision, el2n)
 
     passes = Cost(forward_passes=num_samples)
     return ScoringMethod(_full(spec), spec.settings["at_epoch"], score, spec.settings["models"], passes)
@@ -170,7 +170,7 @@ def _grand(spec: RunSpec, num_samples: int) -> ScoringMethod:
     exact = spec.settings["exact"]
 
     def score(state: TrainState) -> Tensor:
-        return gradient_norms_of_all(state.model, state.data, exact)
+        return gradient_norms_of_all(state.evaluated, state.data, exact)
 
     passes = Cost(forward_passes=num_samples, backward_passes=num_samples * exact)
     return ScoringMethod(_full(spec), spec.settings["at_epoch"], score, spec.settings["models"], passes)

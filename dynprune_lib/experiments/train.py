@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dynprune_lib.distributed import average, rank, world_size
 from dynprune_lib.errors import SpecError, TrainingDiverged
@@ -33,7 +34,7 @@ from dynprune_lib.samplers import PruningSampler
 from dynprune_lib.scores import SCORES
 
 OnEpoch = Callable[[RunSpec, EpochRecord], None]
-CHECKPOINTED = ("model", "optimizer", "schedule", "sampler")
+CHECKPOINTED = ("model", "optimizer", "schedule", "sampler", "average")
 
 
 @dataclass
@@ -51,6 +52,7 @@ class TrainState:
         selections: (N,) int32 on the CPU, the number of epochs in which each sample was selected.
         epochs: records of the finished epochs.
         trace: one (samples,) float16 tensor per epoch, the mean scores of the traced samples.
+        average: exponential average of the weights; None without `averaging`.
     """
 
     spec: RunSpec
@@ -63,17 +65,24 @@ class TrainState:
     selections: Tensor
     epochs: list[EpochRecord] = field(default_factory=list)
     trace: list[Tensor] = field(default_factory=list)
+    average: AveragedModel | None = None
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model that is evaluated and that scores samples: the average of the weights where there is one."""
+        return self.model if self.average is None else self.average.module
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain values; under torch.distributed, a collective call."""
-        parts = {name: getattr(self, name).state_dict() for name in CHECKPOINTED}
+        parts = {name: getattr(self, name).state_dict() for name in CHECKPOINTED if getattr(self, name) is not None}
         epochs = [asdict(epoch) for epoch in self.epochs]
         return parts | {"selections": self.selections, "epochs": epochs, "trace": self.trace}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a `state_dict`."""
         for name in CHECKPOINTED:
-            getattr(self, name).load_state_dict(state[name])
+            if (part := getattr(self, name)) is not None:
+                part.load_state_dict(state[name])
         self.selections, self.trace = state["selections"], state["trace"]
         self.epochs = [EpochRecord(**epoch) for epoch in state["epochs"]]
 
@@ -187,7 +196,12 @@ def build_train_state(
         schedule=SCHEDULES[spec.schedule](optimizer, steps),
         sampler=sampler,
         selections=torch.zeros(len(data.train), dtype=torch.int32),
+        average=_average(model, spec.averaging) if spec.averaging else None,
     )
+
+
+def _average(model: nn.Module, decay: float) -> AveragedModel:
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
 def train_epoch(state: TrainState, epoch: int) -> EpochRecord:
@@ -208,7 +222,7 @@ def train_epoch(state: TrainState, epoch: int) -> EpochRecord:
     if spec.trace:
         step = max(1, len(data.train) // spec.trace)
         state.trace.append(sampler.per_sample_state()["mean"][::step][: spec.trace].half().cpu())
-    test_loss, test_accuracy = evaluate(state.model, data.test, data, spec.precision)
+    test_loss, test_accuracy = evaluate(state.evaluated, data.test, data, spec.precision)
     if not math.isfinite(test_loss):  # the losses of the steps do not show what the last step did to the weights
         raise TrainingDiverged(f"the test loss is {test_loss} after epoch {epoch}: try a lower learning_rate")
     evaluated = _now(data.device)
@@ -232,7 +246,7 @@ def rescore(state: TrainState) -> int:
     """Pass the scores of all training samples, without augmentation, to the sampler; return the forward passes."""
     data, spec = state.data, state.spec
     index = torch.arange(len(data.train), device=data.device)
-    state.sampler.observe(index, score_all(state.model, data, spec.precision, SCORES[spec.score]))
+    state.sampler.observe(index, score_all(state.evaluated, data, spec.precision, SCORES[spec.score]))
     return len(index)
 
 
@@ -270,6 +284,8 @@ def train_steps(state: TrainState, batches: tuple[Tensor, ...], epoch: int) -> T
         loss.backward()
         state.optimizer.step()
         state.schedule.step()
+        if state.average is not None:
+            state.average.update_parameters(state.model)
         step_losses.append(loss.detach())
     return torch.stack(step_losses)
 

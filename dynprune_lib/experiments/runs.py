@@ -67,7 +67,7 @@ class RunSpec:
         label_smoothing: of the cross-entropy, in [0, 1). Default: 0.
         bias_rate: learning rate of the biases of batch normalisations, as a multiple of `learning_rate`, above 0; their
             weight decay per step is that of the other parameters. Default: 1.
-        averaging: decay per step of the exponential average of the weights, which is evaluated in place of the weights, in
+        averaging: decay per step of the exponential average of the weights, which is evaluated in their place, in
             [0, 1). Default: 0, the weights themselves.
         flip: "random" mirrors each image with probability 1/2, "alternating" every other time that it is trained on,
             see `alternating_flips`; images of data sets that may not be mirrored never are. Default: "random".

@@ -7,14 +7,17 @@ from torch import Tensor
 from dynprune_lib.experiments.data import ImageData
 
 
-def augment(images: Tensor, pad: int, flip: bool | Tensor, generator: torch.Generator) -> Tensor:
-    """Return random crops of the zero-padded images, some of them mirrored.
+def augment(
+    images: Tensor, pad: int, flip: bool | Tensor, generator: torch.Generator, padding: str = "zeros"
+) -> Tensor:
+    """Return random crops of the padded images, some of them mirrored.
 
     Args:
         images: (B, height, width, channels) uint8.
         pad: padding on every side, in pixels; the offset of a crop is uniform in [0, 2 * pad].
         flip: whether each image is mirrored with probability 1/2; or (B,) bool, which images are mirrored.
         generator: source of all randomness, on the device of the images.
+        padding: "zeros" or "reflect". Default: "zeros".
 
     Returns:
         (B, height, width, channels) uint8.
@@ -26,7 +29,8 @@ def augment(images: Tensor, pad: int, flip: bool | Tensor, generator: torch.Gene
     """
     batch, height, width, _ = images.shape
     device = images.device
-    padded = F.pad(images, (0, 0, pad, pad, pad, pad))
+    if padding == "zeros":
+        images = F.pad(images, (0, 0, pad, pad, pad, pad))
     top, left = torch.randint(2 * pad + 1, (2, batch, 1), generator=generator, device=device)
     rows = torch.arange(height, device=device) + top
     columns = torch.arange(width, device=device).expand(batch, width)
@@ -35,7 +39,13 @@ def augment(images: Tensor, pad: int, flip: bool | Tensor, generator: torch.Gene
     if isinstance(flip, Tensor):
         columns = torch.where(flip[:, None], width - 1 - columns, columns)
     columns = columns + left
-    return padded[torch.arange(batch, device=device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    if padding == "reflect":
+        rows, columns = _reflect(rows - pad, height), _reflect(columns - pad, width)
+    return images[torch.arange(batch, device=device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def _reflect(position: Tensor, size: int) -> Tensor:
+    return size - 1 - (size - 1 - position.abs()).abs()
 
 
 def alternating_flips(seed: int, views: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from dynprune_lib.scores import SCORES
 
 PRECISIONS = ("float32", "bfloat16")
 FLIPS = ("random", "alternating")
+PADDINGS = ("zeros", "reflect")
 CHOICES: dict[str, Collection[str]] = {
     "model": MODELS,
     "score": SCORES,
@@ -29,6 +30,7 @@ CHOICES: dict[str, Collection[str]] = {
     "schedule": SCHEDULES,
     "precision": PRECISIONS,
     "flip": FLIPS,
+    "padding": PADDINGS,
 }
 NUMBERS = {
     "prune_rate": ("the fraction left out", "[0, 1)"),
@@ -71,6 +73,8 @@ class RunSpec:
             [0, 1). Default: 0, the weights themselves.
         flip: "random" mirrors each image with probability 1/2, "alternating" every other time that it is trained on,
             see `alternating_flips`; images of data sets that may not be mirrored never are. Default: "random".
+        pad: padding of random crops in pixels, at least 0. Default: None, that of the data set.
+        padding: "zeros" or "reflect". Default: "zeros".
         validation: number of training samples, drawn at random but the same for all seeds, that are held out and
             evaluated on in place of the test set, for choices of settings. Default: 0.
         precision: name in PRECISIONS, of the forward and backward pass; parameters stay in float32. Default: "float32".
@@ -106,6 +110,8 @@ class RunSpec:
     bias_rate: float = 1.0
     averaging: float = 0.0
     flip: str = "random"
+    pad: int | None = None
+    padding: str = "zeros"
     validation: int = 0
     precision: str = "float32"
     alone: bool = False
@@ -131,6 +137,8 @@ class RunSpec:
             check_choice(name, getattr(self, name), allowed)
         for name, lowest in (("epochs", 1), ("batch_size", 1), ("trace", 0), ("validation", 0), ("seed", 0)):
             integer(name, getattr(self, name), at_least=lowest)
+        if self.pad is not None:
+            integer("pad", self.pad, at_least=0)
         for name, (meaning, interval) in NUMBERS.items():
             real(name, getattr(self, name), meaning, interval)
         for name in ("rescore", "alone"):

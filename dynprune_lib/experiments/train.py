@@ -266,12 +266,12 @@ def train_steps(state: TrainState, batches: tuple[Tensor, ...], epoch: int) -> T
     generator = torch.Generator(data.device).manual_seed(spec.seed * 100_003 + epoch + rank() * 1_000_000_007)
     # the losses are computed anyway, unless they are smoothed
     score = None if spec.score == "loss" and not spec.label_smoothing else SCORES[spec.score]
-    flip = _flips(state)
+    flip, pad = _flips(state), data.pad if spec.pad is None else spec.pad
     state.model.train()
     step_losses = []
     for index in batches:
         mirrored = flip[index] if isinstance(flip, Tensor) else flip
-        images = augment(data.train.images[index], data.pad, mirrored, generator)
+        images = augment(data.train.images[index], pad, mirrored, generator, spec.padding)
         labels = data.train.labels[index]
         with autocast(data.device, spec.precision):
             logits = state.forward(normalize(images, data))

@@ -163,6 +163,20 @@ def modifier(spec: RunSpec) -> str:
     return ", ".join(modifiers)
 
 
+def label_runs(runs: pd.DataFrame) -> pd.Series:
+    """Return the label of the method of each run, with its modifiers.
+
+    Args:
+        runs: a table of `tabulate`.
+
+    Example:
+        >>> label_runs(pd.DataFrame({"method": ["ucb", "rs2"], "modifier": ["annealed", ""]})).tolist()
+        ['UCB, annealed', 'RS2']
+    """
+    labels = runs["method"].map(lambda method: style(method).label)
+    return labels + runs["modifier"].map(lambda modifier: modifier and f", {modifier}")
+
+
 def half_interval(values: Iterable[float]) -> float:
     """Return half the width of the 95 % confidence interval of the mean (Student's t).
 

@@ -1,0 +1,152 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from dynprune_lib.experiments.profile import load_profile
+from dynprune_lib.report import frontier
+from tests.helpers import make_record
+
+SECONDS = pd.Series([60.0], index=pd.MultiIndex.from_tuples([("full data", 0.0)]))
+
+
+def curve(method, accuracies, cost=1.0, **columns):
+    """Return runs from {epochs: accuracies by seed}; an epoch costs `cost` epochs of full data."""
+    defaults = {"dataset": "digits", "model": "tiny", "variant": "", "modifier": "", "forward_only": 0.0}
+    defaults |= {"scoring_passes": 0.0, "scoring_forward_only": 0.0, "rate": 1 - cost}
+    rows = [
+        defaults | {"method": method, "epochs": epochs, "seed": seed, "test_accuracy": accuracy}
+        | {"passes": 1000 * cost * epochs} | columns
+        for epochs, values in accuracies.items()
+        for seed, accuracy in enumerate(values)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def speed_up(*curves, **options):
+    runs = pd.concat(curves, ignore_index=True)
+    return frontier.speed_up(frontier.measure_compute(runs), **options)
+
+
+FULL = curve("full", {1: [79.0, 81.0], 2: [90.0]})
+
+
+def test_a_method_halfway_up_a_doubling_is_faster_by_the_root_of_two():
+    (row,) = speed_up(FULL, curve("ucb", {2: [84.0, 86.0]}, cost=0.5)).to_dict("records")
+    assert (row["method_label"], row["saved"], row["epochs"], row["n"]) == ("UCB", 0.5, 2, 2)
+    assert (row["full_epochs"], row["test_accuracy"], row["bound"]) == (1, 85, "")
+    assert row["speed_up"] == pytest.approx(np.sqrt(2))
+    assert 1 < row["low"] < row["speed_up"] < row["high"]
+
+
+def test_beyond_the_frontier_there_is_a_bound_and_no_extrapolation():
+    above = curve("ucb", {2: [95.0, 95.2]}, cost=0.5)
+    below = curve("rs2", {2: [60.0, 60.2]}, cost=0.5)
+    table = speed_up(FULL, above, below).set_index("method")
+    assert table["bound"].to_dict() == {"ucb": ">", "rs2": "<"}
+    assert table["speed_up"].tolist() == pytest.approx([2, 1])
+    assert table.loc["ucb", ["low", "high"]].tolist() == pytest.approx([2, np.inf])
+    assert table.loc["rs2", ["low", "high"]].tolist() == pytest.approx([0, 1])
+
+
+def test_passes_that_go_forward_only_and_scoring_are_charged():
+    method = curve("dynamic-el2n", {1: [85.0]}, cost=0.5, forward_only=150.0, scoring_passes=300.0)
+    runs = frontier.measure_compute(pd.concat([FULL, method.assign(scoring_forward_only=150.0)]))
+    assert runs["compute"].iloc[-1] == pytest.approx(500 + 300 + 300 / 3)
+    assert (runs["full_epochs"].iloc[-1], runs["saved"].iloc[-1]) == pytest.approx((0.9, 0.1))
+
+
+def test_one_seed_has_no_interval():
+    (row,) = speed_up(FULL, curve("ucb", {2: [85.0]}, cost=0.5)).to_dict("records")
+    assert row["speed_up"] == pytest.approx(np.sqrt(2))
+    assert np.isnan([row["low"], row["high"]]).all()
+    table = speed_up(curve("full", {1: [80.0], 2: [90.0]}), curve("ucb", {2: [85.0]}))
+    assert table["low"].isna().all()
+
+
+def lengths(random, cost=1.0, epochs=(4, 8, 16, 32), factor=1.0, seeds=3):
+    """Return accuracies of a method that reaches 70 % + 5 % per doubling at 1 / `factor` of the compute."""
+    return {each: 70 + 5 * np.log2(each * cost * factor) + random.normal(0, 0.3, seeds) for each in epochs}
+
+
+def test_full_data_is_as_fast_as_itself_and_the_unit_of_compute_does_not_matter():
+    accuracies = lengths(np.random.default_rng(0))
+    full, method = curve("full", accuracies), curve("ucb", lengths(np.random.default_rng(1), 0.5), 0.5)
+    assert speed_up(full, curve("ucb", accuracies))["speed_up"].tolist() == pytest.approx([1.0] * 4)
+    scaled = [runs.assign(passes=7 * runs["passes"]) for runs in (full, method)]
+    columns = ["speed_up", "low", "high"]
+    assert speed_up(*scaled)[columns].to_numpy() == pytest.approx(speed_up(full, method)[columns].to_numpy())
+
+
+def test_the_order_of_runs_does_not_matter_for_the_speed_up():
+    full = curve("full", lengths(np.random.default_rng(0)))
+    method = curve("ucb", lengths(np.random.default_rng(1), 0.5), 0.5)
+    reverse = speed_up(full.iloc[::-1], method)["speed_up"]
+    assert reverse.tolist() == pytest.approx(speed_up(full, method)["speed_up"].tolist())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", [0.95, 1 - 0.05 / 3])
+def test_intervals_cover_the_true_speed_up(monkeypatch, level):
+    monkeypatch.setattr(frontier, "REPLICATES", 400)
+    random, covered = np.random.default_rng(0), []
+    for _ in range(150):
+        full = curve("full", lengths(random))
+        methods = [
+            curve(name, lengths(random, 0.5, (16, 32), factor), 0.5)
+            for name, factor in (("ucb", 1.4), ("rs2", 1.1), ("dynamic-random", 0.9))
+        ]
+        table = speed_up(full, *methods, level=level)
+        truth = table["method"].map({"ucb": 1.4, "rs2": 1.1, "dynamic-random": 0.9})
+        covered += ((table["low"] <= truth) & (truth <= table["high"])).tolist()
+    assert np.mean(covered) == pytest.approx(level, abs=0.03)
+
+
+def test_a_frontier_that_decreases_is_made_monotone():
+    line = frontier.Frontier([4, 1, 2], [88.0, 80.0, 90.0])
+    assert line.accuracy == pytest.approx([80, 89, 89])
+    assert np.exp(line.log_compute([89.0, 84.5])) == pytest.approx([2, np.sqrt(2)])
+
+
+def test_each_setting_has_a_frontier_of_its_own():
+    wide = [runs.assign(model="small") for runs in (FULL, curve("ucb", {2: [90.0, 90.0]}, cost=0.5))]
+    table = speed_up(FULL, curve("ucb", {2: [85.0, 85.0]}, cost=0.5), *wide)
+    assert table["setting"].tolist() == ["digits (8x8), tiny net", "digits (8x8), small net"]
+    assert table["speed_up"].tolist() == pytest.approx([np.sqrt(2), 2])
+
+
+def test_runs_that_two_experiments_share_count_once():
+    method = curve("ucb", {2: [84.0, 86.0]}, cost=0.5)
+    assert speed_up(FULL, method, FULL, method)["n"].tolist() == [2]
+
+
+def test_the_methods_under_test_are_fixed():
+    methods = [
+        curve("ucb", {2: [84.0, 86.0], 1: [80.0, 81.0]}, cost=0.5),
+        curve("ucb", {2: [89.0, 89.0]}, cost=0.5, modifier="annealed", variant="anneal_from = 1"),
+        curve("ucb", {2: [89.0, 89.0]}, cost=0.7),
+        curve("rs2", {2: [89.0, 89.0]}, cost=0.5),
+        curve("dynamic-random", {2: [83.0, 85.0]}, cost=0.5),
+    ]
+    runs = frontier.measure_compute(pd.concat([FULL, *methods]))
+    table = frontier.under_test(runs)
+    assert table[["method_label", "epochs"]].values.tolist() == [["UCB", 2], ["dynamic random", 2]]
+    one = frontier.speed_up(runs).loc[table.index]
+    assert (table["low"] < one["low"]).all()  # three comparisons, one error rate
+
+
+def test_time_to_accuracy_is_read_from_the_curve_of_each_method():
+    runs = [curve("full", {1: [80.0], 4: [90.0]}), curve("ucb", {2: [84.0], 4: [88.0]}, cost=0.5)]
+    table = frontier.time_to_accuracy(frontier.measure_compute(pd.concat(runs)), SECONDS)
+    assert table["accuracy"].unique().tolist() == [80, 85, 90]
+    full, ucb = (table[table["method"] == method] for method in ("full", "ucb"))
+    assert full["full_epochs"].tolist() == pytest.approx([1, 2, 4])
+    assert full["seconds"].tolist() == pytest.approx([60, 120, 240])
+    assert ucb["full_epochs"].tolist() == pytest.approx([1, 2**0.25, 2])
+    assert ucb["bound"].tolist() == ["<", "", ">"]
+    assert ucb["seconds"].isna().all()  # not timed
+
+
+def test_seconds_are_those_of_as_many_passes_as_full_data_has():
+    records = [make_record(spec) for spec in load_profile("smoke").runs("timing", seeds=[0])]
+    seconds = frontier.seconds_per_full_epoch(records)
+    assert seconds["full data", 0.0] == seconds["UCB", 0.5] == 4.5  # every epoch of these has the same passes

@@ -1,7 +1,7 @@
 """Measure the speed-up at equal accuracy: how much more compute full data needs to be as accurate as a method.
 
-Full data is trained at many lengths, each run with a learning-rate schedule of its own length. Its accuracy over compute
-is the frontier that a method has to beat; the horizontal distance to it is the speed-up.
+Full data is trained at many lengths, each run with a learning-rate schedule of its own length. Its accuracy over
+compute is the frontier that a method has to beat; the horizontal distance to it is the speed-up.
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from dynprune_lib.report.tables import epoch_seconds, label_runs
 
 FORWARD = 1 / 3  # of the compute of a pass forward and backward
 REPLICATES = 2000  # of the bootstrap
-METHOD = ["setting", "method", "method_label", "saved"]
+METHOD = ["setting", "model", "method", "method_label", "saved"]
 CELL = [*METHOD, "epochs"]  # runs that differ in the seed only
 PAPER = ("ucb", "epsilon-greedy", "dynamic-random")  # the methods under test, fixed before any of these runs
 
@@ -93,8 +93,9 @@ def speed_up(runs: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
         level: confidence level of each interval. Default: 0.95.
 
     Returns:
-        One row per setting, method, compute saved and number of epochs. Columns `setting`, `method`, `method_label`,
-        `saved`, `epochs`, `full_epochs`, `test_accuracy`, `n` (number of seeds), `speed_up`, `bound`, `low` and `high`.
+        One row per setting, method, compute saved and number of epochs. Columns `setting`, `model`, `method`,
+        `method_label`, `saved`, `epochs`, `full_epochs`, `test_accuracy`, `n` (number of seeds), `speed_up`, `bound`,
+        `low` and `high`.
         Where the accuracy is above the frontier, `speed_up` is a lower bound and `bound` is ">"; below it, an upper
         bound and "<". An end of the interval beyond the frontier is 0 or infinity; both are NaN for a single seed.
     """
@@ -135,6 +136,17 @@ def mean_of_seeds(runs: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def full_data_band(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean accuracy of full data at each length, with the ends `low` and `high` of its 95 % interval.
+
+    Args:
+        runs: a table of `measure_compute`, of one setting.
+    """
+    cells = mean_of_seeds(runs)
+    low, high = np.quantile(draw_means(runs, cells), [0.025, 0.975], axis=0)
+    return cells.assign(low=low, high=high)[cells["method"] == "full"].sort_values("full_epochs")
+
+
 def draw_means(runs: pd.DataFrame, cells: pd.DataFrame) -> np.ndarray:
     """Return bootstrap replicates of the mean accuracies in one setting, always the same for the same runs.
 
@@ -155,11 +167,10 @@ def draw_means(runs: pd.DataFrame, cells: pd.DataFrame) -> np.ndarray:
     return cells["test_accuracy"].to_numpy() + np.stack(draws, axis=1)
 
 
-def under_test(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the speed-ups that claim C1 is judged by, fixed beforehand.
+def of_the_paper(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the speed-ups that claim C1 is about: the paper's three methods at 50 % compute saved.
 
-    They are those of the paper's three methods at 50 % compute saved and the greatest number of epochs. In each
-    setting, the three intervals hold together with 95 % confidence (Bonferroni).
+    The three intervals of a setting and a length hold together with 95 % confidence (Bonferroni).
 
     Args:
         runs: a table of `measure_compute`.
@@ -169,7 +180,11 @@ def under_test(runs: pd.DataFrame) -> pd.DataFrame:
     """
     table = speed_up(runs, level=1 - 0.05 / len(PAPER))
     labels = [style(method).label for method in PAPER]  # without modifiers
-    table = table[table["method_label"].isin(labels) & (table["saved"] == 0.5)]
+    return table[table["method_label"].isin(labels) & (table["saved"] == 0.5)]
+
+
+def at_the_greatest_length(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with the greatest number of epochs of each setting: those that claim C1 is judged by."""
     return table[table["epochs"] == table.groupby("setting")["epochs"].transform("max")]
 
 
@@ -202,8 +217,8 @@ def time_to_accuracy(runs: pd.DataFrame, seconds_per_epoch: pd.Series) -> pd.Dat
 
     Returns:
         One row per setting, accuracy, method and compute saved, for methods with several lengths. Columns `setting`,
-        `accuracy` in %, `method`, `method_label`, `saved`, `full_epochs`, `bound` (see `Reached`) and `seconds`, NaN
-        for methods that were not timed.
+        `accuracy` in %, `model`, `method`, `method_label`, `saved`, `full_epochs`, `bound` (see `Reached`) and
+        `seconds`, NaN for models and methods that were not timed.
     """
     rows = []
     for setting, cells in mean_of_seeds(runs).groupby("setting", sort=False):
@@ -212,7 +227,7 @@ def time_to_accuracy(runs: pd.DataFrame, seconds_per_epoch: pd.Series) -> pd.Dat
             if len(curve) > 1:
                 rows += [(setting, accuracy, *key, *reach(curve, accuracy)) for accuracy in thresholds]
     table = pd.DataFrame(rows, columns=["setting", "accuracy", *METHOD[1:], "full_epochs", "bound"])
-    keys = pd.MultiIndex.from_frame(table[["method_label", "saved"]])
+    keys = pd.MultiIndex.from_frame(table[["model", "method_label", "saved"]])
     return table.assign(seconds=table["full_epochs"] * seconds_per_epoch.reindex(keys).to_numpy())
 
 
@@ -232,12 +247,13 @@ def seconds_per_full_epoch(records: list[RunRecord]) -> pd.Series:
     """Return the seconds that timed runs need for as many sample passes as an epoch of full data.
 
     Args:
-        records: the records, see `epoch_seconds`.
+        records: records of one model, see `epoch_seconds`.
 
     Returns:
-        Median seconds, indexed by (`method_label`, `saved`).
+        Median seconds, indexed by model, label of the method, and prune rate.
     """
     passes = {(record.spec.sampler, record.spec.prune_rate): record.epochs[-1].backward_passes for record in records}
     seconds = epoch_seconds(records)
     seconds *= passes["full", 0.0] / pd.Series(passes).reindex(seconds.index)
-    return seconds.rename(index=lambda method: style(method).label, level=0)
+    seconds = seconds.rename(index=lambda method: style(method).label, level=0)
+    return pd.concat({records[0].spec.model: seconds})

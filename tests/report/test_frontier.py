@@ -6,7 +6,7 @@ from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.report import frontier
 from tests.helpers import make_record
 
-SECONDS = pd.Series([60.0], index=pd.MultiIndex.from_tuples([("full data", 0.0)]))
+SECONDS = pd.Series([60.0], index=pd.MultiIndex.from_tuples([("tiny", "full data", 0.0)]))
 
 
 def curve(method, accuracies, cost=1.0, **columns):
@@ -128,7 +128,7 @@ def test_the_methods_under_test_are_fixed():
         curve("dynamic-random", {2: [83.0, 85.0]}, cost=0.5),
     ]
     runs = frontier.measure_compute(pd.concat([FULL, *methods]))
-    table = frontier.under_test(runs)
+    table = frontier.at_the_greatest_length(frontier.of_the_paper(runs))
     assert table[["method_label", "epochs"]].values.tolist() == [["UCB", 2], ["dynamic random", 2]]
     one = frontier.speed_up(runs).loc[table.index]
     assert (table["low"] < one["low"]).all()  # three comparisons, one error rate
@@ -149,4 +149,6 @@ def test_time_to_accuracy_is_read_from_the_curve_of_each_method():
 def test_seconds_are_those_of_as_many_passes_as_full_data_has():
     records = [make_record(spec) for spec in load_profile("smoke").runs("timing", seeds=[0])]
     seconds = frontier.seconds_per_full_epoch(records)
-    assert seconds["full data", 0.0] == seconds["UCB", 0.5] == 4.5  # every epoch of these has the same passes
+    assert (
+        seconds["tiny", "full data", 0.0] == seconds["tiny", "UCB", 0.5] == 4.5
+    )  # every epoch of these has the same passes

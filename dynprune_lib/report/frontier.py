@@ -180,7 +180,8 @@ def of_the_paper(runs: pd.DataFrame) -> pd.DataFrame:
     """
     table = speed_up(runs, level=1 - 0.05 / len(PAPER))
     labels = [style(method).label for method in PAPER]  # without modifiers
-    return table[table["method_label"].isin(labels) & (table["saved"] == 0.5)]
+    table = table[table["method_label"].isin(labels) & (table["saved"] == 0.5)]
+    return table.sort_values("method", key=lambda methods: methods.map(PAPER.index), kind="stable")
 
 
 def at_the_greatest_length(table: pd.DataFrame) -> pd.DataFrame:

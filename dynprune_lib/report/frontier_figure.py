@@ -24,24 +24,31 @@ def plot_frontier(runs: pd.DataFrame, tested: pd.DataFrame, title: str, caption:
     """
     use_style()
     settings = list(runs.groupby("setting", sort=False))
-    figure, grid = plt.subplots(
-        1, len(settings), squeeze=False, layout="constrained", figsize=(0.4 + 0.8 * WIDTH * len(settings), 3.2)
-    )
-    for axes, (setting, group) in zip(grid.flat, settings, strict=True):
+    figure, panels = _panels(len(settings))
+    for axes, (setting, group) in zip(panels, settings, strict=True):
         _draw_full_data(axes, group)
         _draw_methods(axes, group[group["saved"] == 0.5])
         if (tested["setting"] == setting).any():
             _draw_speed_up(axes, best(tested[tested["setting"] == setting]))
         axes.set_title(setting, fontsize="small")
-        axes.set_xlabel("compute (epochs of full data)")
+        axes.set(xlabel="compute (epochs of full data)", ylabel="test accuracy (%)")
         _label_in_doublings(axes)
-    grid[0, 0].set_ylabel("test accuracy (%)")
-    grid[0, -1].legend(frameon=False, fontsize="x-small", loc="lower right")
+    panels[-1].legend(frameon=False, fontsize="x-small", loc="lower right")
     figure.suptitle(title, fontsize="small")
     figure.supxlabel(caption, fontsize="x-small")
     sns.despine(figure)
     plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice
     return figure
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure of panels, two in a row."""
+    columns, rows = min(count, 2), -(-count // 2)
+    size = (0.4 + 0.8 * WIDTH * columns, 0.4 + 2.8 * rows)
+    figure, grid = plt.subplots(rows, columns, squeeze=False, layout="constrained", figsize=size)
+    for axes in grid.flat[count:]:
+        axes.remove()
+    return figure, list(grid.flat[:count])
 
 
 def _draw_full_data(axes: Axes, runs: pd.DataFrame) -> None:

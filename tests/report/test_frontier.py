@@ -1,10 +1,16 @@
+from types import SimpleNamespace
+
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 
 from dynprune_lib.experiments.profile import load_profile
-from dynprune_lib.report import frontier
+from dynprune_lib.report import frontier, frontier_text, pages
+from dynprune_lib.report.frontier_figure import plot_frontier
 from tests.helpers import make_record
+
+mpl.use("Agg")
 
 SECONDS = pd.Series([60.0], index=pd.MultiIndex.from_tuples([("tiny", "full data", 0.0)]))
 
@@ -152,3 +158,105 @@ def test_seconds_are_those_of_as_many_passes_as_full_data_has():
     assert (
         seconds["tiny", "full data", 0.0] == seconds["tiny", "UCB", 0.5] == 4.5
     )  # every epoch of these has the same passes
+
+
+CIFAR_10 = [
+    curve("full", lengths(np.random.default_rng(0)), dataset="cifar10"),
+    curve("ucb", lengths(np.random.default_rng(1), 0.5, (16, 32), 1.4), 0.5, dataset="cifar10"),
+    curve("rs2", lengths(np.random.default_rng(2), 0.5, (16, 32), 2.0), 0.5, dataset="cifar10"),
+    curve("ucb", lengths(np.random.default_rng(3), 0.5, (16, 32)), 0.5, dataset="cifar10").assign(
+        modifier="annealed", variant="anneal_from = 14"
+    ),
+]
+CIFAR_100 = [
+    curve("full", lengths(np.random.default_rng(4)), dataset="cifar100"),
+    curve("ucb", lengths(np.random.default_rng(5), 0.5, (16, 32), 0.7), 0.5, dataset="cifar100"),
+    curve("dynamic-random", lengths(np.random.default_rng(6), 0.5, (16, 32), 0.8), 0.5, dataset="cifar100"),
+]
+
+
+def of_the_paper(*curves):
+    paper = frontier.of_the_paper(frontier.measure_compute(pd.concat(curves, ignore_index=True)))
+    return paper, frontier.at_the_greatest_length(paper)
+
+
+def test_the_verdict_names_where_and_how_much():
+    paper, tested = of_the_paper(*CIFAR_10, *CIFAR_100)
+    low, high = tested["low"].iloc[0], tested["high"].iloc[1:].max()
+    expected = f"supported on CIFAR-10 ({low:.2f}x or more); contradicted on CIFAR-100 ({high:.2f}x or less)"
+    assert frontier_text.verdict_from_speed_ups(tested) == expected
+    factor = tested["speed_up"].iloc[0]
+    headline = frontier_text.headline(tested)
+    assert headline == (
+        f"At equal accuracy, UCB needs {factor:.2f}x less compute on CIFAR-10 and pruning needs more on CIFAR-100"
+    )
+    line = frontier_text.bottom_line(paper, tested)
+    assert line.startswith(f"**{headline}.** On CIFAR-10, UCB reaches 92.")
+    assert line.endswith("No speed-up is shown on CIFAR-100 in 16 and 32 epochs.")
+    assert "dynamic random 0." in frontier_text.evidence(tested)
+
+
+@pytest.mark.parametrize(
+    ("intervals", "verdict"),
+    [
+        ([(1.95, 1.91, 2.0), (1.0, 0.9, 1.1)], "supported"),
+        ([(1.95, 1.7, 2.2), (1.0, 0.9, 1.1)], "supported on a (1.70x or more)"),
+        ([(1.05, 0.9, 1.2), (0.8, 0.7, 0.9)], "not shown on a (1.14x could have been seen)"),
+        ([(0.95, 0.9, 0.99), (0.8, 0.7, 0.9)], "contradicted on a (0.99x or less)"),
+        ([(1.5, np.nan, np.nan)], "not shown on a (no interval)"),
+    ],
+)
+def test_verdicts_on_the_speed_up(intervals, verdict):
+    rows = pd.DataFrame(intervals, columns=["speed_up", "low", "high"])
+    rows = rows.assign(setting="a", epochs=2, method_label="UCB", bound="")
+    assert frontier_text.verdict_from_speed_ups(rows) == verdict
+
+
+def test_tables_have_methods_in_rows():
+    runs = frontier.measure_compute(pd.concat([*CIFAR_10, *CIFAR_100], ignore_index=True))
+    table = frontier_text.speed_up_table(frontier.speed_up(runs))
+    methods = [("UCB", "50%"), ("UCB, annealed", "50%"), ("dynamic random", "50%"), ("RS2", "50%")]
+    assert table.index.tolist() == methods
+    assert table.columns.tolist() == [(title, epochs) for title in ("CIFAR-10", "CIFAR-100") for epochs in (16, 32)]
+    assert table.loc[("RS2", "50%"), ("CIFAR-100", 16)] == ""
+    times = frontier_text.time_table(frontier.time_to_accuracy(runs, SECONDS))
+    assert times.index.tolist() == [("full data", "0%"), *methods]
+    assert times.loc[("full data", "0%"), ("CIFAR-10", "85 %")].endswith(" s)")
+
+
+def test_the_figure_has_a_panel_for_each_setting_and_an_arrow_as_long_as_the_speed_up():
+    runs = frontier.measure_compute(pd.concat([*CIFAR_10, *CIFAR_100], ignore_index=True))
+    _, tested = of_the_paper(*CIFAR_10, *CIFAR_100)
+    figure = plot_frontier(runs, tested, "message", "setting")
+    assert [axes.get_title() for axes in figure.axes] == ["CIFAR-10", "CIFAR-100"]
+    first = figure.axes[0]
+    assert [line.get_label() for line in first.lines] == ["full data", "UCB", "UCB, annealed", "RS2"]
+    arrow, label = first.texts
+    row = tested.iloc[0]
+    assert arrow.xy == pytest.approx((row["full_epochs"] * row["speed_up"], row["test_accuracy"]))
+    assert label.get_text() == f"{row['speed_up']:.2f}x"
+    single = plot_frontier(runs[runs["dataset"] == "cifar10"], tested, "message", "setting")
+    assert len(single.axes) == 1
+
+
+def test_the_readme_begins_with_the_speed_up(monkeypatch):
+    experiments = {"frontier": CIFAR_10, "frontier_elsewhere": CIFAR_100}  # the largest net was not trained
+    monkeypatch.setattr(pages, "best_records", lambda name, _: ("laptop", experiments.get(name, [])))
+    made = {"caption": "small net", "experiment": SimpleNamespace(notebook="05_x")}
+    monkeypatch.setattr(pages, "load_study", lambda name: SimpleNamespace(runs=pd.concat(experiments[name]), **made))
+    _, line = pages.bottom_line()
+    assert line.startswith("**At equal accuracy, UCB needs ")
+    assert line.endswith("Brackets are 95 % intervals (small net; [05](notebooks/05_x.ipynb)).")
+    experiments.clear()
+    assert pages.bottom_line() == []
+
+
+def test_the_first_figure_is_the_frontier_of_the_largest_profile(tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "root", lambda: tmp_path)
+    assert pages._first_figure() == []
+    for name in ("short/accuracy_vs_pruning_rate", "laptop/frontier"):
+        path = tmp_path / "figures" / f"{name}.png"
+        path.parent.mkdir(parents=True)
+        path.touch()
+        _, line = pages._first_figure()
+        assert f"(figures/{name}.png)" in line

@@ -42,7 +42,7 @@ def measure_compute(runs: pd.DataFrame) -> pd.DataFrame:
     compute = runs["passes"] + runs["scoring_passes"] + FORWARD * forward_only
     full_epoch = (runs["passes"] / runs["epochs"]).where(runs["method"] == "full")
     full_epochs = compute / full_epoch.groupby([runs["dataset"], runs["model"]]).transform("mean")
-    nets = ", " + runs["model"] + " net" if runs["model"].nunique() > 1 else ""
+    nets = " (" + runs["model"] + " net)" if runs["model"].nunique() > 1 else ""
     return runs.assign(
         compute=compute,
         full_epochs=full_epochs,

@@ -1,5 +1,7 @@
 """Draw accuracy over compute, with the speed-up at equal accuracy as an arrow."""
 
+import textwrap
+
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
@@ -33,8 +35,8 @@ def plot_frontier(runs: pd.DataFrame, tested: pd.DataFrame, title: str, caption:
         axes.set_title(setting, fontsize="small")
         axes.set(xlabel="compute (epochs of full data)", ylabel="test accuracy (%)")
         _label_in_doublings(axes)
-    panels[-1].legend(frameon=False, fontsize="x-small", loc="lower right")
-    figure.suptitle(title, fontsize="small")
+    panels[0].legend(frameon=False, fontsize="x-small", loc="lower right")
+    figure.suptitle(textwrap.fill(title, 50 * min(len(panels), 2)), fontsize="small")
     figure.supxlabel(caption, fontsize="x-small")
     sns.despine(figure)
     plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice

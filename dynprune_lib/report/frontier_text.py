@@ -18,7 +18,7 @@ class Finding(NamedTuple):
         word: "supported" if the interval of some method lies above 1, "contradicted" if those of all lie below it, else
             "not shown".
         amount: how much is shown.
-        message: the finding as a clause.
+        message: the finding as a clause that ends before "on" and the setting.
         is_as_claimed: whether the speed-up is that of the paper.
     """
 
@@ -27,6 +27,11 @@ class Finding(NamedTuple):
     amount: str
     message: str
     is_as_claimed: bool
+
+    @property
+    def where(self) -> str:
+        """Setting and amount, such as "CIFAR-10 with 1.20x or more"."""
+        return f"{self.setting} {self.amount}"
 
 
 def best(rows: pd.DataFrame) -> pd.Series:
@@ -46,14 +51,14 @@ def find(tested: pd.DataFrame) -> list[Finding]:
 def _find(setting: str, rows: pd.DataFrame) -> Finding:
     top = best(rows)
     if top["low"] > 1:
-        message = f"{top['method_label']} needs {factor(top)} less compute on {setting}"
-        return Finding(setting, "supported", f"{top['low']:.2f}x or more", message, top["low"] >= CLAIMED)
+        message = f"{top['method_label']} needs {factor(top)} less compute"
+        return Finding(setting, "supported", f"with {top['low']:.2f}x or more", message, top["low"] >= CLAIMED)
     if (rows["high"] < 1).all():
-        amount = f"{rows['high'].max():.2f}x or less"
-        return Finding(setting, "contradicted", amount, f"pruning needs more on {setting}", False)
+        amount = f"with {rows['high'].max():.2f}x or less"
+        return Finding(setting, "contradicted", amount, "pruning needs more", False)
     smallest = (rows["speed_up"] / rows["low"]).min()  # whose interval would lie above 1
-    amount = f"{smallest:.2f}x could have been seen" if np.isfinite(smallest) else "no interval"
-    return Finding(setting, "not shown", amount, f"no saving is shown on {setting}", False)
+    amount = f"where {smallest:.2f}x could have been seen" if np.isfinite(smallest) else "without an interval"
+    return Finding(setting, "not shown", amount, "no saving is shown", False)
 
 
 def verdict_from_speed_ups(tested: pd.DataFrame) -> str:
@@ -64,21 +69,25 @@ def verdict_from_speed_ups(tested: pd.DataFrame) -> str:
 
     Returns:
         "supported" if the speed-up is as claimed in each setting; else the findings, such as "supported on CIFAR-10
-        (1.20x or more); contradicted on CIFAR-100 (0.84x or less)".
+        with 1.20x or more; contradicted on CIFAR-100 with 0.84x or less".
     """
     findings = find(tested)
     if all(finding.is_as_claimed for finding in findings):
         return "supported"
-    parts = []
-    for word in dict.fromkeys(finding.word for finding in findings):
-        where = [f"{each.setting} ({each.amount})" for each in findings if each.word == word]
-        parts.append(f"{word} on {join(where)}")
-    return "; ".join(parts)
+    return "; ".join(_grouped(findings, "word", "where"))
+
+
+def _grouped(findings: list[Finding], what: str, where: str) -> list[str]:
+    """Return one clause for each value of an attribute, such as "not shown on CIFAR-10 and CIFAR-100"."""
+    groups: dict[str, list[str]] = {}
+    for finding in findings:
+        groups.setdefault(getattr(finding, what), []).append(getattr(finding, where))
+    return [f"{value} on {join(places)}" for value, places in groups.items()]
 
 
 def headline(tested: pd.DataFrame) -> str:
     """Return the findings in one sentence without a full stop."""
-    return f"At equal accuracy, {join([finding.message for finding in find(tested)])}"
+    return f"At equal accuracy, {join(_grouped(find(tested), 'message', 'setting'))}"
 
 
 def evidence(tested: pd.DataFrame) -> str:
@@ -148,16 +157,16 @@ def join(parts: list) -> str:
 
 
 def speed_up_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return speed-ups with their intervals as text: one row per method, one column per setting and number of epochs.
+    """Return speed-ups with their intervals as text: one row per setting and number of epochs, one column per method.
 
     Args:
         table: a table of `speed_up`.
     """
-    return _methods_in_rows(table.assign(text=[interval(row) for row in table.itertuples()]), "epochs")
+    return _by_method(table.assign(text=[interval(row) for row in table.itertuples()]), "epochs")
 
 
 def time_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return compute, and seconds where timed, as text: one row per method, one column per setting and accuracy.
+    """Return compute, and seconds where timed, as text: one row per setting and accuracy, one column per method.
 
     Args:
         table: a table of `time_to_accuracy`.
@@ -166,14 +175,13 @@ def time_table(table: pd.DataFrame) -> pd.DataFrame:
         f"{row.bound} {row.full_epochs:.1f}{'' if np.isnan(row.seconds) else f' ({row.seconds:.0f} s)'}".strip()
         for row in table.itertuples()
     ]
-    names = table["accuracy"].map("{:g} %".format)
-    return _methods_in_rows(table.assign(text=text, accuracy=names), "accuracy")
+    return _by_method(table.assign(text=text, accuracy=table["accuracy"].map("{:g} %".format)), "accuracy")
 
 
-def _methods_in_rows(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return the texts of a table with its methods in the order of all figures."""
+def _by_method(table: pd.DataFrame, row: str) -> pd.DataFrame:
+    """Return the texts of a table with one column per method and compute saved, in the order of all figures."""
     places = {method: place for place, method in enumerate(ordered(table["method"]))}
     table = table.assign(place=table["method"].map(places), saved=table["saved"].map("{:.0%}".format))
-    index = ["place", "method_label", "saved"]
-    cells = table.pivot_table(index=index, columns=["setting", column], values="text", aggfunc="first", fill_value="")
-    return cells.droplevel("place").rename_axis(index={"method_label": "method", "saved": "compute saved"})
+    columns = ["place", "method_label", "saved"]
+    cells = table.pivot_table(index=["setting", row], columns=columns, values="text", aggfunc="first", fill_value="")
+    return cells.droplevel("place", axis=1).rename_axis(columns=["method", "compute saved"])

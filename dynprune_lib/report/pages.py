@@ -65,7 +65,8 @@ def bottom_line() -> list[str]:
     paper = frontier.of_the_paper(runs)
     text = frontier_text.bottom_line(paper, frontier.at_the_greatest_length(paper))
     captions = "; ".join(dict.fromkeys(study.caption for study in studies))
-    return ["", f"{text} Brackets are 95 % intervals ({captions}; [05]({_notebook(studies[0])}))."]
+    intervals = "Intervals in brackets hold for the paper's three methods together with 95 % confidence"
+    return ["", f"{text} {intervals} ({captions}; [05](notebooks/{studies[0].experiment.notebook}.ipynb))."]
 
 
 def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
@@ -164,10 +165,6 @@ def _first_figure() -> list[str]:
             if (_folder(profile) / f"{name}.png").exists():
                 return ["", f"![{description}](figures/{profile}/{name}.png)"]
     return []
-
-
-def _notebook(study: Study) -> str:
-    return f"notebooks/{study.experiment.notebook}.ipynb"
 
 
 def _folder(profile: str) -> Path:

@@ -116,7 +116,7 @@ def test_a_frontier_that_decreases_is_made_monotone():
 def test_each_setting_has_a_frontier_of_its_own():
     wide = [runs.assign(model="small") for runs in (FULL, curve("ucb", {2: [90.0, 90.0]}, cost=0.5))]
     table = speed_up(FULL, curve("ucb", {2: [85.0, 85.0]}, cost=0.5), *wide)
-    assert table["setting"].tolist() == ["digits (8x8), tiny net", "digits (8x8), small net"]
+    assert table["setting"].tolist() == ["digits (8x8) (tiny net)", "digits (8x8) (small net)"]
     assert table["speed_up"].tolist() == pytest.approx([np.sqrt(2), 2])
 
 
@@ -183,7 +183,7 @@ def of_the_paper(*curves):
 def test_the_verdict_names_where_and_how_much():
     paper, tested = of_the_paper(*CIFAR_10, *CIFAR_100)
     low, high = tested["low"].iloc[0], tested["high"].iloc[1:].max()
-    expected = f"supported on CIFAR-10 ({low:.2f}x or more); contradicted on CIFAR-100 ({high:.2f}x or less)"
+    expected = f"supported on CIFAR-10 with {low:.2f}x or more; contradicted on CIFAR-100 with {high:.2f}x or less"
     assert frontier_text.verdict_from_speed_ups(tested) == expected
     factor = tested["speed_up"].iloc[0]
     headline = frontier_text.headline(tested)
@@ -200,10 +200,10 @@ def test_the_verdict_names_where_and_how_much():
     ("intervals", "verdict"),
     [
         ([(1.95, 1.91, 2.0), (1.0, 0.9, 1.1)], "supported"),
-        ([(1.95, 1.7, 2.2), (1.0, 0.9, 1.1)], "supported on a (1.70x or more)"),
-        ([(1.05, 0.9, 1.2), (0.8, 0.7, 0.9)], "not shown on a (1.14x could have been seen)"),
-        ([(0.95, 0.9, 0.99), (0.8, 0.7, 0.9)], "contradicted on a (0.99x or less)"),
-        ([(1.5, np.nan, np.nan)], "not shown on a (no interval)"),
+        ([(1.95, 1.7, 2.2), (1.0, 0.9, 1.1)], "supported on a with 1.70x or more"),
+        ([(1.05, 0.9, 1.2), (0.8, 0.7, 0.9)], "not shown on a where 1.14x could have been seen"),
+        ([(0.95, 0.9, 0.99), (0.8, 0.7, 0.9)], "contradicted on a with 0.99x or less"),
+        ([(1.5, np.nan, np.nan)], "not shown on a without an interval"),
     ],
 )
 def test_verdicts_on_the_speed_up(intervals, verdict):
@@ -212,16 +212,16 @@ def test_verdicts_on_the_speed_up(intervals, verdict):
     assert frontier_text.verdict_from_speed_ups(rows) == verdict
 
 
-def test_tables_have_methods_in_rows():
+def test_tables_have_a_column_for_each_method():
     runs = frontier.measure_compute(pd.concat([*CIFAR_10, *CIFAR_100], ignore_index=True))
     table = frontier_text.speed_up_table(frontier.speed_up(runs))
     methods = [("UCB", "50%"), ("UCB, annealed", "50%"), ("dynamic random", "50%"), ("RS2", "50%")]
-    assert table.index.tolist() == methods
-    assert table.columns.tolist() == [(title, epochs) for title in ("CIFAR-10", "CIFAR-100") for epochs in (16, 32)]
-    assert table.loc[("RS2", "50%"), ("CIFAR-100", 16)] == ""
+    assert table.columns.tolist() == methods
+    assert table.index.tolist() == [(title, epochs) for title in ("CIFAR-10", "CIFAR-100") for epochs in (16, 32)]
+    assert table.loc[("CIFAR-100", 16), ("RS2", "50%")] == ""
     times = frontier_text.time_table(frontier.time_to_accuracy(runs, SECONDS))
-    assert times.index.tolist() == [("full data", "0%"), *methods]
-    assert times.loc[("full data", "0%"), ("CIFAR-10", "85 %")].endswith(" s)")
+    assert times.columns.tolist() == [("full data", "0%"), *methods]
+    assert times.loc[("CIFAR-10", "85 %"), ("full data", "0%")].endswith(" s)")
 
 
 def test_the_figure_has_a_panel_for_each_setting_and_an_arrow_as_long_as_the_speed_up():
@@ -246,7 +246,7 @@ def test_the_readme_begins_with_the_speed_up(monkeypatch):
     monkeypatch.setattr(pages, "load_study", lambda name: SimpleNamespace(runs=pd.concat(experiments[name]), **made))
     _, line = pages.bottom_line()
     assert line.startswith("**At equal accuracy, UCB needs ")
-    assert line.endswith("Brackets are 95 % intervals (small net; [05](notebooks/05_x.ipynb)).")
+    assert line.endswith("together with 95 % confidence (small net; [05](notebooks/05_x.ipynb)).")
     experiments.clear()
     assert pages.bottom_line() == []
 

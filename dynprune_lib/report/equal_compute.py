@@ -10,7 +10,7 @@ from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.paths import PACKAGE, results_dir
 from dynprune_lib.report.study import best_records, load_study
 from dynprune_lib.report.style import style
-from dynprune_lib.report.tables import epoch_seconds, name_rows, paired_difference
+from dynprune_lib.report.tables import epoch_seconds, label_runs, name_rows, paired_difference
 
 BASELINE = "RS2"  # full data in as many passes, cut into shorter epochs: it uses no scores
 TOLERANCE = 0.05  # relative difference in passes at equal compute: full data can only train for whole epochs
@@ -30,9 +30,7 @@ def label_methods(runs: pd.DataFrame) -> pd.DataFrame:
         whose passes differ from those of the baseline by more than TOLERANCE are left out.
     """
     full = runs.loc[runs["method"] == "full", "passes"].max()
-    labels = runs["method"].map(lambda method: style(method).label)
-    labels += runs["modifier"].map(lambda modifier: modifier and f", {modifier}")
-    table = runs.assign(method_label=labels, saved=(1 - runs["passes"] / full).round(1))
+    table = runs.assign(method_label=label_runs(runs), saved=(1 - runs["passes"] / full).round(1))
     baseline = table[table["method_label"] == BASELINE].groupby("saved")["passes"].mean()
     is_far = (table["passes"] / table["saved"].map(baseline) - 1).abs() > TOLERANCE
     return table[~is_far]

@@ -61,27 +61,24 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
     return _finish(figure, axes)
 
 
-def plot_learning_curves(curves: pd.DataFrame, x: str, label: str, title: str) -> Figure:
-    """Plot the test accuracy after every epoch: the mean over seeds, with its 95 % interval as a band.
+def plot_learning_curves(curves: pd.DataFrame, title: str) -> Figure:
+    """Plot the test accuracy after every epoch over sample passes: the mean over seeds, its 95 % interval as a band.
 
     Args:
         curves: a table of `learning_curves`.
-        x: column of the horizontal axis, "passes" or "seconds"; rows where it is NaN are left out.
-        label: label of the horizontal axis.
         title: title of the figure.
     """
     figure, axes = _one_axes(title)
-    curves = curves.dropna(subset=x)
     for method in ordered(curves["method"]):
         epochs = curves[curves["method"] == method].groupby("epoch")
         mean, ci95 = epochs["test_accuracy"].mean(), epochs["test_accuracy"].agg(half_interval).fillna(0)
-        places, look = epochs[x].mean(), style(method)
+        places, look = epochs["passes"].mean(), style(method)
         line = "--" if method in DASHED else "-"
         axes.plot(
             places, mean, line, color=look.colour, marker=look.marker, markersize=3, linewidth=1, label=look.label
         )
         axes.fill_between(places, mean - ci95, mean + ci95, color=look.colour, alpha=0.15, linewidth=0)
-    axes.set(xlabel=label, ylabel="test accuracy (%)")
+    axes.set(xlabel="sample passes", ylabel="test accuracy (%)")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 200k, not 200000
     return _finish(figure, axes)
 

@@ -9,20 +9,29 @@ from dynprune_lib.experiments.data import dataset_title
 from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
-from dynprune_lib.report import equal_compute
+from dynprune_lib.report import equal_compute, frontier, frontier_text
 from dynprune_lib.report.sampler_cards import cards
 from dynprune_lib.report.study import Study, best_records, load_study
 from dynprune_lib.report.tables import accuracy_table, describe
 from dynprune_lib.report.verdicts import Verdict, load_verdicts
 
 BLOCK = re.compile(r"(?<=<!-- results: written by `dynprune docs` -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
+FIRST_FIGURES = {  # of the README, by preference
+    "frontier": "Test accuracy over compute: full data at many lengths, and each method",
+    "accuracy_vs_pruning_rate": "Test accuracy against compute saved, one line per method",
+}
 COMMITTED = PROFILES[1:]  # figures of the smallest profile are not committed
 
 
 def results_block() -> str:
-    """Return the results of the README in Markdown: accuracies from the committed records, verdicts, recommendation."""
+    """Return the results of the README in Markdown, from the committed records.
+
+    They are the bottom line, the first figure, accuracies, verdicts and the recommended method.
+    """
     study = load_study("accuracy_vs_pruning_rate")
     lines = [
+        *bottom_line(),
+        *_first_figure(),
         "",
         f"Test accuracy in %, mean and 95 % interval over seeds ({study.caption}):",
         "",
@@ -40,6 +49,24 @@ def results_block() -> str:
     if compared := equal_compute.all_differences():
         lines += ["", *recommendation(*compared)]
     return "\n".join([*lines, "", ""])
+
+
+def bottom_line() -> list[str]:
+    """Return the lines that say how much compute pruning saves at equal accuracy, and where none.
+
+    Returns:
+        One paragraph in Markdown; none without records of the frontier.
+    """
+    names = ("frontier", "frontier_elsewhere", "summit")
+    studies = [load_study(name) for name in names if best_records(name, results_dir())[1]]
+    if not studies:
+        return []
+    runs = frontier.measure_compute(pd.concat([study.runs for study in studies], ignore_index=True))
+    paper = frontier.of_the_paper(runs)
+    text = frontier_text.bottom_line(paper, frontier.at_the_greatest_length(paper))
+    captions = "; ".join(dict.fromkeys(study.caption for study in studies))
+    intervals = "Intervals in brackets hold for the paper's three methods together with 95 % confidence"
+    return ["", f"{text} {intervals} ({captions}; [05](notebooks/{studies[0].experiment.notebook}.ipynb))."]
 
 
 def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
@@ -79,7 +106,7 @@ def gallery() -> str:
         lines += [
             f"## {verdict.claim}: {verdict.title}",
             "",
-            f"**{verdict.verdict.capitalize()}.** {verdict.evidence}.",
+            f"**{verdict.verdict[0].upper()}{verdict.verdict[1:]}.** {verdict.evidence}.",
             "",
             f"{verdict.provenance}; computed in [{verdict.notebook}](../notebooks/{verdict.notebook}).",
             "",
@@ -129,6 +156,15 @@ def _accuracies(study: Study) -> list[str]:
     table = accuracy_table(study.runs)
     table.insert(0, "compute saved", table.index)
     return _markdown(table)
+
+
+def _first_figure() -> list[str]:
+    """Return the lines of the README's first figure, from the largest profile that has one."""
+    for name, description in FIRST_FIGURES.items():
+        for profile in reversed(COMMITTED):
+            if (_folder(profile) / f"{name}.png").exists():
+                return ["", f"![{description}](figures/{profile}/{name}.png)"]
+    return []
 
 
 def _folder(profile: str) -> Path:

@@ -147,6 +147,8 @@ def load_study(
 ) -> Study:
     """Read the records of an experiment; train the missing runs on request.
 
+    An experiment that has no runs in a profile is a study without records.
+
     Args:
         name: an experiment of the profile.
         profile: one of PROFILES. Default: the largest with a record of each run for at least one seed, else "smoke".
@@ -189,6 +191,8 @@ def best_records(
 ) -> tuple[str, list[RunRecord]]:
     """Return the largest profile with a record of each run of an experiment for at least one seed.
 
+    Profiles in which the experiment has no runs are skipped.
+
     Args:
         experiment: the experiment.
         results: folder of the run records.
@@ -202,6 +206,6 @@ def best_records(
         profile = load_profile(name, dataset)
         store, runs = Store(results / profile.name), profile.runs(experiment, seeds)
         recorded = [spec for spec in runs if store.has(spec)]
-        if {spec.seedless_name for spec in recorded} == {spec.seedless_name for spec in runs}:
+        if runs and {spec.seedless_name for spec in recorded} == {spec.seedless_name for spec in runs}:
             return name, [record for spec in recorded if (record := store.load(spec))]
     return PROFILES[0], []

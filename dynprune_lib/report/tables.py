@@ -1,6 +1,6 @@
 """Turn run records into tables: one row per run, means with confidence intervals, differences paired by seed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dynprune_lib.experiments.profile import FEWER_EPOCHS, Role, stated_role
+from dynprune_lib.experiments.profile import Role, stated_role
 from dynprune_lib.experiments.records import RunRecord, cost_of
 from dynprune_lib.experiments.runs import RunSpec, sampler_settings
 from dynprune_lib.report.style import ordered, style
@@ -57,7 +57,6 @@ def _row(record: RunRecord, role: Role) -> dict[str, Any]:
 def learning_curves(
     records: Iterable[RunRecord],
     rate: float,
-    epoch_seconds: pd.Series,
     role: Callable[[RunSpec], Role] = stated_role,
 ) -> pd.DataFrame:
     """Return one row per epoch of the full-data runs and of the runs at one rate.
@@ -65,25 +64,22 @@ def learning_curves(
     Args:
         records: the run records.
         rate: prune rate of the pruned runs.
-        epoch_seconds: seconds per epoch, see `epoch_seconds`.
         role: function that returns the role of a spec, see `tabulate`. Default: the sampler at its rate.
 
     Returns:
-        Columns `method`, `seed`, `epoch`, `test_accuracy` in %, and `passes` and `seconds` up to the end of the epoch,
-        including scoring before training. `seconds` is NaN for methods that were not timed.
+        Columns `method`, `seed`, `epoch`, `test_accuracy` in %, and `passes` up to the end of the epoch, including
+        scoring before training.
     """
     rows = []
     for record in records:
         run = role(record.spec)
         if run.rate not in (0, rate):
             continue
-        each = epoch_seconds.get((record.spec.sampler, record.spec.prune_rate), np.nan)
-        passes, seconds = record.scoring.backward_passes, record.scoring.seconds
+        passes = record.scoring.backward_passes
         for number, epoch in enumerate(record.epochs, start=1):
             passes += epoch.backward_passes
-            seconds += each
-            rows.append((run.method, record.spec.seed, number, 100 * epoch.test_accuracy, passes, seconds))
-    return pd.DataFrame(rows, columns=["method", "seed", "epoch", "test_accuracy", "passes", "seconds"])
+            rows.append((run.method, record.spec.seed, number, 100 * epoch.test_accuracy, passes))
+    return pd.DataFrame(rows, columns=["method", "seed", "epoch", "test_accuracy", "passes"])
 
 
 def epoch_seconds(records: Iterable[RunRecord]) -> pd.Series:
@@ -113,22 +109,6 @@ def epoch_seconds(records: Iterable[RunRecord]) -> pd.Series:
         for epoch in record.epochs[1:]
     ]
     return pd.DataFrame(rows, columns=["sampler", "rate", "seconds"]).groupby(["sampler", "rate"])["seconds"].median()
-
-
-def speed_up(runs: pd.DataFrame, epoch_seconds: pd.Series) -> pd.Series:
-    """Return the speed-up of each run over the full-data run.
-
-    Args:
-        runs: a table of `tabulate`.
-        epoch_seconds: seconds per epoch, see `epoch_seconds`.
-
-    Returns:
-        One factor per run, 2 for half the seconds; NaN for methods that were not timed.
-    """
-    sampler = runs["method"].replace(FEWER_EPOCHS, "full")
-    rate = runs["rate"].where(sampler != "full", 0.0)
-    seconds = runs["epochs"] * epoch_seconds.reindex(pd.MultiIndex.from_arrays([sampler, rate])).to_numpy()
-    return seconds[runs["method"] == "full"].mean() / seconds
 
 
 def variant(spec: RunSpec) -> str:
@@ -161,6 +141,20 @@ def modifier(spec: RunSpec) -> str:
     if settings.get("rescale") != defaults.get("rescale"):
         modifiers.append("rescaled" if settings["rescale"] else "not rescaled")
     return ", ".join(modifiers)
+
+
+def label_runs(runs: pd.DataFrame) -> pd.Series:
+    """Return the label of the method of each run, with its modifiers.
+
+    Args:
+        runs: a table of `tabulate`.
+
+    Example:
+        >>> label_runs(pd.DataFrame({"method": ["ucb", "rs2"], "modifier": ["annealed", ""]})).tolist()
+        ['UCB, annealed', 'RS2']
+    """
+    labels = runs["method"].map(lambda method: style(method).label)
+    return labels + runs["modifier"].map(lambda modifier: modifier and f", {modifier}")
 
 
 def half_interval(values: Iterable[float]) -> float:
@@ -350,31 +344,6 @@ def costs(runs: pd.DataFrame) -> pd.DataFrame:
         }
     )
     return shares.assign(total=shares["training"] + shares["scoring"] + shares["forward_only"] / 3)
-
-
-def rates_without_loss(losses: Mapping[str, pd.DataFrame], margin: float = 1.0) -> pd.Series:
-    """Return, for each method, the highest rate up to which it loses no accuracy.
-
-    A rate has a loss if the mean difference is below zero by more than its interval, or (implementation choice, since a
-    wide interval hides a loss) by more than the margin.
-
-    Args:
-        losses: differences from full data by method, see `difference_from_full_data`.
-        margin: largest mean loss that is accepted, in percentage points. Default: 1.
-
-    Returns:
-        The highest rate of each method; 0 if there is a loss at its lowest rate.
-
-    Example:
-        >>> loss = pd.DataFrame({"mean": [-0.1, -0.4, -3.0], "ci95": [0.5, 0.6, 1.0]}, index=[0.3, 0.5, 0.7])
-        >>> rates_without_loss({"ucb": loss}).to_dict()
-        {'ucb': 0.5}
-    """
-    highest = {}
-    for method, table in losses.items():
-        holds = ((table["mean"] + table["ci95"] >= 0) & (table["mean"] >= -margin)).sort_index().cummin()
-        highest[method] = holds.index[holds].max() if holds.any() else 0.0
-    return pd.Series(highest)
 
 
 def describe(differences: pd.DataFrame) -> str:

@@ -1,7 +1,6 @@
 """Verdicts on claims: computed in a notebook, saved next to its figures, shown in the README."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -70,20 +69,3 @@ def verdict_from_conditions(conditions: pd.Series) -> str:
         'reproduced'
     """
     return "reproduced" if conditions.all() else "partly reproduced" if conditions.any() else "not reproduced"
-
-
-def verdict_from_savings(savings: Sequence[float]) -> str:
-    """Return the verdict on the claim that half of the compute is saved without a loss.
-
-    Args:
-        savings: share of sample passes saved without a loss, one per data set.
-
-    Returns:
-        "reproduced" if it is at least half on every data set, "not reproduced" if it is zero on all of them, else
-        "partly reproduced".
-
-    Example:
-        >>> verdict_from_savings([0.5, 0.3])
-        'partly reproduced'
-    """
-    return "reproduced" if min(savings) >= 0.5 else "partly reproduced" if max(savings) > 0 else "not reproduced"

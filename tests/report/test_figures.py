@@ -37,7 +37,7 @@ def test_learning_curves_are_means_over_the_seeds():
         {"method": "ucb", "seed": [0, 0, 1, 1], "epoch": [1, 2, 1, 2], "test_accuracy": [50, 60, 54, 70]}
         | {"passes": [10, 20, 10, 20]}
     )
-    (axes,) = figures.plot_learning_curves(curves, "passes", "sample passes", "title").axes
+    (axes,) = figures.plot_learning_curves(curves, "title").axes
     (line,) = axes.lines
     assert line.get_xydata().tolist() == [[10, 52], [20, 65]]
 

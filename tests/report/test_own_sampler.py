@@ -1,7 +1,6 @@
 """A sampler that the package does not know works in every table, figure and card."""
 
 import matplotlib as mpl
-import pandas as pd
 import pytest
 
 from dynprune_lib.experiments.runs import RunSpec
@@ -45,8 +44,8 @@ def test_tables_have_its_class_name_last(runs):
 def test_figures_have_its_class_name(runs, records):
     (axes,) = figures.plot_accuracy_vs_pruning_rate(runs, "title").axes
     assert [container.get_label() for container in axes.containers] == ["RS2", "Mine"]
-    curves = tables.learning_curves(records, 0.5, pd.Series({(NAME, 0.5): 1.0}))
-    (axes,) = figures.plot_learning_curves(curves, "passes", "sample passes", "title").axes
+    curves = tables.learning_curves(records, 0.5)
+    (axes,) = figures.plot_learning_curves(curves, "title").axes
     assert [line.get_label() for line in axes.lines] == ["full data", "RS2", "Mine"]
 
 

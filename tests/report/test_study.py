@@ -18,7 +18,6 @@ from dynprune_lib.report.verdicts import (
     load_verdicts,
     verdict_from_conditions,
     verdict_from_differences,
-    verdict_from_savings,
 )
 from tests.helpers import make_record, save_record
 from tests.report.tables import RUNS
@@ -62,6 +61,13 @@ def test_the_largest_profile_with_every_run_is_taken(tmp_path):
     profile, records = best_records("quickstart", tmp_path)
     assert (profile, len(records)) == ("paper", 3)
     assert load_study("quickstart", results=tmp_path).caption.endswith("n = 1 to 2")
+
+
+def test_an_experiment_without_runs_in_a_profile_has_no_records(tmp_path):
+    assert not load_profile("smoke").experiments["summit"].runs
+    assert best_records("summit", tmp_path) == ("smoke", [])
+    assert load_study("summit", results=tmp_path).records == []
+    assert load_study("summit", "smoke", results=tmp_path).records == []
 
 
 def test_a_profile_that_is_asked_for_is_trained(study):
@@ -157,19 +163,6 @@ def test_verdicts_from_conditions():
     assert verdict_from_conditions(pd.Series([True, True])) == "reproduced"
     assert verdict_from_conditions(pd.Series([True, False])) == "partly reproduced"
     assert verdict_from_conditions(pd.Series([False, False])) == "not reproduced"
-
-
-@pytest.mark.parametrize(
-    ("savings", "verdict"),
-    [
-        ([0.7, 0.5], "reproduced"),
-        ([0.3], "partly reproduced"),
-        ([0.0, 0.5], "partly reproduced"),
-        ([0.0, 0.0], "not reproduced"),
-    ],
-)
-def test_verdicts_from_savings(savings, verdict):
-    assert verdict_from_savings(savings) == verdict
 
 
 def test_the_readme_recommends_a_method_with_its_evidence():

@@ -188,20 +188,6 @@ def test_costs_are_shares_of_the_full_data_run():
     assert row["total"] == pytest.approx(1.0)
 
 
-def test_the_highest_rate_without_loss():
-    def loss(mean, ci95):
-        return pd.DataFrame({"mean": mean, "ci95": ci95}, index=[0.3, 0.5, 0.7])
-
-    saved = tables.rates_without_loss(
-        {
-            "none": loss([-0.5, -0.5, 0.0], [0.1, 1.0, 1.0]),  # a loss at 30 %
-            "half": loss([0.1, -0.5, -2.0], [0.2, 0.6, 0.5]),
-            "hidden": loss([0.1, -1.5, -2.0], [0.2, 9.0, 9.0]),  # the interval is wide, the loss is not small
-        }
-    )
-    assert saved.to_dict() == {"none": 0.0, "half": 0.5, "hidden": 0.3}
-
-
 def timed(device="cpu", **settings):
     record = make_record(RunSpec(dataset="digits", model="tiny", **{"alone": True, "epochs": 4} | settings))
     seconds = zip(record.epochs, (99, 7, 1, 2), strict=True)
@@ -217,26 +203,13 @@ def test_seconds_of_an_epoch_need_runs_that_had_one_device_to_themselves():
             tables.epoch_seconds([timed(), other])
 
 
-SECONDS = pd.Series({("full", 0.0): 2.0, ("ucb", 0.5): 1.25})
-
-
-def test_speed_up_counts_epochs_and_what_each_takes():
-    specs = [{}, {"epochs": 8}, {"sampler": "ucb", "prune_rate": 0.5}, {"sampler": "dynamic-random", "prune_rate": 0.5}]
-    runs = tables.tabulate((make_record(RunSpec(dataset="digits", model="tiny", **spec)) for spec in specs), role)
-    found = dict(zip(runs["method"], tables.speed_up(runs, SECONDS), strict=True))
-    assert np.isnan(found.pop("dynamic-random"))  # not timed
-    assert found == {"full": 1, "fewer-epochs": 2, "ucb": 1.6}
-
-
-def test_learning_curves_add_up_passes_and_seconds():
+def test_learning_curves_add_up_passes():
     base = {"dataset": "digits", "model": "tiny"}
     full, shorter, other = (make_record(RunSpec(**base, epochs=epochs)) for epochs in (4, 2, 1))
     pruned = make_record(RunSpec(**base, sampler="ucb", prune_rate=0.5, epochs=2))
     forget = RunSpec(**base, sampler="forget", prune_rate=0.5, epochs=2)
     scored = dataclasses.replace(make_record(forget), scoring=Cost(seconds=100.0, forward_passes=9, backward_passes=9))
-    seconds = pd.concat([SECONDS, pd.Series({("forget", 0.5): 1.5})])
-    curves = tables.learning_curves([full, shorter, other, pruned, scored], 0.5, seconds, role)
+    curves = tables.learning_curves([full, shorter, other, pruned, scored], 0.5, role)
     assert curves["method"].tolist() == ["full"] * 4 + ["fewer-epochs"] * 2 + ["ucb"] * 2 + ["forget"] * 2
     assert curves["passes"].tolist() == [2, 4, 6, 8] + [2, 4] * 2 + [11, 13]
-    assert curves["seconds"].tolist() == [2, 4, 6, 8, 2, 4, 1.25, 2.5, 101.5, 103]
     assert curves["test_accuracy"].tolist() == pytest.approx([50, 60, 70, 80] + [50, 60] * 3)

@@ -1,0 +1,95 @@
+"""Draw accuracy over compute, with the speed-up at equal accuracy as an arrow."""
+
+import textwrap
+
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator, ScalarFormatter
+
+from dynprune_lib.report.figures import WIDTH, use_style
+from dynprune_lib.report.frontier import full_data_band, mean_of_seeds
+from dynprune_lib.report.frontier_text import best, factor
+from dynprune_lib.report.style import ordered, style
+
+
+def plot_frontier(runs: pd.DataFrame, tested: pd.DataFrame, title: str, caption: str) -> Figure:
+    """Plot the test accuracy of full data and of each method at 50 % compute saved over compute, one panel per setting.
+
+    Args:
+        runs: a table of `measure_compute`.
+        tested: the speed-ups under test, see `at_the_greatest_length`; an arrow shows the best of each setting.
+        title: the message.
+        caption: what was trained, in small type below.
+    """
+    use_style()
+    settings = list(runs.groupby("setting", sort=False))
+    figure, panels = _panels(len(settings))
+    for axes, (setting, group) in zip(panels, settings, strict=True):
+        _draw_full_data(axes, group)
+        _draw_methods(axes, group[group["saved"] == 0.5])
+        if (tested["setting"] == setting).any():
+            _draw_speed_up(axes, best(tested[tested["setting"] == setting]))
+        axes.set_title(setting, fontsize="small")
+        axes.set(xlabel="compute (epochs of full data)", ylabel="test accuracy (%)")
+        _label_in_doublings(axes)
+    panels[0].legend(frameon=False, fontsize="x-small", loc="lower right")
+    figure.suptitle(textwrap.fill(title, 50 * min(len(panels), 2)), fontsize="small")
+    figure.supxlabel(caption, fontsize="x-small")
+    sns.despine(figure)
+    plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice
+    return figure
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure of panels, two in a row."""
+    columns, rows = min(count, 2), -(-count // 2)
+    size = (0.4 + 0.8 * WIDTH * columns, 0.4 + 2.8 * rows)
+    figure, grid = plt.subplots(rows, columns, squeeze=False, layout="constrained", figsize=size)
+    for axes in grid.flat[count:]:
+        axes.remove()
+    return figure, list(grid.flat[:count])
+
+
+def _draw_full_data(axes: Axes, runs: pd.DataFrame) -> None:
+    band, look = full_data_band(runs), style("full")
+    places = band["full_epochs"]
+    axes.plot(
+        places, band["test_accuracy"], "--", color=look.colour, marker=look.marker, ms=5, lw=1.2, label=look.label
+    )
+    axes.fill_between(places, band["low"], band["high"], color=look.colour, alpha=0.15, linewidth=0)
+
+
+def _draw_methods(axes: Axes, runs: pd.DataFrame) -> None:
+    cells = mean_of_seeds(runs).sort_values("full_epochs")
+    for method in ordered(cells["method"]):
+        look = style(method)
+        for label, curve in cells[cells["method"] == method].groupby("method_label"):
+            places, means = curve["full_epochs"], curve["test_accuracy"]
+            fill, line = (look.colour, "-") if label == look.label else ("white", ":")  # open: with a modifier
+            axes.plot(places, means, line, color=look.colour, marker=look.marker, mfc=fill, ms=4, lw=1, label=label)
+
+
+def _draw_speed_up(axes: Axes, row: pd.Series) -> None:
+    """Draw an arrow from a method to the frontier at its accuracy, with the factor on it."""
+    start, height = row["full_epochs"], row["test_accuracy"]
+    colour, end = style(row["method"]).colour, start * row["speed_up"]
+    arrow = {"arrowstyle": "->", "color": colour, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", xy=(end, height), xytext=(start, height), arrowprops=arrow)
+    axes.annotate(
+        factor(row),
+        xy=((start * end) ** 0.5, height),
+        xytext=(0, 3 if end > start else -10),
+        textcoords="offset points",
+        ha="center",
+        color=colour,
+        fontweight="bold",
+    )
+
+
+def _label_in_doublings(axes: Axes) -> None:
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())

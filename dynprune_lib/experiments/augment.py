@@ -49,13 +49,13 @@ def _reflect(position: Tensor, size: int) -> Tensor:
 
 
 def alternating_flips(seed: int, views: Tensor) -> Tensor:
-    """Return which samples are mirrored: each one every other time, beginning at random.
+    """Return which samples are mirrored: each one in every other epoch that selects it, beginning at random.
 
-    In two views, a sample is then seen from both sides (Jordan 2024, arXiv:2404.00498).
+    In two such epochs, a sample is then seen from both sides (Jordan 2024, arXiv:2404.00498).
 
     Args:
         seed: decides how each sample begins.
-        views: (N,) number of epochs that have trained on each sample so far, on the CPU.
+        views: (N,) number of epochs that have selected each sample so far, on the CPU.
 
     Returns:
         (N,) bool.

@@ -52,16 +52,18 @@ class Profile:
 
     Attributes:
         name: one of PROFILES; with another data set, its name is appended.
-        about: model, epochs and machine in a few words, for captions.
         dataset: of all runs but those of an experiment that names another.
+        model: of all runs but those that name another.
+        epochs: of a run of length 1.
         threads: CPU threads for a run; None leaves torch's choice.
         seeds: of every run. A run with a `seed` of its own begins there and counts on.
         experiments: by name.
     """
 
     name: str
-    about: str
     dataset: str
+    model: str
+    epochs: int
     threads: int | None
     seeds: tuple[int, ...]
     experiments: dict[str, Experiment]
@@ -108,8 +110,9 @@ def load_profile(name: str, dataset: str | None = None) -> Profile:
     given = {"dataset": dataset} if dataset else {}
     return Profile(
         name=f"{name}-{re.sub(r'[^0-9A-Za-z]+', '-', dataset)}" if dataset else name,
-        about=size["about"],
         dataset=dataset or settings["dataset"],
+        model=settings["model"],
+        epochs=settings["epochs"],
         threads=size.get("threads"),
         seeds=tuple(size["seeds"]),
         experiments={key: _experiment(content, values, settings, given) for key, content in experiments.items()},

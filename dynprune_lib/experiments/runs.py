@@ -71,8 +71,8 @@ class RunSpec:
             weight decay per step is that of the other parameters. Default: 1.
         averaging: decay per step of the exponential average of the weights, which is evaluated in their place, in
             [0, 1). Default: 0, the weights themselves.
-        flip: "random" mirrors each image with probability 1/2, "alternating" every other time that it is trained on,
-            see `alternating_flips`; images of data sets that may not be mirrored never are. Default: "random".
+        flip: "random" mirrors each image with probability 1/2, "alternating" in every other epoch that selects it, see
+            `alternating_flips`; images of data sets that may not be mirrored never are. Default: "random".
         pad: padding of random crops in pixels, at least 0. Default: None, that of the data set.
         padding: "zeros" or "reflect". Default: "zeros".
         validation: number of training samples, drawn at random but the same for all seeds, that are held out and

@@ -81,9 +81,9 @@ def _draw_speed_up(axes: Axes, row: pd.Series) -> None:
     axes.annotate(
         factor(row),
         xy=((start * end) ** 0.5, height),
-        xytext=(0, 3 if end > start else -10),
+        xytext=(0, 4 if end > start else -14),
         textcoords="offset points",
-        ha="center",
+        ha="center" if end > start else "left",
         color=colour,
         fontweight="bold",
     )

@@ -51,11 +51,11 @@ def find(tested: pd.DataFrame) -> list[Finding]:
 def _find(setting: str, rows: pd.DataFrame) -> Finding:
     top = best(rows)
     if top["low"] > 1:
-        message = f"{top['method_label']} needs {factor(top)} less compute"
+        message = f"full data needs {factor(top)} the compute of {top['method_label']}"
         return Finding(setting, "supported", f"with {top['low']:.2f}x or more", message, top["low"] >= CLAIMED)
     if (rows["high"] < 1).all():
         amount = f"with {rows['high'].max():.2f}x or less"
-        return Finding(setting, "contradicted", amount, "pruning needs more", False)
+        return Finding(setting, "contradicted", amount, "pruning needs more compute than full data", False)
     smallest = (rows["speed_up"] / rows["low"]).min()  # whose interval would lie above 1
     amount = f"where {smallest:.2f}x could have been seen" if np.isfinite(smallest) else "without an interval"
     return Finding(setting, "not shown", amount, "no saving is shown", False)
@@ -87,7 +87,7 @@ def _grouped(findings: list[Finding], what: str, where: str) -> list[str]:
 
 def headline(tested: pd.DataFrame) -> str:
     """Return the findings in one sentence without a full stop."""
-    return f"At equal accuracy, {join(_grouped(find(tested), 'message', 'setting'))}"
+    return f"At equal accuracy, {'; '.join(_grouped(find(tested), 'message', 'setting'))}"
 
 
 def evidence(tested: pd.DataFrame) -> str:
@@ -137,9 +137,13 @@ def interval(row: pd.Series) -> str:
         >>> row = pd.DataFrame({"speed_up": [1.418], "bound": [""], "low": [1.2], "high": [1.66]}).iloc[0]
         >>> interval(row), interval(row.replace(1.66, np.inf)), interval(row.replace(1.2, 0))
         ('1.42x (1.20 to 1.66)', '1.42x (1.20 or more)', '1.42x (1.66 or less)')
+        >>> interval(row.replace([1.2, 1.66], [0, np.inf]))
+        '1.42x (interval without ends)'
     """
     if np.isnan(row.low):
         return factor(row)
+    if row.low == 0 and np.isinf(row.high):
+        return f"{factor(row)} (interval without ends)"
     ends = f"{row.low:.2f} to {row.high:.2f}"
     ends = f"{row.low:.2f} or more" if np.isinf(row.high) else f"{row.high:.2f} or less" if row.low == 0 else ends
     return f"{factor(row)} ({ends})"

@@ -11,7 +11,7 @@ from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.report import equal_compute, frontier, frontier_text
 from dynprune_lib.report.sampler_cards import cards
-from dynprune_lib.report.study import Study, best_records, load_study
+from dynprune_lib.report.study import Study, best_records, load_study, model_title
 from dynprune_lib.report.tables import accuracy_table, describe
 from dynprune_lib.report.verdicts import Verdict, load_verdicts
 
@@ -113,7 +113,7 @@ def gallery() -> str:
         ]
     for profile in (name for name in reversed(COMMITTED) if _folder(name).is_dir()):
         size = load_profile(profile)
-        lines += [f"## {dataset_title(size.dataset)}, {size.about}", ""]
+        lines += [f"## {profile}: {dataset_title(size.dataset)}, {model_title(size.model)}, {size.epochs} epochs", ""]
         for path in sorted(_folder(profile).glob("*.png")):
             lines += [
                 f"![{path.stem.replace('_', ' ')}]({profile}/{path.name})",

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from dynprune_lib.errors import SweepError
 from dynprune_lib.experiments.data import ImageData, dataset_title, load_dataset
-from dynprune_lib.experiments.profile import PROFILES, Experiment, Profile, load_profile
+from dynprune_lib.experiments.profile import FEWER_EPOCHS, PROFILES, Experiment, Profile, load_profile
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
@@ -21,7 +21,14 @@ from dynprune_lib.paths import results_dir, root
 from dynprune_lib.report.tables import tabulate
 from dynprune_lib.report.verdicts import Verdict
 
-PASSES_PER_SECOND = {"tiny": 15_000, "strided": 5_000, "small": 2_000, "resnet18": 40}  # on one CPU core, roughly
+PASSES_PER_SECOND = {  # on one CPU core, roughly
+    "tiny": 15_000,
+    "strided": 5_000,
+    "small": 2_000,
+    "speedrun": 550,
+    "speedrun-wide": 200,
+    "resnet18": 40,
+}
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,16 @@ class Study:
 
     @property
     def caption(self) -> str:
-        """Data set, model, epochs, machine and number of seeds."""
-        return f"{self.title}, {self.profile.about}, {self.count}"
+        """Data set, models, numbers of epochs, devices and number of seeds: what the records say, not the profile.
+
+        Runs on full data in fewer epochs are as long as a pruned run is cheap, and not counted in the range of epochs.
+        """
+        records = [each for each in self.records if self.experiment.role(each.spec).method != FEWER_EPOCHS]
+        models = " and ".join(dict.fromkeys(model_title(record.spec.model) for record in records))
+        epochs = sorted({record.spec.epochs for record in records})
+        length = f"{epochs[0]} epochs" if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]} epochs"
+        devices = " and ".join(dict.fromkeys(device_title(record.environment["device"]) for record in records))
+        return f"{self.title}, {models}, {length}, {devices}, {self.count}"
 
     @property
     def count(self) -> str:
@@ -133,6 +148,29 @@ class Study:
         )
         result.save(self.folder)
         print(result)
+
+
+def model_title(name: str) -> str:
+    """Return the name of a model in captions.
+
+    Example:
+        >>> model_title("small"), model_title("resnet18")
+        ('small net', 'ResNet-18')
+    """
+    return "ResNet-18" if name == "resnet18" else f"{name} net"
+
+
+def device_title(device: str) -> str:
+    """Return the name of a device in captions: all CPUs have one, since they compute the same.
+
+    Args:
+        device: as the environment of a record has it.
+
+    Example:
+        >>> device_title("2 cores, AMD EPYC"), device_title("NVIDIA H200")
+        ('CPU', 'NVIDIA H200')
+    """
+    return device if device.startswith(("NVIDIA", "Tesla", "AMD Instinct")) else "CPU"
 
 
 def load_study(

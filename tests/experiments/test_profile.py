@@ -108,7 +108,7 @@ def test_other_seeds():
 
 
 def test_unknown_names_list_the_known():
-    with pytest.raises(ValueError, match="unknown profile 'lapto': there are smoke, laptop, short, paper"):
+    with pytest.raises(ValueError, match="unknown profile 'lapto': there are smoke, laptop, desktop, short, paper"):
         load_profile("lapto")
     with pytest.raises(ValueError, match="unknown experiment of profile smoke 'x': there are quickstart"):
         load_profile("smoke").runs("x")

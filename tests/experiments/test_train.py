@@ -1,13 +1,15 @@
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 import torch
 
-from dynprune_lib.errors import TrainingDiverged
+from dynprune_lib.errors import SpecError, TrainingDiverged
 from dynprune_lib.experiments.checkpoint import ThrottledCheckpoint
-from dynprune_lib.experiments.data import ImageData, Split
-from dynprune_lib.experiments.evaluation import score_all
+from dynprune_lib.experiments.data import ImageData, Split, hold_out
+from dynprune_lib.experiments.evaluation import evaluate, score_all
+from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
@@ -29,7 +31,8 @@ def test_digits_are_learned(digits, store, spec):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_an_interrupted_run_ends_with_the_same_record(digits, tmp_path, spec, sampler, precision):
     rate = 0.0 if sampler == "full" else 0.5
-    spec = dataclasses.replace(spec, sampler=sampler, settings={}, prune_rate=rate, precision=precision)
+    recipe = {"averaging": 0.9, "bias_rate": 8, "flip": "alternating"} if precision == "bfloat16" else {}
+    spec = dataclasses.replace(spec, sampler=sampler, settings={}, prune_rate=rate, precision=precision, **recipe)
     whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
     expected = train(spec, digits, whole)
     for epochs in (1, 2):
@@ -252,3 +255,71 @@ def test_the_recipe_of_every_profile_trains(store, profile):
     record = train(dataclasses.replace(spec, epochs=2, batch_size=32), data, store)
     assert [epoch.steps for epoch in record.epochs] == [1, 1]
     assert np.isfinite([epoch.train_loss for epoch in record.epochs]).all()
+
+
+def floats(model):
+    """Parameters, and running statistics without their counts."""
+    return [value for value in model.state_dict().values() if value.is_floating_point()]
+
+
+def test_the_average_of_the_weights_is_evaluated(digits, spec):
+    spec = dataclasses.replace(spec, averaging=0.9, epochs=1, sampler="full", prune_rate=0.0, settings={})
+    state = build_train_state(spec, digits)
+    expected = [value.clone() for value in floats(state.model)]
+    steps, step = 0, state.schedule.step
+
+    def follow():
+        nonlocal steps
+        step()
+        for mean, value in zip(expected, floats(state.model), strict=True):
+            mean.copy_(0.9 * mean + 0.1 * value if steps else value)  # the average begins at the first step
+        steps += 1
+
+    state.schedule.step = follow
+    record = train_epoch(state, 0)
+    for mean, value in zip(expected, floats(state.evaluated), strict=True):
+        torch.testing.assert_close(mean, value)
+    assert evaluate(state.evaluated, digits.test, digits, "float32") == (
+        pytest.approx(record.test_loss, abs=1e-5),
+        record.test_accuracy,
+    )
+    assert state.evaluated is not state.model
+
+
+def test_norm_biases_have_a_rate_of_their_own_at_every_step(digits, spec):
+    state = build_train_state(dataclasses.replace(spec, bias_rate=8), digits)
+    others, biases = state.optimizer.param_groups
+    assert biases["weight_decay"] == others["weight_decay"] / 8
+    for _ in range(5):
+        assert biases["lr"] == pytest.approx(8 * others["lr"])
+        state.optimizer.step()
+        state.schedule.step()
+
+
+def test_held_out_samples_are_evaluated_on_and_not_trained_on(digits, store, spec):
+    held_out = hold_out(digits, 200)
+    parts = [{image.numpy().tobytes() for image in part.images} for part in (held_out.train, held_out.test)]
+    assert (len(held_out.train), len(held_out.test)) == (len(digits.train) - 200, 200)
+    assert not parts[0] & parts[1]
+    record = make_run(dataclasses.replace(spec, validation=200), digits, store)
+    assert record.epochs[0].samples_kept == round((len(digits.train) - 200) / 2)
+    assert round(200 * record.test_accuracy, 6).is_integer()
+    with pytest.raises(SpecError, match="validation is 1437: digits has 1437 training samples, hold out fewer"):
+        make_run(dataclasses.replace(spec, validation=1437), digits, store)
+
+
+def test_pruned_runs_alternate_flips_by_the_views_of_each_sample(digits, spec, monkeypatch):
+    spec = dataclasses.replace(spec, flip="alternating", prune_rate=1 - 704 / 1437)  # full batches only
+    state = build_train_state(spec, dataclasses.replace(digits, flip=True))
+    seen = {}
+
+    def remember(images, _pad, flip, *_):
+        for image, mirrored in zip(images, flip.tolist(), strict=True):
+            seen.setdefault(image.numpy().tobytes(), []).append(mirrored)
+        return images
+
+    monkeypatch.setattr("dynprune_lib.experiments.train.augment", remember)
+    for epoch in range(4):
+        state.epochs.append(train_epoch(state, epoch))
+    assert max(map(len, seen.values())) >= 3
+    assert all(one != other for flips in seen.values() for one, other in itertools.pairwise(flips))

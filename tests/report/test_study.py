@@ -72,7 +72,7 @@ def test_an_experiment_without_runs_in_a_profile_has_no_records(tmp_path):
 
 def test_a_profile_that_is_asked_for_is_trained(study):
     assert [(record.spec.sampler, record.spec.seed) for record in study.records] == [("full", 5), ("ucb", 5)]
-    assert study.caption == "digits (8x8), tiny net, 10 epochs, on any CPU, n = 1"
+    assert study.caption == "digits (8x8), tiny net, 10 epochs, CPU, n = 1"
     assert (study.epochs, study.samples_of_full_data) == (10, 14370)
     assert study.data().name == "digits"
 
@@ -101,7 +101,7 @@ def test_another_data_set_has_folders_and_a_caption_of_its_own(pictures, tmp_pat
     where = {"dataset": name, "results": tmp_path / "results", "seeds": [5]}
     study = load_study("quickstart", "smoke", **where)
     assert {record.spec.dataset for record in study.records} == {name}
-    assert study.caption == f"{pictures.name}, tiny net, 10 epochs, on any CPU, n = 1"
+    assert study.caption == f"{pictures.name}, tiny net, 10 epochs, CPU, n = 1"
     assert study.folder.name == study.store.folder.name == load_profile("smoke", name).name
     assert load_study("quickstart", **where).records == study.records
 
@@ -139,7 +139,9 @@ def test_a_verdict_is_printed_and_saved(study, capsys):
 
 
 def test_a_verdict_of_several_studies_names_each_once(study):
-    other = replace(study, profile=replace(study.profile, about="another size"))
+    (first, *others), device = study.records, {"device": "NVIDIA H200"}
+    other = replace(study, records=[replace(first, environment=first.environment | device), *others])
+    assert other.caption == "digits (8x8), tiny net, 10 epochs, NVIDIA H200 and CPU, n = 1"
     study.record_verdict("C9", "it works", "partly reproduced", "+1.0", [study, other, study])
     (verdict,) = load_verdicts(study.folder)
     assert verdict.provenance == f"{study.caption}; {other.caption}"

@@ -56,6 +56,7 @@ class Profile:
         dataset: of all runs but those of an experiment that names another.
         threads: CPU threads for a run; None leaves torch's choice.
         seeds: of every run. A run with a `seed` of its own begins there and counts on.
+        margin: the loss of accuracy, in percentage points, up to which a method is said to have none.
         experiments: by name.
     """
 
@@ -64,6 +65,7 @@ class Profile:
     dataset: str
     threads: int | None
     seeds: tuple[int, ...]
+    margin: float
     experiments: dict[str, Experiment]
 
     def runs(self, experiment: str | None = None, seeds: Iterable[int] | None = None) -> list[RunSpec]:
@@ -112,6 +114,7 @@ def load_profile(name: str, dataset: str | None = None) -> Profile:
         dataset=dataset or settings["dataset"],
         threads=size.get("threads"),
         seeds=tuple(size["seeds"]),
+        margin=values["margin"],
         experiments={key: _experiment(content, values, settings, given) for key, content in experiments.items()},
     )
 

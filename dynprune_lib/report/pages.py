@@ -56,14 +56,19 @@ def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
     if label is None:
         return []
     if label == equal_compute.BASELINE:
-        why = f"None of the {count} methods with several seeds at every level wins at some level and loses at none"
+        why = (
+            f"None of the {count} methods with several seeds at every level is above it somewhere and below it nowhere"
+        )
     else:
         own = differences[differences["method_label"] == label].groupby("dataset")  # "" is the first
         gains = [
             f"{dataset and f'on {dataset} '}{describe(rows.set_index('saved'))} compute saved" for dataset, rows in own
         ]
-        why = f"Difference from {equal_compute.BASELINE} at equal compute: {'; '.join(gains)}"
-        why = f"{why}. It is the best of the {count} methods with several seeds at every level"
+        why = (
+            f"Difference from {equal_compute.BASELINE} at equal compute: {'; '.join(gains)}. It is the best on the test"
+            f" set of the {count} methods with several seeds at every level, so these differences are optimistic. It is"
+            " recommended because the family-wise test supports it on one data set and contradicts it on none"
+        )
     comparison = "[09_equal_compute](notebooks/09_equal_compute.ipynb)"
     return [
         f"Recommended by the {comparison} comparison: **{label}**. {why} ({caption}). Results of all methods are in"

@@ -16,6 +16,12 @@ from dynprune_lib.report.tables import accuracy_table, describe
 from dynprune_lib.report.verdicts import Verdict, load_verdicts
 
 BLOCK = re.compile(r"(?<=<!-- results: written by `dynprune docs` -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
+INTRO = """\
+Written by `dynprune docs` from the files that the notebooks save here. Points are percentage points. A claim is
+*supported* where the difference that it predicts is found, *contradicted* where the opposite is found, and *not shown*
+where neither is, which may be for lack of runs: the evidence then has the smallest difference that would have been
+detected. All comparisons of one claim are one family, with the family-wise error rate held at 5 %. Intervals are those
+of each difference alone, at 95 %; the run-to-run variance is pooled over the methods of one rate."""
 COMMITTED = PROFILES[1:]  # figures of the smallest profile are not committed
 
 
@@ -78,13 +84,12 @@ def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
 
 def gallery() -> str:
     """Return `figures/README.md`: the verdicts with their numbers, and every figure."""
-    intro = "Written by `dynprune docs` from the files that the notebooks save here. Points are percentage points."
-    lines = ["# Figures and verdicts", "", intro, ""]
+    lines = ["# Figures and verdicts", "", *INTRO.splitlines(), ""]
     for verdict in _verdicts():
         lines += [
             f"## {verdict.claim}: {verdict.title}",
             "",
-            f"**{verdict.verdict.capitalize()}.** {verdict.evidence}.",
+            f"**{verdict.verdict[0].upper()}{verdict.verdict[1:]}.** {verdict.evidence}.",
             "",
             f"{verdict.provenance}; computed in [{verdict.notebook}](../notebooks/{verdict.notebook}).",
             "",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dynprune_lib.files import atomic_write
@@ -32,7 +33,9 @@ class Verdict:
     notebook: str
 
     def __str__(self) -> str:
-        return f"{self.claim}, {self.title}: {self.verdict.upper()}\n{self.evidence}\n({self.provenance})"
+        parts = [part.partition(" where ") for part in self.verdict.split("; ")]
+        verdict = "; ".join(f"{word.upper()}{where}{places}" for word, where, places in parts)
+        return f"{self.claim}, {self.title}: {verdict}\n{self.evidence}\n({self.provenance})"
 
     def save(self, folder: Path) -> None:
         """Write `verdict_CLAIM.json` to the folder of a profile's figures."""
@@ -76,14 +79,14 @@ def at_rates(places: pd.Index) -> str:
         >>> at_rates(pd.Index([0.3, 0.5, 0.7]))
         '30%, 50% or 70% is saved'
         >>> at_rates(pd.MultiIndex.from_tuples([("CIFAR-10", 0.9), ("CIFAR-100", 0.5)]))
-        '90% is saved on CIFAR-10 or 50% is saved on CIFAR-100'
+        '90% is saved on CIFAR-10, or 50% on CIFAR-100'
     """
     if places.nlevels == 1:
         return f"{either([f'{rate:.0%}' for rate in places])} is saved"
     titles = places.get_level_values(0)
-    return " or ".join(
-        f"{at_rates(places[titles == title].get_level_values(1))} on {title}" for title in titles.unique()
-    )
+    rates = {title: at_rates(places[titles == title].get_level_values(1)) for title in titles.unique()}
+    first, *others = (f"{text} on {title}" for title, text in rates.items())
+    return ", or ".join([first, *(other.replace(" is saved", "") for other in others)])
 
 
 def either(names: Sequence[str]) -> str:
@@ -127,8 +130,8 @@ def findings(table: pd.DataFrame, subject: str, baseline: str) -> str:
         baseline: what it is compared with.
 
     Returns:
-        How many differences are above and below zero and, if some are neither, the smallest ones that would have been
-        detected there; without the last full stop.
+        How many differences are above and below zero and, if some are neither, the smallest one that would have been
+        detected there (the median, if it differs); without the last full stop.
 
     Example:
         >>> table = pd.DataFrame({"side": ["above", "below"], "p_family": [0.01, 0.04], "detectable": [0.7, 0.9]})
@@ -149,9 +152,9 @@ def findings(table: pd.DataFrame, subject: str, baseline: str) -> str:
 
 
 def _detectable(differences: pd.Series) -> str:
-    low, high = f"{differences.min():.1f}", f"{differences.max():.1f}"
-    size = low if low == high else f"{low} to {high}"
-    return f"The smallest difference that would have been detected with 80 % power is {size} points"
+    typically = "" if np.ptp(differences) < 0.05 else "typically "
+    size = f"{typically}{differences.median():.1f} points"
+    return f"The smallest difference that would have been detected with 80 % power is {size}"
 
 
 def verdict_from_savings(savings: Sequence[float]) -> str:

@@ -127,7 +127,7 @@ def test_a_figure_on_a_full_disk_is_the_old_one(study, monkeypatch):
 
 def test_a_verdict_is_printed_and_saved(study, capsys):
     study.record_verdict("C9", "it works", "supported where 50% is saved", "+1.0 ± 0.5 points at 50%")
-    assert "C9, it works: SUPPORTED WHERE 50% IS SAVED" in capsys.readouterr().out
+    assert "C9, it works: SUPPORTED where 50% is saved" in capsys.readouterr().out
     (verdict,) = load_verdicts(study.folder)
     assert verdict.notebook == "00_quickstart.ipynb"
     assert (verdict.claim, verdict.verdict, verdict.provenance) == ("C9", "supported where 50% is saved", study.caption)
@@ -170,7 +170,7 @@ def test_findings_name_what_would_have_been_detected():
     undecided, single = ("", 0.5, 0.9), ("", float("nan"), float("nan"))
     detected = "The smallest difference that would have been detected with 80 % power is"
     assert found(undecided) == f"UCB is neither above nor below RS2. {detected} 0.9 points"
-    assert found(undecided, ("", 1.0, 1.2)).endswith(f"{detected} 0.9 to 1.2 points")
+    assert found(undecided, ("", 1.0, 1.24)).endswith(f"{detected} typically 1.1 points")
     assert found(("above", 0.01, 0.7), single) == "UCB is above RS2"
     assert found(("below", 0.01, 0.7), undecided) == (
         f"UCB is above RS2 in none of 2 comparisons and below in 1 (family-wise error rate 5 %). {detected} 0.9 points"
@@ -215,13 +215,13 @@ def test_the_readme_recommends_a_method_with_its_evidence():
 
 def test_the_gallery_has_every_figure_and_the_verdict_of_the_largest_profile(tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "root", lambda: tmp_path)
-    for profile, verdict in (("laptop", "supported"), ("paper", "not shown")):
+    for profile, verdict in (("laptop", "supported"), ("paper", "not shown on CIFAR-10")):
         folder = tmp_path / "figures" / profile
         made = {"claim": "C1", "title": "fast", "evidence": "+1", "provenance": profile, "notebook": "05_x.ipynb"}
         Verdict(verdict=verdict, **made).save(folder)
         (folder / "picture.png").touch()
     text = pages.gallery()
-    assert "**Not shown.** +1." in text
+    assert "**Not shown on CIFAR-10.** +1." in text
     assert "**Supported.**" not in text
     assert text.index("paper/picture.png") < text.index("laptop/picture.png")
     assert json.loads((folder / "verdict_C1.json").read_text())["provenance"] == "paper"

@@ -57,6 +57,7 @@ class Profile:
         epochs: of a run of length 1.
         threads: CPU threads for a run; None leaves torch's choice.
         seeds: of every run. A run with a `seed` of its own begins there and counts on.
+        margin: the loss of accuracy, in percentage points, up to which a method is said to have none.
         experiments: by name.
     """
 
@@ -66,6 +67,7 @@ class Profile:
     epochs: int
     threads: int | None
     seeds: tuple[int, ...]
+    margin: float
     experiments: dict[str, Experiment]
 
     def runs(self, experiment: str | None = None, seeds: Iterable[int] | None = None) -> list[RunSpec]:
@@ -115,6 +117,7 @@ def load_profile(name: str, dataset: str | None = None) -> Profile:
         epochs=settings["epochs"],
         threads=size.get("threads"),
         seeds=tuple(size["seeds"]),
+        margin=values["margin"],
         experiments={key: _experiment(content, values, settings, given) for key, content in experiments.items()},
     )
 

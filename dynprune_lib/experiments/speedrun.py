@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 WHITENED = 5_000  # images from which the whitening is estimated
+MOMENTUM = 0.1  # of the running statistics of norms, as in torch
 EPSILON = 5e-4  # added to the variances, so that directions without signal are not blown up
 
 
@@ -52,13 +53,13 @@ class BiasNorm(nn.BatchNorm2d):
     scale: Tensor
 
     def __init__(self, channels: int) -> None:
-        super().__init__(channels, affine=False)
+        super().__init__(channels, momentum=MOMENTUM, affine=False)
         self.register_buffer("scale", torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        arguments = (self.running_mean, self.running_var, self.scale, self.bias, self.training, self.momentum, self.eps)
-        return F.batch_norm(x, *arguments)
+        statistics, trained = (self.running_mean, self.running_var), (self.scale, self.bias)
+        return F.batch_norm(x, *statistics, *trained, self.training, MOMENTUM, self.eps)
 
 
 class Residual(nn.Module):

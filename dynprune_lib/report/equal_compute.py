@@ -1,20 +1,21 @@
 """Compare all methods at equal compute: the same number of sample passes, differences from the RS2 baseline."""
 
+from collections.abc import Sequence
 from string import ascii_lowercase
 
 import pandas as pd
 import yaml
-from scipy import stats
 
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.paths import PACKAGE, results_dir
-from dynprune_lib.report.study import best_records, load_study
+from dynprune_lib.report.comparisons import contrast
+from dynprune_lib.report.statistics import dunnett, holm
+from dynprune_lib.report.study import Study, best_records, load_study
 from dynprune_lib.report.style import style
-from dynprune_lib.report.tables import epoch_seconds, label_runs, name_rows, paired_difference
+from dynprune_lib.report.tables import epoch_seconds, label_runs, name_rows
 
 BASELINE = "RS2"  # full data in as many passes, cut into shorter epochs: it uses no scores
 TOLERANCE = 0.05  # relative difference in passes at equal compute: full data can only train for whole epochs
-FAILED = 5  # percentage points below the baseline: methods that fail vary far more than the others
 PUBLISHED = PACKAGE / "report" / "published.yaml"
 
 
@@ -36,56 +37,37 @@ def label_methods(runs: pd.DataFrame) -> pd.DataFrame:
     return table[~is_far]
 
 
+def label_studies(studies: Sequence[Study]) -> pd.DataFrame:
+    """Return the labelled runs of several studies, each run once, with the title of the data set as `dataset`."""
+    tables = [label_methods(study.runs).assign(dataset=study.title) for study in studies]
+    # a profile with one data set has some runs in both experiments
+    return pd.concat(tables, ignore_index=True).drop_duplicates(["dataset", "method_label", "saved", "seed"])
+
+
 def differences_from_baseline(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the difference of each method from the baseline at equal compute, paired by seed.
+    """Return the difference of each method from the baseline at equal compute.
+
+    All methods, levels of compute and data sets are one question, see `statistics.dunnett`.
 
     Args:
-        runs: a table of `label_methods`.
+        runs: a table of `label_studies`.
 
     Returns:
-        One row per method and compute saved; columns `method_label`, `mean`, `ci95`, `n` (see `paired_difference`),
-        `saved` and `wins`, see `winners`.
+        One row per data set, compute saved and method: columns `dataset`, `saved`, `method_label` and those of
+        `statistics.dunnett`.
     """
-    tables = []
-    for saved, group in runs[runs["saved"] > 0].groupby("saved"):
-        is_baseline = group["method_label"] == BASELINE
-        table = paired_difference(group[~is_baseline], group[is_baseline], by="method_label", on=["seed"]).reset_index()
-        tables.append(table.assign(saved=saved, wins=table["method_label"].isin(winners(group))))
-    return pd.concat(tables, ignore_index=True)
-
-
-def winners(runs: pd.DataFrame) -> set[str]:
-    """Return the methods that are significantly better than the baseline at one level of compute.
-
-    Dunnett's test (1955) compares many means with one control, with the family-wise error rate held at 5 %. It assumes
-    equal variances: methods that are FAILED percentage points below the baseline violate that and are left out, as are
-    methods with a single seed.
-
-    Args:
-        runs: rows of `label_methods` with one value of `saved`.
-    """
-    samples = {label: group["test_accuracy"] for label, group in runs.groupby("method_label") if len(group) > 1}
-    baseline = samples.pop(BASELINE, pd.Series(dtype=float)).to_numpy()
-    samples = {
-        label: sample.to_numpy() for label, sample in samples.items() if sample.mean() > baseline.mean() - FAILED
-    }
-    if not samples:
-        return set()
-    tested = stats.dunnett(*samples.values(), control=baseline, rng=0)
-    is_better = (tested.pvalue < 0.05) & (tested.statistic > 0)
-    return {label for label, wins in zip(samples, is_better, strict=True) if wins}
+    return dunnett(runs[runs["saved"] > 0], "method_label", BASELINE, ["dataset", "saved"]).reset_index()
 
 
 def tilted_rs2_differences(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the difference of tilted RS2 from RS2 in an experiment of these two methods alone.
 
     Returns:
-        The columns of `differences_from_baseline`; with a single comparison, `wins` means that the mean is above zero
-        by more than its interval.
+        The columns of `differences_from_baseline`, except `dataset`; all levels are one question (Holm).
     """
-    tilted, baseline = (runs[runs["method"] == method] for method in ("tilted-rs2", "rs2"))
-    table = paired_difference(tilted, baseline).reset_index(names="saved")
-    return table.assign(method_label=style("tilted-rs2").label, wins=table["mean"] > table["ci95"])
+    table = holm(contrast(runs, "method", [("tilted-rs2", "rs2")], ["rate"])).reset_index()
+    table = table.rename(columns={"rate": "saved"}).drop(columns=["method", "baseline"])
+    return table.assign(method_label=style("tilted-rs2").label)
 
 
 def all_differences() -> tuple[pd.DataFrame, str] | None:
@@ -100,15 +82,14 @@ def all_differences() -> tuple[pd.DataFrame, str] | None:
     if not records:
         return None
     study = load_study("equal_compute")
-    tables = [differences_from_baseline(label_methods(study.runs)).assign(dataset="")]
-    if best_records("tilted_rs2", results_dir())[0] == profile:
-        tables.append(tilted_rs2_differences(load_study("tilted_rs2").runs).assign(dataset=""))
+    studies = [study]
     if best_records("equal_compute_elsewhere", results_dir())[0] == profile:
-        other = load_study("equal_compute_elsewhere")
-        title = "" if other.title == study.title else other.title
-        tables.append(differences_from_baseline(label_methods(other.runs)).assign(dataset=title))
-    # a profile with one data set has some runs in both experiments
-    return pd.concat(tables, ignore_index=True).drop_duplicates(["method_label", "saved", "dataset"]), study.caption
+        studies.append(load_study("equal_compute_elsewhere"))
+    table = differences_from_baseline(label_studies(studies))
+    if best_records("tilted_rs2", results_dir())[0] == profile:
+        tilted = tilted_rs2_differences(load_study("tilted_rs2").runs)
+        table = pd.concat([table, tilted.assign(dataset=study.title)], ignore_index=True)
+    return table.replace({"dataset": {study.title: ""}}), study.caption
 
 
 def epoch_times(records: list[RunRecord]) -> pd.DataFrame:
@@ -124,16 +105,16 @@ def candidates(differences: pd.DataFrame) -> pd.DataFrame:
         differences: a table of `all_differences`.
 
     Returns:
-        Columns `wins`, whether the method wins at some level; `loses`, whether it is below the baseline by more than
-        the interval at some level or on the other data set; `mean` difference over the levels; indexed by
-        `method_label`.
+        Columns `wins` and `loses`, whether the method is above or below the baseline at some level on some data set;
+        `mean` difference over the levels of the comparison's own data set; indexed by `method_label`.
     """
     several = differences.dropna(subset="ci95")
-    loses = (several["mean"] < -several["ci95"]).groupby(several["method_label"]).any().rename("loses")
-    own = several[several["dataset"] == ""].groupby("method_label")
-    table = own.agg({"wins": "any", "saved": "nunique", "mean": "mean"})
-    table = table.drop(style("fewer-epochs").label, errors="ignore")  # not a sampler
-    return table[table["saved"] == differences["saved"].nunique()].join(loses)
+    sides = several.groupby("method_label")["side"].agg(
+        wins=lambda side: (side == "above").any(), loses=lambda side: (side == "below").any()
+    )
+    own = several[several["dataset"] == ""].groupby("method_label").agg({"saved": "nunique", "mean": "mean"})
+    own = own.drop(style("fewer-epochs").label, errors="ignore")  # not a sampler
+    return own[own["saved"] == differences["saved"].nunique()].join(sides)
 
 
 def recommended(differences: pd.DataFrame) -> str | None:
@@ -143,8 +124,8 @@ def recommended(differences: pd.DataFrame) -> str | None:
         differences: a table of `all_differences`.
 
     Returns:
-        Of the candidates that win somewhere and lose nowhere, the one with the highest mean difference; the baseline
-        if there is none. None without candidates.
+        Of the candidates that are above the baseline somewhere and below it nowhere, on any data set, the one with the
+        highest mean difference; the baseline if there is none. None without candidates.
     """
     table = candidates(differences)
     if table.empty:

@@ -30,7 +30,7 @@ class Finding(NamedTuple):
 
     @property
     def where(self) -> str:
-        """Setting and amount, such as "CIFAR-10 with 1.20x or more"."""
+        """Setting and amount, such as "CIFAR-10 (1.20x or more)"."""
         return f"{self.setting} {self.amount}"
 
 
@@ -52,12 +52,12 @@ def _find(setting: str, rows: pd.DataFrame) -> Finding:
     top = best(rows)
     if top["low"] > 1:
         message = f"full data needs {factor(top)} the compute of {top['method_label']}"
-        return Finding(setting, "supported", f"with {top['low']:.2f}x or more", message, top["low"] >= CLAIMED)
+        return Finding(setting, "supported", f"({top['low']:.2f}x or more)", message, top["low"] >= CLAIMED)
     if (rows["high"] < 1).all():
-        amount = f"with {rows['high'].max():.2f}x or less"
+        amount = f"({rows['high'].max():.2f}x or less)"
         return Finding(setting, "contradicted", amount, "pruning needs more compute than full data", False)
     smallest = (rows["speed_up"] / rows["low"]).min()  # whose interval would lie above 1
-    amount = f"where {smallest:.2f}x could have been seen" if np.isfinite(smallest) else "without an interval"
+    amount = f"({smallest:.2f}x could have been seen)" if np.isfinite(smallest) else "(no interval)"
     return Finding(setting, "not shown", amount, "no saving is shown", False)
 
 
@@ -69,7 +69,7 @@ def verdict_from_speed_ups(tested: pd.DataFrame) -> str:
 
     Returns:
         "supported" if the speed-up is as claimed in each setting; else the findings, such as "supported on CIFAR-10
-        with 1.20x or more; contradicted on CIFAR-100 with 0.84x or less".
+        (1.20x or more); contradicted on CIFAR-100 (0.84x or less)".
     """
     findings = find(tested)
     if all(finding.is_as_claimed for finding in findings):

@@ -20,6 +20,12 @@ FIRST_FIGURES = {  # of the README, by preference
     "frontier": "Test accuracy over compute: full data at many lengths, and each method",
     "accuracy_vs_pruning_rate": "Test accuracy against compute saved, one line per method",
 }
+INTRO = """\
+Written by `dynprune docs` from the files that the notebooks save here. Points are percentage points. A claim is
+*supported* where the difference that it predicts is found, *contradicted* where the opposite is found, and *not shown*
+where neither is, which may be for lack of runs: the evidence then has the smallest difference that would have been
+detected. All comparisons of one claim are one family, with the family-wise error rate held at 5 %. Intervals are those
+of each difference alone, at 95 %; the run-to-run variance is pooled over the methods of one rate."""
 COMMITTED = PROFILES[1:]  # figures of the smallest profile are not committed
 
 
@@ -83,14 +89,19 @@ def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
     if label is None:
         return []
     if label == equal_compute.BASELINE:
-        why = f"None of the {count} methods with several seeds at every level wins at some level and loses at none"
+        why = (
+            f"None of the {count} methods with several seeds at every level is above it somewhere and below it nowhere"
+        )
     else:
         own = differences[differences["method_label"] == label].groupby("dataset")  # "" is the first
         gains = [
             f"{dataset and f'on {dataset} '}{describe(rows.set_index('saved'))} compute saved" for dataset, rows in own
         ]
-        why = f"Difference from {equal_compute.BASELINE} at equal compute: {'; '.join(gains)}"
-        why = f"{why}. It is the best of the {count} methods with several seeds at every level"
+        why = (
+            f"Difference from {equal_compute.BASELINE} at equal compute: {'; '.join(gains)}. It is the best on the test"
+            f" set of the {count} methods with several seeds at every level, so these differences are optimistic. It is"
+            " recommended because the family-wise test supports it on one data set and contradicts it on none"
+        )
     comparison = "[09_equal_compute](notebooks/09_equal_compute.ipynb)"
     return [
         f"Recommended by the {comparison} comparison: **{label}**. {why} ({caption}). Results of all methods are in"
@@ -100,8 +111,7 @@ def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
 
 def gallery() -> str:
     """Return `figures/README.md`: the verdicts with their numbers, and every figure."""
-    intro = "Written by `dynprune docs` from the files that the notebooks save here. Points are percentage points."
-    lines = ["# Figures and verdicts", "", intro, ""]
+    lines = ["# Figures and verdicts", "", *INTRO.splitlines(), ""]
     for verdict in _verdicts():
         lines += [
             f"## {verdict.claim}: {verdict.title}",

@@ -25,10 +25,11 @@ One card per sampler, written by `dynprune docs` from docstrings and run records
 
 """
 COMPARED = """\
-Results are differences in test accuracy, in percentage points, from RS2 at the same number of sample passes, paired by
-seed, with 95 % intervals. RS2 shuffles the data and uses no scores. *Better* means significant in Dunnett's test of
-all methods at one level of compute saved, with the family-wise error rate held at 5 %; *worse* means below zero by more
-than the interval"""
+Results are differences in test accuracy, in percentage points, from RS2 at the same number of sample passes, each with
+its own 95 % interval from pooled run-to-run variances ({caption}). RS2 shuffles the data and uses no scores. *Better*
+and *worse* mean significant in Dunnett's test of all methods, levels of compute saved and data sets together, with the
+family-wise error rate held at 5 % (tilted RS2: Holm's test of its own levels). *Not shown* does not mean equal: this
+test detects, with 80 % power, differences of {detectable}."""
 
 NOT_YET = "No profile has a complete equal-compute comparison yet, so the cards have no results."
 
@@ -38,7 +39,10 @@ def cards() -> str:
     differences, caption = equal_compute.all_differences() or (None, "")
     timed = best_records("epoch_seconds", results_dir())[1]
     times = equal_compute.epoch_times(timed)["relative to RS2"] if timed else pd.Series()
-    lines = [*HEAD.splitlines(), f"{COMPARED} ({caption})." if caption else NOT_YET, ""]
+    compared = NOT_YET
+    if differences is not None:
+        compared = COMPARED.format(caption=caption, detectable=_detectable(differences))
+    lines = [*HEAD.splitlines(), compared, ""]
     for name, sampler in SAMPLERS.items():
         lines += [*_card(name, sampler, differences, times.get(name)), ""]
     return "\n".join(lines)
@@ -96,11 +100,21 @@ def _summary(rows: pd.DataFrame) -> str:
     """Return at which levels of compute saved a method is better or worse than the baseline."""
     if rows["ci95"].isna().any():
         return "a single seed, no conclusion"
-    clear = {
-        "better": rows[rows["wins"]],
-        "worse": rows[rows["mean"] < -rows["ci95"]],
-    }
     parts = [
-        f"{side} at {', '.join(f'{saved:.0%}' for saved in part['saved'])}" for side, part in clear.items() if len(part)
+        f"{word} at {', '.join(f'{saved:.0%}' for saved in rows.loc[rows['side'] == side, 'saved'])}"
+        for word, side in (("better", "above"), ("worse", "below"))
+        if (rows["side"] == side).any()
     ]
-    return " and ".join(parts) or "no significant difference"
+    if (rows["side"] == "").any():
+        parts.append("otherwise not shown" if parts else "not shown")
+    return ", ".join(parts)
+
+
+def _detectable(differences: pd.DataFrame) -> str:
+    """Return the smallest detectable difference at each level of compute saved, of each data set."""
+    typical = differences.groupby(["dataset", "saved"])["detectable"].median().dropna()
+    parts = []
+    for dataset, rows in typical.groupby(level="dataset"):
+        sizes = ", ".join(f"{size:.1f} points at {saved:.0%}" for (_, saved), size in rows.items())
+        parts.append(f"{sizes} compute saved" + (f" on {dataset}" if dataset else ""))
+    return "; ".join(parts)

@@ -250,59 +250,6 @@ def difference_from_full_data(runs: pd.DataFrame, method: str) -> pd.DataFrame:
     return paired_difference(runs[runs["method"] == method], runs[is_full], on=["seed"])
 
 
-def differences_of_methods(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
-    """Return the differences of several pairs of methods, see `paired_difference`.
-
-    Args:
-        runs: a table of `tabulate`.
-        pairs: (method, baseline) each.
-
-    Returns:
-        One row per pair and rate, named "UCB - dynamic random, 50%"; columns `rate`, `mean`, `ci95`, `n`.
-    """
-    tables = []
-    for method, baseline in pairs:
-        table = paired_difference(runs[runs["method"] == method], runs[runs["method"] == baseline]).reset_index()
-        name = f"{style(method).label} - {style(baseline).label}"
-        tables.append(table.set_index(table["rate"].map(lambda rate, name=name: f"{name}, {rate:.0%}")))
-    return pd.concat(tables)
-
-
-def differences_from_default(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the difference of each variant from the same method with its default settings.
-
-    Args:
-        runs: a table of `tabulate`, at one rate.
-
-    Returns:
-        One row per variant, named "UCB, c = 0.0"; columns `mean`, `ci95`, `n` and `colour`, the colour of the method.
-    """
-    is_default = runs["variant"] == ""
-    table = paired_difference(runs[~is_default], runs[is_default], by=["method", "variant"], on=["method", "seed"])
-    table = name_rows(table.assign(colour=[style(method).colour for method, _ in table.index]))
-    return table.set_index(table.index.map(", ".join))
-
-
-def differences_of_bandits(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """Return the differences of the bandits from a baseline method with its default settings.
-
-    Variants that cost more than the baseline, in passes of any kind, are left out.
-
-    Args:
-        runs: a table of `tabulate`, at one rate.
-        baseline: a method.
-
-    Returns:
-        One row per variant, named "UCB" or "UCB, c = 0.0"; columns as in `paired_difference`.
-    """
-    reference = runs[(runs["method"] == baseline) & (runs["variant"] == "")]
-    costs_no_more = (runs["passes"] <= reference["passes"].max()) & (runs["forward_only"] == 0)
-    bandits = runs[costs_no_more & runs["method"].isin(["ucb", "epsilon-greedy"])]
-    labels = bandits["method"].map(lambda method: style(method).label)
-    names = labels + bandits["variant"].map(lambda variant: variant and f", {variant}")
-    return paired_difference(bandits.assign(name=names), reference, by="name", on=["seed"])
-
-
 def change_with_length(runs: pd.DataFrame, method: str) -> pd.DataFrame:
     """Return how the difference of a method from full data changes with the number of epochs.
 

@@ -1,9 +1,11 @@
 """Verdicts on claims: computed in a notebook, saved next to its figures, shown in the README."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dynprune_lib.files import atomic_write
@@ -16,8 +18,9 @@ class Verdict:
     Args:
         claim: one of the paper's claims, "C1" to "C6", or a word for a claim of this artifact.
         title: the claim in one sentence.
-        verdict: "reproduced", "partly reproduced", "not reproduced" or "undecided".
-        evidence: the numbers behind the verdict, with their intervals.
+        verdict: "supported", "supported where ...", "not shown", "contradicted where ..." or "contradicted"; "supported
+            where ...; contradicted where ..." if both are found. "Not shown" may be for lack of runs.
+        evidence: what was found, in a sentence, then the numbers with their intervals.
         provenance: captions of the studies that the numbers come from.
         notebook: file name of the notebook that computed it.
     """
@@ -30,7 +33,9 @@ class Verdict:
     notebook: str
 
     def __str__(self) -> str:
-        return f"{self.claim}, {self.title}: {self.verdict.upper()}\n{self.evidence}\n({self.provenance})"
+        parts = [part.partition(" where ") for part in self.verdict.split("; ")]
+        verdict = "; ".join(f"{word.upper()}{where}{places}" for word, where, places in parts)
+        return f"{self.claim}, {self.title}: {verdict}\n{self.evidence}\n({self.provenance})"
 
     def save(self, folder: Path) -> None:
         """Write `verdict_CLAIM.json` to the folder of a profile's figures."""
@@ -42,30 +47,111 @@ def load_verdicts(folder: Path) -> list[Verdict]:
     return [Verdict(**json.loads(path.read_text())) for path in sorted(folder.glob("verdict_*.json"))]
 
 
-def verdict_from_differences(differences: pd.DataFrame) -> str:
+def verdict_from_sides(sides: pd.Series, where: Callable[[pd.Index], str] | None = None) -> str:
     """Return the verdict on a claim that differences are above zero.
 
     Args:
-        differences: a table with columns `mean` and `ci95`.
+        sides: "above", "below" or empty, see `statistics.holm`, indexed by the place of each difference.
+        where: function that describes places, see `at_rates`. Default: their names, separated by commas.
 
     Returns:
-        "reproduced" if the mean is above zero by more than its interval in every row, "not reproduced" if in none, else
-        "partly reproduced"; "undecided" if there is no row, or one with a single seed.
+        "supported" if all are above, "contradicted" if all are below, "not shown" if none is either; else "supported
+        where ...", "contradicted where ..." or both.
 
     Example:
-        >>> verdict_from_differences(pd.DataFrame({"mean": [1.0, 0.2], "ci95": [0.5, 0.5]}))
-        'partly reproduced'
+        >>> verdict_from_sides(pd.Series({0.3: "above", 0.5: "", 0.9: "below"}), at_rates)
+        'supported where 30% is saved; contradicted where 90% is saved'
     """
-    if differences["ci95"].isna().any() or differences.empty:
-        return "undecided"
-    return verdict_from_conditions(differences["mean"] > differences["ci95"])
+    parts = []
+    for word, side in (("supported", "above"), ("contradicted", "below")):
+        places = sides.index[sides == side]
+        if len(places) == len(sides) > 0:
+            return word
+        if len(places):
+            parts.append(f"{word} where {where(places) if where else ', '.join(places)}")
+    return "; ".join(parts) or "not shown"
 
 
-def verdict_from_conditions(conditions: pd.Series) -> str:
-    """Return "reproduced" if all conditions hold, "not reproduced" if none does, else "partly reproduced".
+def at_rates(places: pd.Index) -> str:
+    """Describe places that are rates, or data sets and rates.
 
     Example:
-        >>> verdict_from_conditions(pd.Series([True, True]))
-        'reproduced'
+        >>> at_rates(pd.Index([0.3, 0.5, 0.7]))
+        '30%, 50% or 70% is saved'
+        >>> at_rates(pd.MultiIndex.from_tuples([("CIFAR-10", 0.9), ("CIFAR-100", 0.5)]))
+        '90% is saved on CIFAR-10, or 50% on CIFAR-100'
     """
-    return "reproduced" if conditions.all() else "partly reproduced" if conditions.any() else "not reproduced"
+    if places.nlevels == 1:
+        return f"{either([f'{rate:.0%}' for rate in places])} is saved"
+    titles = places.get_level_values(0)
+    rates = {title: at_rates(places[titles == title].get_level_values(1)) for title in titles.unique()}
+    first, *others = (f"{text} on {title}" for title, text in rates.items())
+    return ", or ".join([first, *(other.replace(" is saved", "") for other in others)])
+
+
+def either(names: Sequence[str]) -> str:
+    """Join names with commas and "or".
+
+    Example:
+        >>> either(["a", "b", "c"])
+        'a, b or c'
+    """
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def sides_at(table: pd.DataFrame, places: list[str]) -> pd.Series:
+    """Return the side at each place where a claim is about all differences there.
+
+    Args:
+        table: a table with the column `side`.
+        places: columns that define a place.
+
+    Returns:
+        "below" if some difference is below, "above" if all are above, else empty.
+
+    Example:
+        >>> table = pd.DataFrame({"rate": [0.3, 0.3, 0.5, 0.5], "side": ["above", "above", "above", "below"]})
+        >>> sides_at(table, ["rate"]).to_dict()
+        {0.3: 'above', 0.5: 'below'}
+    """
+    groups = table.groupby(places if len(places) > 1 else places[0], sort=False)["side"]
+    return groups.agg(
+        lambda sides: "below" if (sides == "below").any() else "above" if (sides == "above").all() else ""
+    )
+
+
+def findings(table: pd.DataFrame, subject: str, baseline: str) -> str:
+    """Return what was found about the differences of one question, in one or two sentences.
+
+    Args:
+        table: a table of `statistics.holm` or `statistics.dunnett`.
+        subject: what is compared, with its verb.
+        baseline: what it is compared with.
+
+    Returns:
+        How many differences are above and below zero and, if some are neither, the smallest one that would have been
+        detected there (the median, if it differs); without the last full stop.
+
+    Example:
+        >>> table = pd.DataFrame({"side": ["above", "below"], "p_family": [0.01, 0.04], "detectable": [0.7, 0.9]})
+        >>> findings(table, "UCB is", "RS2")
+        'UCB is above RS2 in 1 of 2 comparisons and below in 1 (family-wise error rate 5 %)'
+    """
+    tested = table.dropna(subset="p_family")
+    if tested.empty:
+        return "Not tested, since runs have a single seed"
+    if len(tested) == 1:
+        text = f"{subject} {tested['side'].iloc[0] or 'neither above nor below'} {baseline}"
+    else:
+        above, below = ((tested["side"] == side).sum() or "none" for side in ("above", "below"))
+        text = f"{subject} above {baseline} in {above} of {len(tested)} comparisons and below in {below}"
+        text = f"{text} (family-wise error rate 5 %)"
+    missed = tested.loc[tested["side"] == "", "detectable"]
+    return text if missed.empty else f"{text}. {_detectable(missed)}"
+
+
+def _detectable(differences: pd.Series) -> str:
+    typically = "" if np.ptp(differences) < 0.05 else "typically "
+    size = f"{typically}{differences.median():.1f} points"
+    return f"The smallest difference that would have been detected with 80 % power is {size}"

@@ -150,3 +150,8 @@ def test_the_committed_scores_are_whole_and_charged_to_their_runs():
                 assert record.scoring == scores.cost
                 assert record.scoring.backward_passes > 0
                 assert "+" not in scores.environment["commit"], "made from changed files"
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_size_has_the_same_margin(name):
+    assert load_profile(name).margin == 0.5

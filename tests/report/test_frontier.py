@@ -183,7 +183,7 @@ def of_the_paper(*curves):
 def test_the_verdict_names_where_and_how_much():
     paper, tested = of_the_paper(*CIFAR_10, *CIFAR_100)
     low, high = tested["low"].iloc[0], tested["high"].iloc[1:].max()
-    expected = f"supported on CIFAR-10 with {low:.2f}x or more; contradicted on CIFAR-100 with {high:.2f}x or less"
+    expected = f"supported on CIFAR-10 ({low:.2f}x or more); contradicted on CIFAR-100 ({high:.2f}x or less)"
     assert frontier_text.verdict_from_speed_ups(tested) == expected
     factor = tested["speed_up"].iloc[0]
     headline = frontier_text.headline(tested)
@@ -201,10 +201,10 @@ def test_the_verdict_names_where_and_how_much():
     ("intervals", "verdict"),
     [
         ([(1.95, 1.91, 2.0), (1.0, 0.9, 1.1)], "supported"),
-        ([(1.95, 1.7, 2.2), (1.0, 0.9, 1.1)], "supported on a with 1.70x or more"),
-        ([(1.05, 0.9, 1.2), (0.8, 0.7, 0.9)], "not shown on a where 1.14x could have been seen"),
-        ([(0.95, 0.9, 0.99), (0.8, 0.7, 0.9)], "contradicted on a with 0.99x or less"),
-        ([(1.5, np.nan, np.nan)], "not shown on a without an interval"),
+        ([(1.95, 1.7, 2.2), (1.0, 0.9, 1.1)], "supported on a (1.70x or more)"),
+        ([(1.05, 0.9, 1.2), (0.8, 0.7, 0.9)], "not shown on a (1.14x could have been seen)"),
+        ([(0.95, 0.9, 0.99), (0.8, 0.7, 0.9)], "contradicted on a (0.99x or less)"),
+        ([(1.5, np.nan, np.nan)], "not shown on a (no interval)"),
     ],
 )
 def test_verdicts_on_the_speed_up(intervals, verdict):

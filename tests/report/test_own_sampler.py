@@ -4,7 +4,7 @@ import matplotlib as mpl
 import pytest
 
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.report import equal_compute, figures, pages, tables
+from dynprune_lib.report import comparisons, equal_compute, figures, pages, tables
 from tests.helpers import make_record
 
 mpl.use("Agg")
@@ -36,9 +36,9 @@ def runs(records):
 def test_tables_have_its_class_name_last(runs):
     assert tables.accuracy_table(runs).index.tolist() == ["full data", "RS2", "Mine"]
     assert set(runs[runs["method"] == NAME]["variant"]) == {"", "anneal_from = 3"}
-    (found,) = tables.differences_of_methods(runs[runs["variant"] == ""], [(NAME, "rs2")]).index
+    (found,) = comparisons.differences_of_methods(runs[runs["variant"] == ""], [(NAME, "rs2")]).index
     assert found == "Mine - RS2, 50%"
-    assert tables.differences_from_default(runs).index.tolist() == ["Mine, anneal_from = 3"]
+    assert comparisons.differences_from_default(runs).index.tolist() == ["Mine, anneal_from = 3"]
 
 
 def test_figures_have_its_class_name(runs, records):

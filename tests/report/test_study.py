@@ -15,9 +15,10 @@ from dynprune_lib.report import figures, pages
 from dynprune_lib.report.study import PASSES_PER_SECOND, best_records, load_study
 from dynprune_lib.report.verdicts import (
     Verdict,
+    findings,
     load_verdicts,
-    verdict_from_conditions,
-    verdict_from_differences,
+    sides_at,
+    verdict_from_sides,
 )
 from tests.helpers import make_record, save_record
 from tests.report.tables import RUNS
@@ -131,70 +132,91 @@ def test_a_figure_on_a_full_disk_is_the_old_one(study, monkeypatch):
 
 
 def test_a_verdict_is_printed_and_saved(study, capsys):
-    study.record_verdict("C9", "it works", "partly reproduced", "+1.0 ± 0.5 points at 50%")
-    assert "C9, it works: PARTLY REPRODUCED" in capsys.readouterr().out
+    study.record_verdict("C9", "it works", "supported where 50% is saved", "+1.0 ± 0.5 points at 50%")
+    assert "C9, it works: SUPPORTED where 50% is saved" in capsys.readouterr().out
     (verdict,) = load_verdicts(study.folder)
     assert verdict.notebook == "00_quickstart.ipynb"
-    assert (verdict.claim, verdict.verdict, verdict.provenance) == ("C9", "partly reproduced", study.caption)
+    assert (verdict.claim, verdict.verdict, verdict.provenance) == ("C9", "supported where 50% is saved", study.caption)
 
 
 def test_a_verdict_of_several_studies_names_each_once(study):
     (first, *others), device = study.records, {"device": "NVIDIA H200"}
     other = replace(study, records=[replace(first, environment=first.environment | device), *others])
     assert other.caption == "digits (8x8), tiny net, 10 epochs, NVIDIA H200 and CPU, n = 1"
-    study.record_verdict("C9", "it works", "partly reproduced", "+1.0", [study, other, study])
+    study.record_verdict("C9", "it works", "supported", "+1.0", [study, other, study])
     (verdict,) = load_verdicts(study.folder)
     assert verdict.provenance == f"{study.caption}; {other.caption}"
 
 
 @pytest.mark.parametrize(
-    ("mean", "ci95", "verdict"),
+    ("sides", "verdict"),
     [
-        ([1.0, 2.0], [0.5, 1.0], "reproduced"),
-        ([1.0, 2.0], [1.5, 1.0], "partly reproduced"),
-        ([0.3, -2.0], [0.5, 0.1], "not reproduced"),
-        ([1.0, 2.0], [0.5, float("nan")], "undecided"),
-        ([], [], "undecided"),
+        (["above", "above"], "supported"),
+        (["above", ""], "supported where a"),
+        (["", ""], "not shown"),
+        (["", "below"], "contradicted where b"),
+        (["above", "below"], "supported where a; contradicted where b"),
+        (["below", "below"], "contradicted"),
+        ([], "not shown"),
     ],
 )
-def test_verdicts_from_differences(mean, ci95, verdict):
-    assert verdict_from_differences(pd.DataFrame({"mean": mean, "ci95": ci95})) == verdict
+def test_verdicts_from_sides(sides, verdict):
+    assert verdict_from_sides(pd.Series(sides, list("ab")[: len(sides)], dtype=object)) == verdict
 
 
-def test_verdicts_from_conditions():
-    assert verdict_from_conditions(pd.Series([True, True])) == "reproduced"
-    assert verdict_from_conditions(pd.Series([True, False])) == "partly reproduced"
-    assert verdict_from_conditions(pd.Series([False, False])) == "not reproduced"
+def test_a_place_supports_a_claim_only_if_all_differences_there_do():
+    rows = [("x", 0.3, "above"), ("x", 0.3, ""), ("x", 0.5, ""), ("x", 0.5, "below"), ("y", 0.3, "above")]
+    sides = sides_at(pd.DataFrame(rows, columns=["dataset", "rate", "side"]), ["dataset", "rate"])
+    assert sides.to_dict() == {("x", 0.3): "", ("x", 0.5): "below", ("y", 0.3): "above"}
+
+
+def found(*rows):
+    return findings(pd.DataFrame(rows, columns=["side", "p_family", "detectable"]), "UCB is", "RS2")
+
+
+def test_findings_name_what_would_have_been_detected():
+    undecided, single = ("", 0.5, 0.9), ("", float("nan"), float("nan"))
+    detected = "The smallest difference that would have been detected with 80 % power is"
+    assert found(undecided) == f"UCB is neither above nor below RS2. {detected} 0.9 points"
+    assert found(undecided, ("", 1.0, 1.24)).endswith(f"{detected} typically 1.1 points")
+    assert found(("above", 0.01, 0.7), single) == "UCB is above RS2"
+    assert found(("below", 0.01, 0.7), undecided) == (
+        f"UCB is above RS2 in none of 2 comparisons and below in 1 (family-wise error rate 5 %). {detected} 0.9 points"
+    )
+    assert found(single) == "Not tested, since runs have a single seed"
 
 
 def test_the_readme_recommends_a_method_with_its_evidence():
-    columns = ["method_label", "saved", "mean", "ci95", "wins"]
+    columns = ["method_label", "saved", "mean", "ci95", "side"]
 
     def recommended(*rows):
         return pages.recommendation(pd.DataFrame(rows, columns=columns).assign(dataset=""), "x")
 
-    (line,) = recommended(("UCB", 0.5, 1.0, 0.5, True), ("SeTa", 0.5, -1.0, 0.5, False))
+    (line,) = recommended(("UCB", 0.5, 1.0, 0.5, "above"), ("SeTa", 0.5, -1.0, 0.5, "below"))
     assert (
-        "**UCB**. Difference from RS2 at equal compute: +1.0 ± 0.5 points at 50% compute saved. It is the best of the 2"
+        "**UCB**. Difference from RS2 at equal compute: +1.0 ± 0.5 points at 50% compute saved. It is the best" in line
+    )
+    assert (
+        "on the test set of the 2 methods with several seeds at every level, so these differences are optimistic"
         in line
     )
-    table = pd.DataFrame([("UCB", 0.5, 1.0, 0.5, True)], columns=columns)
+    table = pd.DataFrame([("UCB", 0.5, 1.0, 0.5, "above")], columns=columns)
     (line,) = pages.recommendation(pd.concat([table.assign(dataset=""), table.assign(dataset="CIFAR-100")]), "x")
     assert "+1.0 ± 0.5 points at 50% compute saved; on CIFAR-100 +1.0 ± 0.5 points at 50% compute saved. It is" in line
-    (line,) = recommended(("UCB", 0.5, 0.1, 0.5, False))
+    (line,) = recommended(("UCB", 0.5, 0.1, 0.5, ""))
     assert "**RS2**. None of the 1 methods" in line
-    assert not recommended(("UCB", 0.5, 1.0, float("nan"), False))
+    assert not recommended(("UCB", 0.5, 1.0, float("nan"), ""))
 
 
 def test_the_gallery_has_every_figure_and_the_verdict_of_the_largest_profile(tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "root", lambda: tmp_path)
-    for profile, verdict in (("laptop", "reproduced"), ("paper", "not reproduced")):
+    for profile, verdict in (("laptop", "supported"), ("paper", "not shown on CIFAR-10")):
         folder = tmp_path / "figures" / profile
         made = {"claim": "C1", "title": "fast", "evidence": "+1", "provenance": profile, "notebook": "05_x.ipynb"}
         Verdict(verdict=verdict, **made).save(folder)
         (folder / "picture.png").touch()
     text = pages.gallery()
-    assert "**Not reproduced.** +1." in text
-    assert "**Reproduced.**" not in text
+    assert "**Not shown on CIFAR-10.** +1." in text
+    assert "**Supported.**" not in text
     assert text.index("paper/picture.png") < text.index("laptop/picture.png")
     assert json.loads((folder / "verdict_C1.json").read_text())["provenance"] == "paper"

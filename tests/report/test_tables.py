@@ -157,29 +157,6 @@ def test_a_baseline_with_two_runs_for_one_seed_is_an_error():
         tables.paired_difference(ucb, pd.concat([full, full]), on=["seed"])
 
 
-def test_several_comparisons_are_named():
-    found = tables.differences_of_methods(RUNS, [("ucb", "dynamic-random"), ("dynamic-random", "ucb")])
-    assert found.index[0] == "UCB - dynamic random, 50%"
-    assert found["rate"].tolist() == [0.5, 0.7, 0.5, 0.7]
-    assert found["mean"].iloc[:2].tolist() == pytest.approx((-found["mean"].iloc[2:]).tolist())
-    assert tables.describe(found).startswith("UCB - dynamic random, 50%: +1.5 ± 1.2, ")
-
-
-def test_variants_are_compared_with_their_own_method():
-    runs = table({("ucb", 0.7): [80, 81], ("ucb", 0.7, "c = 0.0"): [81, 83], ("dynamic-random", 0.7): [70, 71]})
-    found = tables.differences_from_default(runs)
-    assert found.index.tolist() == ["UCB, c = 0.0"]
-    assert found["mean"].tolist() == [1.5]
-
-
-def test_variants_that_cost_more_are_not_compared_with_the_baseline():
-    runs = table({("ucb", 0.7): [80, 81], ("ucb", 0.7, "c = 0.0"): [81, 83], ("dynamic-random", 0.7): [70, 71]})
-    longer = table({("ucb", 0.7, "warm_up = 2"): [90, 90]}, passes=5e5)
-    asking = table({("ucb", 0.7, "rescore = True"): [90, 90]}, forward_only=1.0)
-    found = tables.differences_of_bandits(pd.concat([runs, longer, asking]), "dynamic-random")
-    assert found["mean"].to_dict() == {"UCB": 10, "UCB, c = 0.0": 11.5}
-
-
 def test_costs_are_shares_of_the_full_data_run():
     runs = table({("full", 0.0): [90], ("el2n", 0.5): [80]})
     runs.loc[1, ["scoring_passes", "scoring_forward_only", "forward_only"]] = [4e5, 2e5, 1e5]

@@ -1,0 +1,100 @@
+"""Compare methods and settings: tables of differences in test accuracy, with pooled variances."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from dynprune_lib.report.statistics import differences, dunnett, pool_variances
+from dynprune_lib.report.style import style
+from dynprune_lib.report.tables import name_rows
+
+
+def contrast(
+    runs: pd.DataFrame, column: str, pairs: Iterable[tuple[str, str]], keys: Sequence[str], by: str = "rate"
+) -> pd.DataFrame:
+    """Return the differences between pairs of values of a column, at each value of other columns.
+
+    Args:
+        runs: a table of `tabulate`; all its cells contribute to the variances.
+        column: the column, such as "method".
+        pairs: (value, baseline) each; places where one of the two is missing are left out.
+        keys: columns in which a cell and its baseline agree, including `by`.
+        by: column with separate variances for each value. Default: "rate".
+
+    Returns:
+        A table of `statistics.differences`, indexed by `column`, "baseline" and `keys`.
+
+    Example:
+        >>> runs = pd.DataFrame({"method": list("aabb"), "rate": 0.5, "test_accuracy": [1.0, 3.0, 5.0, 7.0]})
+        >>> contrast(runs, "method", [("b", "a")], ["rate"])["mean"].to_dict()
+        {('b', 'a', 0.5): 4.0}
+    """
+    cells = pool_variances(runs, [column, *keys], by)
+    places = cells.index.droplevel(0).unique().sort_values()
+    both = {}
+    for first, second in pairs:
+        for place in places:
+            place = place if isinstance(place, tuple) else (place,)
+            if (first, *place) in cells.index and (second, *place) in cells.index:
+                both[first, second, *place] = ((first, *place), (second, *place))
+    return differences(cells, both).rename_axis([column, "baseline", *keys])
+
+
+def differences_of_methods(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """Return the differences of several pairs of methods at each rate.
+
+    Args:
+        runs: a table of `tabulate`, with one variant of each method; all its cells contribute to the variances.
+        pairs: (method, baseline) each.
+
+    Returns:
+        A table of `statistics.differences` with the column `rate`; one row per pair and rate, named "UCB - dynamic
+        random, 50%".
+    """
+    table = contrast(runs, "method", pairs, ["rate"]).reset_index()
+    names = [f"{style(row.method).label} - {style(row.baseline).label}, {row.rate:.0%}" for row in table.itertuples()]
+    return table.drop(columns=["method", "baseline"]).set_axis(pd.Index(names), axis=0)
+
+
+def differences_from_full_data(runs: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Return the differences of a method from full data, a table of `statistics.differences` indexed by rate."""
+    cells = pool_variances(runs, ["method", "rate"])
+    rates = [rate for each, rate in cells.index if each == method]
+    return differences(cells, {rate: ((method, rate), ("full", 0.0)) for rate in rates})
+
+
+def differences_from_default(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the difference of each variant from the same method with its default settings.
+
+    Args:
+        runs: a table of `tabulate`, at one rate.
+
+    Returns:
+        A table of `statistics.differences` with the column `colour` of the method; one row per variant, named "UCB,
+        c = 0.0".
+    """
+    variants = sorted(set(runs["variant"]) - {""})
+    table = contrast(runs, "variant", [(variant, "") for variant in variants], ["method", "rate"])
+    table = table.reset_index().set_index(["method", "variant"]).drop(columns=["baseline", "rate"]).sort_index()
+    table = name_rows(table.assign(colour=[style(method).colour for method, _ in table.index]))
+    return table.set_index(table.index.map(", ".join))
+
+
+def differences_of_bandits(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Return the differences of the bandits from a baseline method with its default settings, by Dunnett's test.
+
+    Variants that cost more than the baseline, in passes of any kind, are left out.
+
+    Args:
+        runs: a table of `tabulate`, at one rate.
+        baseline: a method.
+
+    Returns:
+        A table of `statistics.dunnett`; one row per variant, named "UCB" or "UCB with c = 0.0".
+    """
+    is_baseline = (runs["method"] == baseline) & (runs["variant"] == "")
+    costs_no_more = (runs["passes"] <= runs.loc[is_baseline, "passes"].max()) & (runs["forward_only"] == 0)
+    compared = runs[is_baseline | (costs_no_more & runs["method"].isin(["ucb", "epsilon-greedy"]))]
+    labels = compared["method"].map(lambda method: style(method).label)
+    names = labels + compared["variant"].map(lambda variant: variant and f" with {variant}")
+    return dunnett(compared.assign(name=names), "name", style(baseline).label).droplevel("rate")

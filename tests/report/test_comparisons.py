@@ -1,0 +1,65 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from dynprune_lib.report import comparisons, statistics, tables
+from tests.report.tables import RUNS, table
+
+
+def test_methods_are_compared_at_each_rate_with_the_variance_of_that_rate():
+    found = comparisons.differences_of_methods(RUNS, [("ucb", "dynamic-random"), ("dynamic-random", "ucb")])
+    assert found.index[:2].tolist() == ["UCB - dynamic random, 50%", "UCB - dynamic random, 70%"]
+    assert found["rate"].tolist() == [0.5, 0.7, 0.5, 0.7]
+    assert found["mean"].tolist() == pytest.approx([1.5, 1 / 6, -1.5, -1 / 6])
+    assert found["df"].tolist() == [4] * 4
+    variance = (np.var([88.0, 89.5, 91.0], ddof=1) + np.var([87.0, 88.0, 89.0], ddof=1)) / 2
+    assert found["ci95"].iloc[0] == pytest.approx(stats.t.isf(0.025, 4) * np.sqrt(variance * 2 / 3))
+    assert tables.describe(found).startswith("UCB - dynamic random, 50%: +1.5 ± 2.9, ")
+
+
+def test_a_rate_that_one_method_lacks_is_left_out():
+    runs = RUNS[(RUNS["method"] != "dynamic-random") | (RUNS["rate"] == 0.5)]
+    found = comparisons.differences_of_methods(runs, [("ucb", "dynamic-random")])
+    assert found["rate"].tolist() == [0.5]
+
+
+def test_all_rates_are_compared_with_full_data():
+    found = comparisons.differences_from_full_data(RUNS, "ucb")
+    assert found["mean"].to_dict() == pytest.approx({0.5: -1.5, 0.7: -10.0})
+    pooled = (1 + 7 / 12) / 2  # with 4 degrees of freedom; the variance of full data is 1, with 2
+    assert found.loc[0.7, "df"] == pytest.approx((1 + pooled) ** 2 / (1 / 2 + pooled**2 / 4))
+
+
+def test_variants_are_compared_with_their_own_method():
+    runs = table({("ucb", 0.7): [80, 81], ("ucb", 0.7, "c = 0.0"): [81, 83], ("dynamic-random", 0.7): [70, 71]})
+    found = comparisons.differences_from_default(runs)
+    assert found.index.tolist() == ["UCB, c = 0.0"]
+    assert found["mean"].tolist() == [1.5]
+    assert found["df"].tolist() == [3]
+
+
+def test_variants_that_cost_more_are_not_compared_with_the_baseline():
+    runs = table({("ucb", 0.7): [80, 81], ("ucb", 0.7, "c = 0.0"): [81, 83], ("dynamic-random", 0.7): [70, 71]})
+    longer = table({("ucb", 0.7, "warm_up = 2"): [90, 90]}, passes=5e5)
+    asking = table({("ucb", 0.7, "rescore = True"): [90, 90]}, forward_only=1.0)
+    found = comparisons.differences_of_bandits(pd.concat([runs, longer, asking]), "dynamic-random")
+    assert found["mean"].to_dict() == {"UCB": 10, "UCB with c = 0.0": 11.5}
+    assert set(found["side"]) == {"above"}
+
+
+def test_modifiers_are_compared_at_equal_compute():
+    runs = table({("ucb", 0.5): [80, 81], ("rs2", 0.5): [79, 80]})
+    both = pd.concat(
+        [runs.assign(modifier=""), runs.assign(modifier="annealed", test_accuracy=runs["test_accuracy"] + 2)]
+    )
+    both = both.rename(columns={"rate": "saved"})
+    found = comparisons.contrast(both, "modifier", [("annealed", "")], ["method", "saved"], by="saved")
+    assert found["mean"].to_dict() == {("annealed", "", "rs2", 0.5): 2, ("annealed", "", "ucb", 0.5): 2}
+    assert found["df"].tolist() == [4, 4]
+
+
+def test_a_single_seed_has_no_interval():
+    found = statistics.holm(comparisons.differences_of_methods(RUNS[RUNS["seed"] == 1], [("ucb", "dynamic-random")]))
+    assert tables.describe(found) == "UCB - dynamic random, 50%: +1.5, UCB - dynamic random, 70%: -0.5"
+    assert found["side"].tolist() == ["", ""]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dynprune_lib.experiments.augment import normalize
 from dynprune_lib.experiments.data import ImageData, Split
 from dynprune_lib.experiments.precision import autocast
+from dynprune_lib.experiments.records import LastEpoch
 
 EVALUATION_BATCH = 1_000
 
@@ -21,6 +22,39 @@ def evaluate(model: nn.Module, split: Split, data: ImageData, precision: str) ->
         correct = correct + (logits.argmax(1) == labels).sum()
         loss = loss + F.cross_entropy(logits, labels, reduction="sum")
     return loss.item() / len(split), correct.item() / len(split)
+
+
+@torch.no_grad()
+def describe_predictions(model: nn.Module, data: ImageData, precision: str) -> LastEpoch:
+    """Return the test accuracy of each class and the calibration error of a model."""
+    logits, labels = (torch.cat(parts) for parts in zip(*predict(model, data.test, data, precision), strict=True))
+    correct = (logits.argmax(1) == labels).double()
+    counts = torch.bincount(labels, minlength=len(data.classes)).clamp(min=1)
+    accuracies = torch.bincount(labels, correct, minlength=len(data.classes)) / counts
+    error = calibration_error(logits.softmax(1).amax(1), correct)
+    return LastEpoch(
+        class_accuracy=[round(accuracy, 6) for accuracy in accuracies.tolist()], calibration_error=round(error, 6)
+    )
+
+
+def calibration_error(confidence: Tensor, correct: Tensor, bins: int = 15) -> float:
+    """Return the expected calibration error: mean distance of confidence and accuracy over bins of equal width.
+
+    Args:
+        confidence: (N,) largest probability of each prediction, in [0, 1].
+        correct: (N,) 1 for a correct prediction, else 0.
+        bins: number of bins. Default: 15.
+
+    References:
+        Guo et al. 2017, arXiv:1706.04599.
+
+    Example:
+        >>> calibration_error(torch.tensor([0.9, 0.9, 0.5, 0.5]), torch.tensor([1, 1, 1, 0]))
+        0.05
+    """
+    place = (confidence * bins).long().clamp(max=bins - 1)
+    gaps = torch.bincount(place, correct.double() - confidence.double(), minlength=bins)
+    return round((gaps.abs().sum() / len(confidence)).item(), 6)
 
 
 def predict(model: nn.Module, split: Split, data: ImageData, precision: str) -> Iterator[tuple[Tensor, Tensor]]:

@@ -70,6 +70,36 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LastEpoch:
+    """What the accuracy of the trained model does not show.
+
+    Args:
+        class_accuracy: test accuracy of each class, in [0, 1], in the order of the labels.
+        calibration_error: expected calibration error in [0, 1], see `calibration_error`. The negative log-likelihood is
+            the `test_loss` of the last epoch.
+    """
+
+    class_accuracy: list[float]
+    calibration_error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """How long samples are left out, see `Absences`.
+
+    Args:
+        overlap: of each epoch, the share of its left-out samples that the epoch before left out as well; None for the
+            first epoch and for an epoch on all the data.
+        median_absence: median over all samples of the longest number of consecutive epochs that leave a sample out.
+        longest_absence: its maximum.
+    """
+
+    overlap: list[float | None]
+    median_absence: int
+    longest_absence: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """A finished run.
 
@@ -78,6 +108,8 @@ class RunRecord:
         epochs: results and cost of every epoch.
         environment: where it was run, see `describe_environment`.
         scoring: cost of the scores that were computed before training. Default: none.
+        last_epoch: more about the trained model; None in records of version 0.1.
+        left_out: more about the selected subsets; None in records of version 0.1.
 
     Raises:
         ValueError: the number of epochs is not that of the spec.
@@ -87,6 +119,8 @@ class RunRecord:
     epochs: list[EpochRecord]
     environment: dict[str, Any]
     scoring: Cost = field(default_factory=Cost)
+    last_epoch: LastEpoch | None = None
+    left_out: LeftOut | None = None
 
     def __post_init__(self) -> None:
         if len(self.epochs) != self.spec.epochs:
@@ -112,8 +146,9 @@ class RunRecord:
         lines = ",\n".join(f"    {json.dumps(name)}: {_dumps(values)}" for name, values in columns.items())
         spec = _dumps(asdict(self.spec), indent=2).replace("\n", "\n  ")
         environment = _dumps(self.environment, indent=2).replace("\n", "\n  ")
-        scoring = _dumps(asdict(self.scoring))
-        parts = f'  "epochs": {{\n{lines}\n  }},\n  "scoring": {scoring},\n  "environment": {environment}'
+        given = {name: value for name in ("scoring", *OPTIONAL) if (value := getattr(self, name)) is not None}
+        others = "".join(f'  "{name}": {_dumps(asdict(value))},\n' for name, value in given.items())
+        parts = f'  "epochs": {{\n{lines}\n  }},\n{others}  "environment": {environment}'
         return f'{{\n  "spec": {spec},\n{parts}\n}}\n'
 
     @classmethod
@@ -125,7 +160,11 @@ class RunRecord:
             raise TypeError("a column of the epochs is not a list")
         epochs = [EpochRecord(**dict(zip(_columns(), row, strict=True))) for row in zip(*columns, strict=True)]
         spec, scoring = RunSpec.from_dict(values["spec"]), Cost(**values.get("scoring", {}))
-        return cls(spec=spec, epochs=epochs, environment=values["environment"], scoring=scoring)
+        optional = {name: kind(**values[name]) for name, kind in OPTIONAL.items() if name in values}
+        return cls(spec=spec, epochs=epochs, environment=values["environment"], scoring=scoring, **optional)
+
+
+OPTIONAL: dict[str, Any] = {"last_epoch": LastEpoch, "left_out": LeftOut}  # parts of a record that old ones lack
 
 
 @dataclass(frozen=True, kw_only=True)

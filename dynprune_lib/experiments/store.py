@@ -18,7 +18,7 @@ from dynprune_lib.experiments.records import Cost, RunRecord, StaticScores
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.files import atomic_write, make_folder
 
-CHECKPOINT = b"dynprune checkpoint, version 2\n"  # the first line of one; the second is the SHA-256 of the rest
+CHECKPOINT = b"dynprune checkpoint, version 3\n"  # the first line of one; the second is the SHA-256 of the rest
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dynprune_lib.distributed import average, rank, world_size
 from dynprune_lib.errors import SpecError, TrainingDiverged
+from dynprune_lib.experiments.absences import Absences
 from dynprune_lib.experiments.augment import alternating_flips, augment, normalize
 from dynprune_lib.experiments.checkpoint import ThrottledCheckpoint
 from dynprune_lib.experiments.data import ImageData
 from dynprune_lib.experiments.environment import describe_environment
-from dynprune_lib.experiments.evaluation import evaluate, score_all
+from dynprune_lib.experiments.evaluation import describe_predictions, evaluate, score_all
 from dynprune_lib.experiments.models import build_model
 from dynprune_lib.experiments.optimizers import OPTIMIZERS
 from dynprune_lib.experiments.precision import autocast
@@ -34,7 +35,7 @@ from dynprune_lib.samplers import PruningSampler
 from dynprune_lib.scores import SCORES
 
 OnEpoch = Callable[[RunSpec, EpochRecord], None]
-CHECKPOINTED = ("model", "optimizer", "schedule", "sampler", "average")
+CHECKPOINTED = ("model", "optimizer", "schedule", "sampler", "average", "absences")
 
 
 @dataclass
@@ -50,6 +51,7 @@ class TrainState:
         schedule: of the learning rate, one step per optimizer step.
         sampler: selects the samples of every epoch.
         selections: (N,) int32 on the CPU, the number of epochs in which each sample was selected.
+        absences: how long samples are left out.
         epochs: records of the finished epochs.
         trace: one (samples,) float16 tensor per epoch, the mean scores of the traced samples.
         average: exponential average of the weights; None without `averaging`.
@@ -63,6 +65,7 @@ class TrainState:
     schedule: LRScheduler
     sampler: PruningSampler
     selections: Tensor
+    absences: Absences
     epochs: list[EpochRecord] = field(default_factory=list)
     trace: list[Tensor] = field(default_factory=list)
     average: AveragedModel | None = None
@@ -130,7 +133,14 @@ def train(
 
     train_epochs(state, spec.epochs, save, on_epoch)
     scoring = scores.cost if scores else Cost()
-    record = RunRecord(spec=spec, epochs=state.epochs, environment=environment, scoring=scoring)
+    record = RunRecord(
+        spec=spec,
+        epochs=state.epochs,
+        environment=environment,
+        scoring=scoring,
+        last_epoch=describe_predictions(state.evaluated, data, spec.precision),
+        left_out=state.absences.summary(),
+    )
     arrays = {"selections": _packed(state.selections)}
     if state.trace:
         arrays["trace"] = torch.stack(state.trace).numpy()
@@ -196,6 +206,7 @@ def build_train_state(
         schedule=SCHEDULES[spec.schedule](optimizer, steps),
         sampler=sampler,
         selections=torch.zeros(len(data.train), dtype=torch.int32),
+        absences=Absences(len(data.train)),
         average=_average(model, spec.averaging) if spec.averaging else None,
     )
 
@@ -214,6 +225,7 @@ def train_epoch(state: TrainState, epoch: int) -> EpochRecord:
     sampler.set_epoch(epoch)
     subset, order, batch_size = sampler.subset(), sampler.indices(), _batch_size(spec)
     state.selections[subset] += 1
+    state.absences.count(subset)
     batches = order.to(data.device).split(batch_size)[: len(order) // batch_size]  # full batches only: one fixed shape
     selected = _now(data.device)
     losses = train_steps(state, batches, epoch)

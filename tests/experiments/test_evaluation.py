@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dynprune_lib.experiments.evaluation import evaluate
+from dynprune_lib.experiments.evaluation import calibration_error, describe_predictions, evaluate
 from dynprune_lib.experiments.train import build_train_state
 
 
@@ -12,3 +12,19 @@ def test_evaluation_against_one_batch_in_float32(digits, spec):
     logits = model(x)
     assert loss == pytest.approx(torch.nn.functional.cross_entropy(logits, digits.test.labels).item(), rel=1e-5)
     assert accuracy == (logits.argmax(1) == digits.test.labels).double().mean().item()
+
+
+def test_accuracy_of_each_class(digits, spec):
+    model = build_train_state(spec, digits).model
+    logits = model(((digits.test.images.float() - digits.mean) / digits.std).permute(0, 3, 1, 2))
+    found = describe_predictions(model, digits, "float32")
+    for label, accuracy in enumerate(found.class_accuracy):
+        own = logits[digits.test.labels == label]
+        assert accuracy == pytest.approx((own.argmax(1) == label).double().mean().item(), abs=1e-6)
+
+
+def test_calibration_error_by_hand():
+    # two bins of ten: 0.85 and 0.81 (accuracy 1/2, mean confidence 0.83), 0.35 (accuracy 1)
+    confidence, correct = torch.tensor([0.85, 0.81, 0.35]), torch.tensor([1, 0, 1])
+    assert calibration_error(confidence, correct, bins=10) == pytest.approx((2 * 0.33 + 0.65) / 3, abs=1e-6)
+    assert calibration_error(torch.ones(4), torch.ones(4)) == 0

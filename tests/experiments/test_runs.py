@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynprune_lib.experiments.records import Cost, RunRecord
+from dynprune_lib.experiments.records import Cost, LastEpoch, LeftOut, RunRecord
 from dynprune_lib.experiments.runs import RunSpec
 from tests.helpers import make_record
 
@@ -114,6 +114,12 @@ def test_a_record_survives_json(rate, seed, learning_rate):
     record = make_record(spec)
     assert RunRecord.from_json(record.to_json()) == record
     assert RunRecord.from_json(record.to_json()).spec.name == spec.name
+    more = dataclasses.replace(
+        record,
+        last_epoch=LastEpoch(class_accuracy=[0.5, 1.0], calibration_error=0.1),
+        left_out=LeftOut(overlap=[None, 0.5], median_absence=1, longest_absence=2),
+    )
+    assert RunRecord.from_json(more.to_json()) == more
 
 
 def test_accuracy_is_of_the_last_epoch_and_time_without_evaluation():

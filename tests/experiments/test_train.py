@@ -40,6 +40,7 @@ def test_an_interrupted_run_ends_with_the_same_record(digits, tmp_path, spec, sa
             train(spec, digits, parts, stop_after(epochs))
     record = train(spec, digits, parts)
     assert results(record) == results(expected)
+    assert (record.last_epoch, record.left_out) == (expected.last_epoch, expected.left_out)
     assert np.array_equal(parts.selections(spec), whole.selections(spec))
 
 

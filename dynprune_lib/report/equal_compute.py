@@ -12,7 +12,8 @@ from dynprune_lib.report.comparisons import contrast
 from dynprune_lib.report.statistics import dunnett, holm
 from dynprune_lib.report.study import Study, best_records, load_study
 from dynprune_lib.report.style import style
-from dynprune_lib.report.tables import epoch_seconds, label_runs, name_rows
+from dynprune_lib.report.tables import label_runs, name_rows
+from dynprune_lib.report.timing import epoch_seconds
 
 BASELINE = "RS2"  # full data in as many passes, cut into shorter epochs: it uses no scores
 TOLERANCE = 0.05  # relative difference in passes at equal compute: full data can only train for whole epochs

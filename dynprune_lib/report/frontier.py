@@ -15,7 +15,8 @@ from scipy.optimize import isotonic_regression
 from dynprune_lib.experiments.data import dataset_title
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.report.style import style
-from dynprune_lib.report.tables import epoch_seconds, label_runs
+from dynprune_lib.report.tables import label_runs
+from dynprune_lib.report.timing import epoch_seconds
 
 FORWARD = 1 / 3  # of the compute of a pass forward and backward
 REPLICATES = 2000  # of the bootstrap

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from dynprune_lib.experiments.profile import Role, stated_role
-from dynprune_lib.experiments.records import RunRecord, cost_of
+from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec, sampler_settings
 from dynprune_lib.report.style import ordered, style
 
@@ -80,35 +80,6 @@ def learning_curves(
             passes += epoch.backward_passes
             rows.append((run.method, record.spec.seed, number, 100 * epoch.test_accuracy, passes))
     return pd.DataFrame(rows, columns=["method", "seed", "epoch", "test_accuracy", "passes"])
-
-
-def epoch_seconds(records: Iterable[RunRecord]) -> pd.Series:
-    """Return the seconds per epoch of timed runs.
-
-    Selection, training and recording are included, evaluation is not. The first epoch is left out as a warm-up.
-
-    Args:
-        records: records of runs that each had one and the same device to themselves.
-
-    Returns:
-        Median seconds over epochs and seeds, indexed by (sampler, prune rate).
-
-    Raises:
-        ValueError: a run shared its device, or the runs used different devices.
-    """
-    records = list(records)
-    devices = {record.environment["device"] for record in records}
-    if len(devices) != 1 or not all(record.spec.alone for record in records):
-        raise ValueError(
-            f"cannot compare seconds of runs on {', '.join(devices)}: each run must have the same device to itself"
-            " (alone: true)"
-        )
-    rows = [
-        (record.spec.sampler, record.spec.prune_rate, cost_of([epoch]).seconds)
-        for record in records
-        for epoch in record.epochs[1:]
-    ]
-    return pd.DataFrame(rows, columns=["sampler", "rate", "seconds"]).groupby(["sampler", "rate"])["seconds"].median()
 
 
 def variant(spec: RunSpec) -> str:

@@ -165,21 +165,6 @@ def test_costs_are_shares_of_the_full_data_run():
     assert row["total"] == pytest.approx(1.0)
 
 
-def timed(device="cpu", **settings):
-    record = make_record(RunSpec(dataset="digits", model="tiny", **{"alone": True, "epochs": 4} | settings))
-    seconds = zip(record.epochs, (99, 7, 1, 2), strict=True)
-    epochs = [dataclasses.replace(epoch, training_seconds=taken) for epoch, taken in seconds]
-    return dataclasses.replace(record, epochs=epochs, environment=record.environment | {"device": device})
-
-
-def test_seconds_of_an_epoch_need_runs_that_had_one_device_to_themselves():
-    found = tables.epoch_seconds([timed(), timed(seed=1), timed(sampler="ucb", prune_rate=0.5)])
-    assert found.to_dict() == {("full", 0.0): 2 + 3, ("ucb", 0.5): 2 + 3}  # selection and scoring take 3
-    for other in (timed(alone=False), timed(device="another")):
-        with pytest.raises(ValueError, match="each run must have the same device to itself"):
-            tables.epoch_seconds([timed(), other])
-
-
 def test_learning_curves_add_up_passes():
     base = {"dataset": "digits", "model": "tiny"}
     full, shorter, other = (make_record(RunSpec(**base, epochs=epochs)) for epochs in (4, 2, 1))

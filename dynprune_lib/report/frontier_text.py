@@ -100,22 +100,22 @@ def evidence(tested: pd.DataFrame) -> str:
 
 
 def bottom_line(paper: pd.DataFrame, tested: pd.DataFrame) -> str:
-    """Return the result of the artifact in a few sentences: how much faster, at which accuracy, and where not.
+    """Return the result of the artifact in Markdown: how much faster, at which accuracy, and where not.
 
     Args:
         paper: see `of_the_paper`.
         tested: its rows at the greatest length.
     """
-    sentences = [f"**{headline(tested)}.**"]
+    lines = [f"**{headline(tested)}.**", ""]
     for setting, rows in tested.groupby("setting", sort=False):
         top = best(rows)
-        sentences.append(
-            f"On {setting}, {top['method_label']} reaches {top['test_accuracy']:.1f} % with half of the passes of"
-            f" {top['epochs']} epochs; full data needs {interval(top)} the compute for that accuracy."
+        lines.append(
+            f"- {setting}: {top['method_label']} reaches {top['test_accuracy']:.1f} % with half of the passes of"
+            f" {top['epochs']} epochs; full data needs {interval(top)} that compute for the same accuracy."
         )
     if where := no_speed_up(paper):
-        sentences.append(f"No speed-up is shown {join(where)}.")
-    return " ".join(sentences)
+        lines.append(f"- No speed-up is shown {join(where)}.")
+    return "\n".join(lines)
 
 
 def no_speed_up(paper: pd.DataFrame) -> list[str]:

@@ -7,11 +7,12 @@ import pandas as pd
 
 from dynprune_lib.experiments.data import dataset_title
 from dynprune_lib.experiments.profile import PROFILES, load_profile
+from dynprune_lib.experiments.store import Store
 from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.report import equal_compute, frontier, frontier_text
 from dynprune_lib.report.sampler_cards import cards
-from dynprune_lib.report.study import Study, best_records, load_study, model_title
+from dynprune_lib.report.study import Study, best_records, device_title, load_study, model_title
 from dynprune_lib.report.tables import accuracy_table, describe
 from dynprune_lib.report.verdicts import Verdict, load_verdicts
 
@@ -26,6 +27,9 @@ Written by `dynprune docs` from the files that the notebooks save here. Points a
 where neither is, which may be for lack of runs: the evidence then has the smallest difference that would have been
 detected. All comparisons of one claim are one family, with the family-wise error rate held at 5 %. Intervals are those
 of each difference alone, at 95 %; the run-to-run variance is pooled over the methods of one rate."""
+PROFILE_BLOCK = re.compile(
+    r"(?<=<!-- profiles: written by `dynprune docs` -->\n).*?(?=<!-- end of profiles -->)", re.DOTALL
+)
 COMMITTED = PROFILES[1:]  # figures of the smallest profile are not committed
 
 
@@ -58,10 +62,9 @@ def results_block() -> str:
 
 
 def bottom_line() -> list[str]:
-    """Return the lines that say how much compute pruning saves at equal accuracy, and where none.
+    """Return the lines in Markdown that say how much compute pruning saves at equal accuracy, and where none.
 
-    Returns:
-        One paragraph in Markdown; none without records of the frontier.
+    There are none without records of the frontier.
     """
     names = ("frontier", "frontier_elsewhere", "summit")
     studies = [load_study(name) for name in names if best_records(name, results_dir())[1]]
@@ -71,8 +74,11 @@ def bottom_line() -> list[str]:
     paper = frontier.of_the_paper(runs)
     text = frontier_text.bottom_line(paper, frontier.at_the_greatest_length(paper))
     captions = "; ".join(dict.fromkeys(study.caption for study in studies))
-    intervals = "Intervals in brackets hold for the paper's three methods together with 95 % confidence"
-    return ["", f"{text} {intervals} ({captions}; [05](notebooks/{studies[0].experiment.notebook}.ipynb))."]
+    source = f"[05](notebooks/{studies[0].experiment.notebook}.ipynb)"
+    intervals = (
+        f"Intervals in brackets hold for the paper's three methods together with 95 % confidence; {source} has more"
+    )
+    return ["", *text.split("\n"), "", f"{intervals} ({captions})."]
 
 
 def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
@@ -134,10 +140,35 @@ def gallery() -> str:
     return "\n".join(lines)
 
 
+def profile_block() -> str:
+    """Return the sizes in Markdown: what they train, how many of their runs have a record, their hours and where."""
+    return "\n".join(["", *_markdown(pd.DataFrame([_profile_row(name) for name in PROFILES])), "", ""])
+
+
+def _profile_row(name: str) -> dict[str, str]:
+    profile = load_profile(name)
+    store = Store(results_dir() / name)
+    records = [record for spec in profile.runs() if name in COMMITTED and (record := store.load(spec))]
+    hours = sum((record.training + record.scoring).seconds for record in records) / 3600
+    devices = dict.fromkeys(device_title(record.environment["device"]) for record in records)
+    return {
+        "profile": f"`{name}`",
+        "net": model_title(profile.model),
+        "epochs": str(profile.epochs),
+        "seeds": str(len(profile.seeds)),
+        "runs with a record": f"{len(records):,} of {len(profile.runs()):,}"
+        if name in COMMITTED
+        else "made on the spot",
+        "hours of these": f"{hours:.1f}" if records else "",
+        "device": " and ".join(devices),
+    }
+
+
 def update_pages() -> None:
     """Write the results block of the README, the gallery and the sampler cards."""
     path = root() / "README.md"
-    atomic_write(path, BLOCK.sub(lambda _: results_block(), path.read_text()).encode())
+    text = BLOCK.sub(lambda _: results_block(), path.read_text())
+    atomic_write(path, PROFILE_BLOCK.sub(lambda _: profile_block(), text).encode())
     atomic_write(root() / "figures" / "README.md", gallery().encode())
     atomic_write(root() / "docs" / "samplers.md", cards().encode())
 

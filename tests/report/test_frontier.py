@@ -192,7 +192,7 @@ def test_the_verdict_names_where_and_how_much():
         " pruning needs more compute than full data on CIFAR-100"
     )
     line = frontier_text.bottom_line(paper, tested)
-    assert line.startswith(f"**{headline}.** On CIFAR-10, UCB reaches 92.")
+    assert line.startswith(f"**{headline}.**\n\n- CIFAR-10: UCB reaches 92.")
     assert line.endswith("No speed-up is shown on CIFAR-100 in 16 and 32 epochs.")
     assert "dynamic random 0." in frontier_text.evidence(tested)
 
@@ -245,9 +245,9 @@ def test_the_readme_begins_with_the_speed_up(monkeypatch):
     monkeypatch.setattr(pages, "best_records", lambda name, _: ("laptop", experiments.get(name, [])))
     made = {"caption": "small net", "experiment": SimpleNamespace(notebook="05_x")}
     monkeypatch.setattr(pages, "load_study", lambda name: SimpleNamespace(runs=pd.concat(experiments[name]), **made))
-    _, line = pages.bottom_line()
-    assert line.startswith("**At equal accuracy, full data needs ")
-    assert line.endswith("together with 95 % confidence (small net; [05](notebooks/05_x.ipynb)).")
+    _, first, *_, last = pages.bottom_line()
+    assert first.startswith("**At equal accuracy, full data needs ")
+    assert last.endswith("together with 95 % confidence; [05](notebooks/05_x.ipynb) has more (small net).")
     experiments.clear()
     assert pages.bottom_line() == []
 

@@ -1,0 +1,53 @@
+"""What pruning does besides the accuracy: to the classes, to the calibration, and to how fresh the scores are."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pandas as pd
+
+from dynprune_lib.experiments.profile import Role, stated_role
+from dynprune_lib.experiments.records import RunRecord
+from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.report.tables import name_rows
+
+COLUMNS = {
+    "worst_class": "accuracy of the worst class (%)",
+    "loss": "negative log-likelihood",
+    "calibration": "calibration error (%)",
+    "again": "left out again (%)",
+    "absence": "longest absence (epochs)",
+}
+
+
+def beyond_accuracy(records: Iterable[RunRecord], role: Callable[[RunSpec], Role] = stated_role) -> pd.DataFrame:
+    """Return means over seeds of what a record has besides the accuracy, of the last epoch.
+
+    Args:
+        records: the run records; those of version 0.1 lack most of this and are left out.
+        role: function that returns the role of a spec, such as `Experiment.role`. Default: the sampler at its rate.
+
+    Returns:
+        One row per method and rate. Columns: test accuracy of the worst class in %; negative log-likelihood on the test
+        set; expected calibration error in %; the share in % of an epoch's left-out samples that the epoch before left
+        out as well, a mean over the pruned epochs; the longest absence, the median over samples of the longest number
+        of consecutive epochs without it; `n`, the number of seeds.
+    """
+    rows = [_row(record, role(record.spec)) for record in records if record.last_epoch and record.left_out]
+    table = pd.DataFrame(rows, columns=["method", "rate", *COLUMNS])
+    groups = table.groupby(["method", "rate"])
+    return name_rows(groups.mean().rename(columns=COLUMNS).assign(n=groups.size()))
+
+
+def _row(record: RunRecord, role: Role) -> dict[str, Any]:
+    assert record.last_epoch
+    assert record.left_out
+    again = pd.Series(record.left_out.overlap, dtype=float)
+    return {
+        "method": role.method,
+        "rate": role.rate,
+        "worst_class": 100 * min(record.last_epoch.class_accuracy),
+        "loss": record.epochs[-1].test_loss,
+        "calibration": 100 * record.last_epoch.calibration_error,
+        "again": 100 * again.mean(),
+        "absence": record.left_out.median_absence,
+    }

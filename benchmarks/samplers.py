@@ -1,9 +1,9 @@
-"""What selecting and recording cost, from small data sets to very large ones: `python benchmarks/samplers.py`.
+"""Measure what selecting and recording cost, from small data sets to very large ones: `python benchmarks/samplers.py`.
 
 Prints, for the dynamic samplers and every N up to `--largest`, the seconds of `set_epoch` with its selection and the
-order of the epoch, the microseconds of `update` on a batch, the bytes of state a sample, and the peak memory of the
-selection on top of that state. Beside them stands the usual way of doing it, as InfoBatch (Qin et al. 2024) publishes
-it: scores in an array on the host, indices in Python lists. It is written anew here, for its cost alone.
+order of the epoch, the microseconds of `update` on a batch, the bytes of state per sample, and the peak memory of the
+selection in addition to that state. The last row of each N is the usual implementation, that of InfoBatch (Qin et al.
+2024): scores in an array on the host, indices in Python lists. It is rewritten here, for its cost alone.
 """
 
 import argparse
@@ -15,30 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dynprune_lib import UCB, DynamicRandom, EpsilonGreedy, PruningSampler
-from dynprune_lib.samplers import (
-    RS2,
-    DynamicEL2N,
-    InfoBatch,
-    InstanceEarlyStopping,
-    ProgressiveDropout,
-    SeTa,
-    TiltedRS2,
-)
+from dynprune_lib import Full, PruningSampler, StaticRandom
+from dynprune_lib.samplers import SAMPLERS, StaticScored
 
 BATCH = 256
-SAMPLERS = (
-    DynamicRandom,
-    EpsilonGreedy,
-    UCB,
-    RS2,
-    InfoBatch,
-    SeTa,
-    DynamicEL2N,
-    InstanceEarlyStopping,
-    ProgressiveDropout,
-    TiltedRS2,
-)
+DYNAMIC = [each for each in SAMPLERS.values() if not issubclass(each, Full | StaticRandom | StaticScored)]
 
 
 def main() -> None:
@@ -48,11 +29,13 @@ def main() -> None:
     options = parser.parse_args()
     print("# What selecting and recording cost\n\nPrinted by `python benchmarks/samplers.py`.\n")
     print(f"Half of the samples kept, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    print("| N | sampler | `set_epoch` s | ns a sample | `update` of 256, µs | state, bytes a sample | peak, MiB |")
+    print(
+        "| N | sampler | `set_epoch`, s | ns per sample | `update` of 256, µs | state, bytes per sample | peak, MiB |"
+    )
     print("| --- | --- | --- | --- | --- | --- | --- |")
     samples = 10_000
     while samples <= options.largest:
-        for make in (*SAMPLERS, HostLists):
+        for make in (*DYNAMIC, HostLists):
             if make is not HostLists or samples <= options.largest_list:
                 print_row(make(samples, 0.5))
         samples *= 10
@@ -70,7 +53,7 @@ def print_row(sampler: "PruningSampler | HostLists") -> None:
 
 
 class HostLists:
-    """Samples with a loss below the mean are kept with a probability, and weighted by its inverse."""
+    """Sampler that keeps samples with a loss below the mean with a probability, and weights them by its inverse."""
 
     def __init__(self, num_samples: int, prune_rate: float) -> None:
         self.num_samples, self.keep = num_samples, 1 - prune_rate
@@ -102,7 +85,7 @@ class HostLists:
 
 
 def fill(sampler: PruningSampler | HostLists) -> None:
-    """Scores as a training would leave them: all different."""
+    """Fill the state with scores like those after some training: all different."""
     generator = torch.Generator().manual_seed(0)
     for tensor in sampler.per_sample_state().values():
         if tensor.is_floating_point():  # others hold epochs
@@ -110,20 +93,20 @@ def fill(sampler: PruningSampler | HostLists) -> None:
 
 
 def time_selection(sampler: PruningSampler | HostLists) -> tuple[float, int]:
-    """(seconds, bytes of memory on top of what was held before) of entering a new period; median of 3, worst of 3."""
+    """Return the seconds (median of 3) and the additional bytes (largest of 3) of starting a new period."""
     seconds, peaks = [], []
     for epoch in range(1, 4):
         with PeakMemory() as memory:
             started = time.perf_counter()
             sampler.set_epoch(epoch)
-            sampler.indices()  # selects; the order of the epoch, too, is made anew
+            sampler.indices()  # selects, and shuffles the order of the epoch
             seconds.append(time.perf_counter() - started)
         peaks.append(memory.peak)
     return sorted(seconds)[1], max(peaks)
 
 
 def time_update(sampler: PruningSampler | HostLists, repeats: int = 2_000) -> float:
-    """Seconds of one call, over batches at random places."""
+    """Return the seconds of one call, a mean over batches at random places."""
     generator = torch.Generator().manual_seed(0)
     batches = torch.randint(sampler.num_samples, (repeats, BATCH), generator=generator)
     losses = torch.rand(BATCH, generator=generator)
@@ -140,7 +123,7 @@ def state_bytes(sampler: PruningSampler | HostLists) -> int:
 
 
 class PeakMemory:
-    """The highest resident memory of this process within the block, above that at its beginning (Linux)."""
+    """Peak resident memory of this process within a block, in addition to that at its start (Linux)."""
 
     def __enter__(self) -> "PeakMemory":
         self.peak, self.before, self.ended = 0, resident(), threading.Event()

@@ -1,8 +1,8 @@
-"""What a training step and a pruned epoch cost on this machine: `python benchmarks/training.py --data-dir D`.
+"""Measure what a training step and a pruned epoch cost on this machine: `python benchmarks/training.py --data-dir D`.
 
-Three tables, each from one run of this script, to be read as ratios:
-1. what each part of the hot path gives, and the share of the device's peak that is reached: the FLOPs of the net's
-   passes, counted, against those of a large matrix product or convolution in the same precision, measured;
+Prints three tables, each from one run of this script, to be read as ratios:
+1. what each part of the hot path contributes, and the share of the device's peak that it reaches: FLOPs of the net's
+   passes (counted) over those of a large matrix product or convolution in the same precision (measured);
 2. our loop against the same net in a plain PyTorch loop with a DataLoader and torchvision's transforms;
 3. a pruned epoch against a full one, and the share of selecting and recording in it.
 """
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def compare_parts(spec: RunSpec, data: ImageData, rounds: int) -> None:
-    """Each row has one part more than the row before; `train` has all of them but those that are tried at the end."""
+    """Print one row per part, each added to the row before; `train` has all parts except those marked as tried."""
     plain, ours = {"layout": torch.contiguous_format, "fused": False}, {"layout": torch.channels_last, "fused": True}
     parts = {
         "float32, contiguous, SGD in a loop over tensors": ("float32", plain),
@@ -75,7 +75,7 @@ def compare_parts(spec: RunSpec, data: ImageData, rounds: int) -> None:
 
 
 def flops_of_an_image(spec: RunSpec, data: ImageData) -> float:
-    """Of its passes forward and backward, of convolutions and matrix products alone."""
+    """Return the FLOPs of a forward and backward pass, of convolutions and matrix products alone."""
     training = build_train_state(replace(spec, precision="float32"), data)
     with FlopCounterMode(display=False) as counter:
         train_steps(training, (torch.arange(spec.batch_size, device=data.device),), epoch=0)
@@ -84,8 +84,7 @@ def flops_of_an_image(spec: RunSpec, data: ImageData) -> float:
 
 @functools.cache
 def peak_flops(device: torch.device, precision: str) -> float:
-    """FLOPs a second in the product of two large matrices or in a large convolution, whatever the device's libraries do
-    faster: the best of some."""
+    """Return the FLOPs per second of a large matrix product or convolution, whichever is faster: best of four."""
     given = {"device": device, "dtype": getattr(torch, precision)}
     one, images, weights = (
         torch.randn(shape, **given) for shape in ((4096, 4096), (128, 256, 32, 32), (256, 256, 3, 3))
@@ -113,8 +112,11 @@ def compare_loops(spec: RunSpec, data: ImageData, data_dir: str | None, rounds: 
 
 
 def compare_epochs(spec: RunSpec, data: ImageData) -> None:
-    """Selecting and recording: `set_epoch`, the order, and `update` less the mean of the losses, which every loop
-    takes, measured at the same place."""
+    """Print the cost of pruned epochs.
+
+    Selecting and recording are `set_epoch`, the order, and `update` less the mean of the losses, which every loop
+    computes, measured at the same place.
+    """
     print(f"\nEpochs of {len(data.train):,} samples, with selecting and recording inside and evaluation outside:")
     print("\n| pruned | sampler | epoch, s | against full data | over its share of samples | selecting + recording |")
     print("| --- | --- | --- | --- | --- | --- |")
@@ -122,7 +124,7 @@ def compare_epochs(spec: RunSpec, data: ImageData) -> None:
     specs = [replace(spec, sampler=sampler, settings={}, prune_rate=rate) for sampler, rate in rows]
     trainings = [build_train_state(row, data) for row in specs]
     epochs = [[] for _ in rows]
-    for epoch in range(4):  # taken in turn, so that what else the machine does meets all of them; the first warms up
+    for epoch in range(4):  # in turns, so that other load on the machine affects all rows; the first epoch warms up
         _, mean = time_epoch(trainings[0], epoch, lambda _index, losses, _scores: losses.mean())
         for training, measured in zip(trainings, epochs, strict=True):
             record, updating = time_epoch(training, epoch, training.sampler.update)
@@ -137,7 +139,7 @@ def compare_epochs(spec: RunSpec, data: ImageData) -> None:
 
 
 def time_epoch(training: TrainState, epoch: int, update: Callable) -> tuple[EpochRecord, float]:
-    """The record of an epoch, and the seconds of one call of `update` in it (on a GPU: of issuing it)."""
+    """Return the record of an epoch, and the seconds of one call of `update` in it (on a GPU, of launching it)."""
     original, training.sampler.update = training.sampler.update, Stopwatch(update)
     record = train_epoch(training, epoch)
     stopwatch, training.sampler.update = training.sampler.update, original
@@ -145,7 +147,7 @@ def time_epoch(training: TrainState, epoch: int, update: Callable) -> tuple[Epoc
 
 
 class Stopwatch:
-    """A function that adds up the time of its calls."""
+    """Function that adds up the time of its calls."""
 
     def __init__(self, function: Callable) -> None:
         self.function, self.seconds = function, 0.0
@@ -167,10 +169,11 @@ def our_steps(
     fused: bool = True,
     compiled: str | None = None,
 ) -> Iterator[None]:
-    """Trains STEPS steps at every `next`."""
+    """Train STEPS steps at every `next`."""
     training = build_train_state(spec, data)
     training.model.to(memory_format=layout)
-    training.optimizer.param_groups[0] |= {"fused": fused, "foreach": False}
+    for group in training.optimizer.param_groups:
+        group |= {"fused": fused, "foreach": False}
     if compiled:
         training.model.compile(mode=compiled, dynamic=False)
     order = training.sampler.indices()[: STEPS * spec.batch_size].to(data.train.labels.device)
@@ -180,8 +183,8 @@ def our_steps(
 
 
 def plain_steps(spec: RunSpec, data: ImageData, data_dir: str | None, workers: int) -> Iterator[None]:
-    """The same net and precision as PyTorch's own tutorials train it: transforms, DataLoader, mean loss."""
-    torchvision_datasets()  # its operators are in order from here on
+    """Train the same net in the same precision as PyTorch's tutorials do: transforms, DataLoader, mean loss."""
+    torchvision_datasets()  # defines the operators that torchvision's transforms need
     from torchvision import transforms
 
     device = data.train.labels.device
@@ -225,7 +228,7 @@ def endless(loader: DataLoader) -> Iterator:
 
 
 def measure(variants: dict, rounds: int, batch_size: int) -> dict:
-    """Images a second of each, in turns: the median over the rounds, after one to warm up."""
+    """Return images per second of each variant, measured in turns: the median over the rounds, after one to warm up."""
     speeds = {name: [] for name in variants}
     for turn in range(rounds + 1):
         for name, steps in variants.items():

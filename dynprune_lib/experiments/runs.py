@@ -82,6 +82,7 @@ class RunSpec:
             A device without native bfloat16 uses float32, and the record says so.
         alone: whether to train only while no other run uses the device, for timings. Default: False.
         seed: of initialisation, order, augmentation and the sampler. Default: 0.
+        init_seed: of the initialisation alone, in place of `seed`. Default: None.
 
     Raises:
         SpecError: a field has a value that is not allowed.
@@ -117,6 +118,7 @@ class RunSpec:
     precision: str = "float32"
     alone: bool = False
     seed: int = 0
+    init_seed: int | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -138,8 +140,9 @@ class RunSpec:
             check_choice(name, getattr(self, name), allowed)
         for name, lowest in (("epochs", 1), ("batch_size", 1), ("trace", 0), ("validation", 0), ("seed", 0)):
             integer(name, getattr(self, name), at_least=lowest)
-        if self.pad is not None:
-            integer("pad", self.pad, at_least=0)
+        for name in ("pad", "init_seed"):
+            if getattr(self, name) is not None:
+                integer(name, getattr(self, name), at_least=0)
         for name, (meaning, interval) in NUMBERS.items():
             real(name, getattr(self, name), meaning, interval)
         for name in ("rescore", "alone"):

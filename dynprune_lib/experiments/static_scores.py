@@ -120,7 +120,7 @@ def scoring_spec(spec: RunSpec) -> RunSpec:
     general = {each.name for each in fields(StaticScored)} | SHARED
     settings = {name: value for name, value in spec.settings.items() if name not in general}
     rate = spec.prune_rate if spec.sampler == "final-subset" else 0.0
-    return replace(spec, prune_rate=rate, settings=settings, alone=False, seed=spec.scoring_seed)
+    return replace(spec, prune_rate=rate, settings=settings, alone=False, seed=spec.scoring_seed, init_seed=None)
 
 
 def _compute(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | None, jobs: int) -> StaticScores:

@@ -55,6 +55,7 @@ def test_every_field_makes_another_run():
         {"precision": "bfloat16"},
         {"alone": True},
         {"seed": 1},
+        {"init_seed": 1},
     ]
     assert {name for other in others for name in other} >= {field.name for field in dataclasses.fields(RunSpec)}
     names = {dataclasses.replace(spec, **other).name for other in others}
@@ -95,6 +96,7 @@ def test_a_sampler_that_is_of_one_score_gets_it():
         ({"sampler": "infobatch", "trace": 9}, "infobatch does not use scores"),
         ({"sampler": "seta", "settings": {"random_from": 16}}, "random_from of seta is 16: .* at most 15"),
         ({"epochs": 0}, "epochs is 0"),
+        ({"init_seed": -1}, "init_seed is -1"),
         ({"sampler": "without-group", "settings": {"of_warm_up": 16}}, "of_warm_up of without-group is 16"),
         ({"prune_rate": 1.0}, "prune_rate is 1.0: the fraction left out must be a number in"),
         ({"prune_rate": float("nan")}, "prune_rate is nan"),

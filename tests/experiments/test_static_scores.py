@@ -263,10 +263,11 @@ def test_damaged_scores_are_named_with_the_remedy(digits, store, spec):
 
 def test_seeds_have_scores_of_their_own(digits, store, spec):
     wanted = static_spec(spec, "el2n", models=2, at_epoch=1)
-    runs = [dataclasses.replace(wanted, seed=seed) for seed in range(3)]
+    runs = [dataclasses.replace(wanted, seed=seed, init_seed=5) for seed in range(3)]
     scores = [static_scores(run, digits, store).values for run in runs]
     assert not any(torch.equal(one, other) for one, other in itertools.combinations(scores, 2))
     assert [scoring_spec(run).seed for run in runs] == [1000, 2000, 3000]
+    assert {scoring_spec(run).init_seed for run in runs} == {None}
 
 
 def test_a_run_with_a_seed_of_scoring_models_is_refused(digits, store, spec):

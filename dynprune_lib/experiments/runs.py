@@ -41,6 +41,7 @@ NUMBERS = {
     "averaging": ("the decay of the average of the weights", "[0, 1)"),
     "bias_rate": ("the learning rate of norm biases, as a multiple", "(0, inf)"),
 }
+SCORING_SEEDS = 1000  # seeds from here on are those of models that score samples before training
 NOT_SETTINGS = {"num_samples", "prune_rate", "seed", "scores"}  # arguments of a sampler that other fields supply
 
 
@@ -81,6 +82,7 @@ class RunSpec:
             A device without native bfloat16 uses float32, and the record says so.
         alone: whether to train only while no other run uses the device, for timings. Default: False.
         seed: of initialisation, order, augmentation and the sampler. Default: 0.
+        init_seed: of the initialisation alone, in place of `seed`. Default: None.
 
     Raises:
         SpecError: a field has a value that is not allowed.
@@ -116,6 +118,7 @@ class RunSpec:
     precision: str = "float32"
     alone: bool = False
     seed: int = 0
+    init_seed: int | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -137,8 +140,9 @@ class RunSpec:
             check_choice(name, getattr(self, name), allowed)
         for name, lowest in (("epochs", 1), ("batch_size", 1), ("trace", 0), ("validation", 0), ("seed", 0)):
             integer(name, getattr(self, name), at_least=lowest)
-        if self.pad is not None:
-            integer("pad", self.pad, at_least=0)
+        for name in ("pad", "init_seed"):
+            if getattr(self, name) is not None:
+                integer(name, getattr(self, name), at_least=0)
         for name, (meaning, interval) in NUMBERS.items():
             real(name, getattr(self, name), meaning, interval)
         for name in ("rescore", "alone"):
@@ -162,6 +166,7 @@ class RunSpec:
         latest = {
             "period": self.epochs,
             "at_epoch": self.epochs,
+            "of_warm_up": self.epochs - 1,
             "warm_up": self.epochs - 1,
             "anneal_from": self.epochs - 1,
             "random_from": self.epochs - 1,
@@ -181,6 +186,8 @@ class RunSpec:
         usual_settings = sampler_settings(self.sampler)
         content = {name: value for name, value in asdict(self).items() if value != usual[name]}
         content["settings"] = {name: value for name, value in self.settings.items() if value != usual_settings[name]}
+        if self.is_static_scored and 0 < self.seed < SCORING_SEEDS:
+            content["scoring_seed"] = self.scoring_seed  # up to version 0.2, all seeds had the scores of seed 0
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
         sampler = self.sampler.rpartition(":")[2]  # the class alone, of a sampler of the user's
         return f"{sampler}-{round(100 * self.prune_rate)}-seed{self.seed}-{digest}"
@@ -194,6 +201,14 @@ class RunSpec:
     def is_static_scored(self) -> bool:
         """Whether the run needs scores that are computed before training."""
         return issubclass(sampler_class(self.sampler), StaticScored)
+
+    @property
+    def scoring_seed(self) -> int:
+        """Seed of the first model that scores the samples for a static sampler; further models count on from it.
+
+        Runs of different seeds have independent scores, and no run has scores from a model of its own seed.
+        """
+        return SCORING_SEEDS * (1 + self.seed)
 
     def make_sampler(self, num_samples: int, scores: Tensor | None = None) -> PruningSampler:
         """Return the sampler of the run.

@@ -5,22 +5,22 @@ import math
 import numpy as np
 
 from dynprune_lib.errors import SpecError
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.samplers.static_scored import GROUPS
 
-__all__ = ["GROUPS", "group_of"]
+__all__ = ["GROUPS", "group_of", "selection_counts"]
 
 
-def group_of(selections: np.ndarray, epochs: int, prune_rate: float) -> np.ndarray:
-    """Return the group of every sample by how often a bandit selected it.
+def group_of(selections: np.ndarray, spec: RunSpec) -> np.ndarray:
+    """Return the group of every sample by how often a run selected it.
 
-    A bandit first selects every sample once, which takes ceil(1 / (1 - prune_rate)) epochs and says nothing about a
-    sample; these epochs do not count. Implementation choice: *never* is selected in less than 10 % of the other epochs,
-    *always* in at least 90 %.
+    Only epochs that select count. Warm-up epochs do not. Without a warm-up, a bandit first selects every sample once,
+    which takes ceil(1 / (1 - prune_rate)) epochs. Implementation choice: *never* is selected in less than 10 % of the
+    other epochs, *always* in at least 90 %.
 
     Args:
         selections: (N,) number of epochs in which each sample was selected.
-        epochs: number of epochs of the run, each with a new selection.
-        prune_rate: of the sampler, in [0, 1).
+        spec: the run, whose sampler has period 1 and is not annealed.
 
     Returns:
         (N,) indices into GROUPS.
@@ -29,11 +29,37 @@ def group_of(selections: np.ndarray, epochs: int, prune_rate: float) -> np.ndarr
         SpecError: the run is too short to select anything after every sample has been selected once.
 
     Example:
-        >>> group_of(np.array([1, 5, 11]), epochs=12, prune_rate=0.5).tolist()
+        >>> spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, epochs=12)
+        >>> group_of(np.array([1, 5, 11]), spec).tolist()
         [0, 1, 2]
     """
-    trials = math.ceil(1 / (1 - prune_rate) - 1e-9)
-    if epochs <= trials:
-        raise SpecError(f"{epochs} epochs: at a prune rate of {prune_rate} the first {trials} select every sample once")
-    share = (selections.astype(float) - 1) / (epochs - trials)
+    warm_up = spec.settings.get("warm_up", 0)
+    first = warm_up or math.ceil(1 / (1 - spec.prune_rate) - 1e-9)
+    if spec.epochs <= first:
+        raise SpecError(
+            f"{spec.epochs} epochs: at a prune rate of {spec.prune_rate} the first {first} select every sample once"
+        )
+    share = (selections.astype(float) - max(warm_up, 1)) / (spec.epochs - first)
     return np.digitize(share, [0.1, 0.9])
+
+
+def selection_counts(spec: RunSpec, num_samples: int) -> np.ndarray:
+    """Return in how many epochs a run selects each sample, without training it.
+
+    Args:
+        spec: a run whose sampler uses no scores, such as dynamic random.
+        num_samples: size of the training set, N.
+
+    Returns:
+        (N,) int64.
+
+    Example:
+        >>> spec = RunSpec(dataset="digits", model="tiny", sampler="dynamic-random", prune_rate=0.5, epochs=10)
+        >>> selection_counts(spec, num_samples=4).sum()
+        np.int64(20)
+    """
+    sampler, counts = spec.make_sampler(num_samples), np.zeros(num_samples, np.int64)
+    for epoch in range(spec.epochs):
+        sampler.set_epoch(epoch)
+        counts[sampler.subset().numpy()] += 1
+    return counts

@@ -1,7 +1,8 @@
 """Static scores: computed once before training, stored next to the runs, and charged to the runs that use them.
 
 Every method trains one or several models for some epochs and then scores the samples with them, or with their sampler.
-The scoring models have seeds of their own, so that no run is trained on what its own twin has found.
+Each seed of a run has scores of its own, from scoring models whose seeds no run has: n seeds are n independent
+realisations of the scores, and no run is trained on what its own twin has found.
 """
 
 import time
@@ -13,14 +14,14 @@ import torch
 from torch import Tensor
 
 from dynprune_lib.distributed import world_size
-from dynprune_lib.errors import StoreError, SweepError
+from dynprune_lib.errors import SpecError, StoreError, SweepError
 from dynprune_lib.experiments.data import ImageData
 from dynprune_lib.experiments.environment import describe_environment
 from dynprune_lib.experiments.evaluation import score_all
 from dynprune_lib.experiments.gradients import gradient_norms_of_all
 from dynprune_lib.experiments.records import Cost, StaticScores, cost_of
-from dynprune_lib.experiments.runs import RunSpec, check_choice
-from dynprune_lib.experiments.selection_groups import GROUPS, group_of
+from dynprune_lib.experiments.runs import SCORING_SEEDS, RunSpec, check_choice
+from dynprune_lib.experiments.selection_groups import group_of
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.train import (
     OnEpoch,
@@ -34,7 +35,7 @@ from dynprune_lib.samplers import PruningSampler, StaticScored
 from dynprune_lib.samplers.forgetting import ForgettingEvents
 from dynprune_lib.scores import el2n
 
-FIRST_SEED = 1000  # of the first scoring model; the others count on
+SHARED = {"group"}  # settings of static samplers that their scores do not depend on
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def static_scores(
         jobs: number of runs that share the device, for the record. Default: 1.
 
     Raises:
-        SpecError: the run does not fit the data; raised before any training.
+        SpecError: the run does not fit the data, or its seed is one of scoring models; raised before any training.
         SweepError: they are not in the store, and several processes train together.
         RunLocked: another process computes them.
         StoreError: those in the store are damaged, or of another data set.
@@ -109,11 +110,17 @@ def stored_scores(spec: RunSpec, data: ImageData, store: Store) -> StaticScores 
 
 
 def scoring_spec(spec: RunSpec) -> RunSpec:
-    """Return what the scores of a run depend on: runs with the same scoring share their scores."""
-    general = {each.name for each in fields(StaticScored)}
+    """Return what the scores of a run depend on: runs with the same scoring share their scores.
+
+    Raises:
+        SpecError: the seed of the run is one of scoring models.
+    """
+    if spec.seed >= SCORING_SEEDS:
+        raise SpecError(f"seed is {spec.seed}: seeds from {SCORING_SEEDS} on are those of scoring models")
+    general = {each.name for each in fields(StaticScored)} | SHARED
     settings = {name: value for name, value in spec.settings.items() if name not in general}
     rate = spec.prune_rate if spec.sampler == "final-subset" else 0.0
-    return replace(spec, prune_rate=rate, settings=settings, alone=False, seed=FIRST_SEED)
+    return replace(spec, prune_rate=rate, settings=settings, alone=False, seed=spec.scoring_seed, init_seed=None)
 
 
 def _compute(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | None, jobs: int) -> StaticScores:
@@ -125,7 +132,7 @@ def _compute(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | N
     begun = begun or {"done": 0, "total": torch.zeros(len(data.train)), "cost": {}}
     total, cost = begun["total"], Cost(**begun["cost"])
     for number in range(begun["done"], method.models):
-        run = replace(method.run, seed=FIRST_SEED + number)
+        run = replace(method.run, seed=spec.seed + number)
         state = build_train_state(run, data, sampler=method.observer and method.observer(len(data.train)))
         if number == begun["done"] and "training" in begun:
             with store.reading_checkpoint(spec):
@@ -186,10 +193,10 @@ def _final_subset(spec: RunSpec, _: int) -> ScoringMethod:
 
 def _without_group(spec: RunSpec, _: int) -> ScoringMethod:
     def score(state: TrainState) -> Tensor:
-        groups = group_of(state.selections.numpy(), state.spec.epochs, state.spec.prune_rate)
-        return torch.from_numpy(groups != GROUPS.index(spec.settings["group"])).float()
+        return torch.from_numpy(group_of(state.selections.numpy(), state.spec)).float()
 
-    dynamic = replace(_full(spec), sampler=spec.settings["of"], prune_rate=spec.settings["of_rate"])
+    settings = {"warm_up": spec.settings["of_warm_up"]}
+    dynamic = replace(_full(spec), sampler=spec.settings["of"], prune_rate=spec.settings["of_rate"], settings=settings)
     return ScoringMethod(dynamic, spec.epochs, score)
 
 

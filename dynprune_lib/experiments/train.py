@@ -190,7 +190,8 @@ def build_train_state(
         if spec.is_static_scored:
             _warn_of_missing_classes(spec, sampler, data)
     height, width, channels = data.train.images.shape[1:]
-    model = build_model(spec.model, (height, width, channels), len(data.classes), spec.seed)
+    init_seed = spec.seed if spec.init_seed is None else spec.init_seed
+    model = build_model(spec.model, (height, width, channels), len(data.classes), init_seed)
     for layer in model.modules():
         if isinstance(layer, Whitening):
             layer.fit(normalize(data.train.images[:WHITENED], data).to("cpu"))

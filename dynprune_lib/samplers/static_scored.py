@@ -50,8 +50,13 @@ class StaticScored(PruningSampler):
         scores = scores.detach().cpu()
         if scores.dtype == torch.bfloat16:
             scores = scores.float()  # NumPy has no bfloat16
-        self._kept: Tensor = topk_random_ties(scores, self.num_kept, self.generator("ties")).to(torch.int32)
+        kept = topk_random_ties(self.priorities(scores), self.num_kept, self.generator("ties"))
+        self._kept: Tensor = kept.to(torch.int32)
         self.scores_digest = hashlib.blake2b(scores.numpy().tobytes(), digest_size=8).hexdigest()
+
+    def priorities(self, scores: Tensor) -> Tensor:
+        """Return (N,) values, of which the highest are kept. Default: the scores."""
+        return scores
 
     def select(self) -> Tensor:
         return self._kept
@@ -178,21 +183,23 @@ class WithoutGroup(StaticScored):
     """Sampler that drops samples which a dynamic sampler selected never, sometimes or always in an earlier run
     (claim C4 of Raju et al. 2021).
 
-    The dropped samples are drawn at random from the group, and from the others if the group is too small. They are
-    dropped for the whole run.
+    The scores are the groups of the samples, as indices into GROUPS. The dropped samples are drawn at random from the
+    group, and from the others if the group is too small. They are dropped for the whole run.
 
     Args:
         group: group to drop samples from, "never", "sometimes" or "always", as defined in
             `dynprune_lib.experiments.selection_groups`. Default: "never".
         of: name of the dynamic sampler in SAMPLERS. Default: "ucb".
         of_rate: prune rate of the dynamic sampler, in [0, 1). Default: 0.5.
+        of_warm_up: warm-up epochs of the dynamic sampler, at least 0. With 0, samples have their first scores from
+            different epochs, which says more about their group than the samples do. Default: 0.
 
     References:
         Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.
 
     Example:
-        >>> is_other_group = torch.tensor([True, False, True, False])
-        >>> WithoutGroup(4, prune_rate=0.5, scores=is_other_group, group="never").subset().tolist()
+        >>> groups = torch.tensor([1, 0, 2, 0])  # sometimes, never, always, never
+        >>> WithoutGroup(4, prune_rate=0.5, scores=groups, group="never").subset().tolist()
         [0, 2]
     """
 
@@ -200,12 +207,17 @@ class WithoutGroup(StaticScored):
     group: str = "never"
     of: str = "ucb"
     of_rate: float = 0.5
+    of_warm_up: int = 0
 
     def __post_init__(self, scores: Tensor | None) -> None:
         choice("group", self.group, GROUPS)
         choice("of", self.of, _without_scores())
         self.of_rate = real("of_rate", self.of_rate, "the fraction that the dynamic sampler leaves out", "[0, 1)")
+        self.of_warm_up = integer("of_warm_up", self.of_warm_up, at_least=0)
         super().__post_init__(scores)
+
+    def priorities(self, scores: Tensor) -> Tensor:
+        return (scores != GROUPS.index(self.group)).float()
 
 
 def _check_scoring(sampler: EL2N | GraNd) -> None:

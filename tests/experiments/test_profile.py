@@ -40,10 +40,10 @@ EXPERIMENTS = [
     "epoch_seconds",
 ]
 RUN_NAMES = {
-    "smoke": (330, "d309cc3a8fa4bdec"),
-    "laptop": (531, "0b50454e829df283"),
-    "short": (555, "ae22c886a2678233"),
-    "paper": (438, "e3332f7cee7e8b2b"),
+    "smoke": (330, "a64e08f6ffce335d"),
+    "laptop": (531, "3c7446c48eeac51f"),
+    "short": (555, "bcc8275d9183aa4e"),
+    "paper": (438, "8e9c9285595812fc"),
 }
 
 

@@ -19,6 +19,14 @@ def test_a_name_tells_what_it_is_and_is_the_same_forever():
     assert spec.name == "ucb-70-seed3-5b786f560fed"
 
 
+def test_the_name_of_a_static_run_tells_whether_its_scores_are_of_its_own_seed():
+    # names up to version 0.2, when all seeds had the scores of seed 0, are those of seed 0 and of scorings alone
+    names = {seed: RunSpec(**BASE, sampler="forget", prune_rate=0.5, seed=seed).name for seed in (0, 1, 1000)}
+    assert names[0] == "forget-50-seed0-6688816c1e76"
+    assert names[1] != "forget-50-seed1-bd91a16768f7"
+    assert names[1000] == "forget-50-seed1000-1f3840a19d6b"
+
+
 def test_every_field_makes_another_run():
     spec = RunSpec(**BASE, sampler="ucb", prune_rate=0.5)
     others = [
@@ -47,6 +55,7 @@ def test_every_field_makes_another_run():
         {"precision": "bfloat16"},
         {"alone": True},
         {"seed": 1},
+        {"init_seed": 1},
     ]
     assert {name for other in others for name in other} >= {field.name for field in dataclasses.fields(RunSpec)}
     names = {dataclasses.replace(spec, **other).name for other in others}
@@ -87,6 +96,8 @@ def test_a_sampler_that_is_of_one_score_gets_it():
         ({"sampler": "infobatch", "trace": 9}, "infobatch does not use scores"),
         ({"sampler": "seta", "settings": {"random_from": 16}}, "random_from of seta is 16: .* at most 15"),
         ({"epochs": 0}, "epochs is 0"),
+        ({"init_seed": -1}, "init_seed is -1"),
+        ({"sampler": "without-group", "settings": {"of_warm_up": 16}}, "of_warm_up of without-group is 16"),
         ({"prune_rate": 1.0}, "prune_rate is 1.0: the fraction left out must be a number in"),
         ({"prune_rate": float("nan")}, "prune_rate is nan"),
         ({"sampler": "dynamic-random", "rescore": True}, "dynamic-random does not use scores of training"),

@@ -1,14 +1,28 @@
 import numpy as np
 import pytest
 
-from dynprune_lib.experiments.selection_groups import GROUPS, group_of
+from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.selection_groups import GROUPS, group_of, selection_counts
+from dynprune_lib.experiments.train import train
 from dynprune_lib.report.selections import agreement, group_shares, rank_correlation, typical
+
+
+def run(epochs, rate=0.5, sampler="ucb", **settings):
+    return RunSpec(
+        dataset="digits",
+        model="tiny",
+        sampler=sampler,
+        prune_rate=rate,
+        epochs=epochs,
+        batch_size=32,
+        settings=settings,
+    )
 
 
 def test_groups_by_hand():
     # at 50 % the first 2 of 12 epochs try every sample once: 10 are left to choose in
     selections = np.array([1, 2, 9, 10, 11, 12])
-    assert [GROUPS[group] for group in group_of(selections, 12, 0.5)] == [
+    assert [GROUPS[group] for group in group_of(selections, run(12))] == [
         "never",  # 0 of 10
         "sometimes",  # 1 of 10
         "sometimes",  # 8 of 10
@@ -21,8 +35,21 @@ def test_groups_by_hand():
 @pytest.mark.parametrize(("rate", "trials"), [(0.5, 2), (0.7, 4), (0.9, 10), (0.0, 1)])
 def test_a_training_of_trials_alone_is_refused(rate, trials):
     with pytest.raises(ValueError, match=f"the first {trials} select every sample once"):
-        group_of(np.ones(3), trials, rate)
-    group_of(np.ones(3), trials + 1, rate)
+        group_of(np.ones(3), run(trials, rate))
+    group_of(np.ones(3), run(trials + 1, rate))
+
+
+@pytest.mark.parametrize("warm_up", [1, 2])
+def test_groups_after_a_warm_up_by_hand(warm_up):
+    # all 10 epochs after the warm-up are left to choose in
+    selections = warm_up + np.array([0, 1, 8, 9, 10])
+    assert group_of(selections, run(10 + warm_up, warm_up=warm_up)).tolist() == [0, 1, 1, 2, 2]
+
+
+def test_what_a_sampler_without_scores_selects_is_known_without_training(digits, store):
+    spec = run(4, sampler="dynamic-random", warm_up=1)
+    train(spec, digits, store)
+    assert np.array_equal(selection_counts(spec, 1437), store.selections(spec))
 
 
 def test_shares_of_the_groups():

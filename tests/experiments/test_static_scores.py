@@ -17,7 +17,7 @@ from dynprune_lib.experiments.augment import normalize
 from dynprune_lib.experiments.gradients import gradient_norms, last_layer_gradient_norms
 from dynprune_lib.experiments.models import build_model
 from dynprune_lib.experiments.selection_groups import GROUPS, group_of
-from dynprune_lib.experiments.static_scores import FIRST_SEED, scoring_spec, static_scores
+from dynprune_lib.experiments.static_scores import scoring_spec, static_scores
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.experiments.train import build_train_state, train, train_epoch
@@ -61,7 +61,7 @@ def test_forgetting_against_a_plain_loop(epochs):
 @pytest.mark.slow
 def test_forget_scores_of_a_training_against_its_own_predictions(digits, store, spec):
     scores = static_scores(static_spec(spec, "forget"), digits, store).values
-    full = dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=FIRST_SEED)
+    full = dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=1000)
     training = build_train_state(full, digits, sampler=Full(len(digits.train)))
     history = np.full((spec.epochs, len(digits.train)), np.nan)
     training.model.register_forward_hook(lambda _m, _i, logits: seen.append(logits.detach().argmax(1)))
@@ -78,10 +78,10 @@ def test_forget_scores_of_a_training_against_its_own_predictions(digits, store, 
 
 
 def test_el2n_is_the_mean_over_models_of_other_seeds(digits, store, spec):
-    wanted = static_spec(spec, "el2n", models=2, at_epoch=1)
+    wanted = dataclasses.replace(static_spec(spec, "el2n", models=2, at_epoch=1), seed=2)
     scores = static_scores(wanted, digits, store)
     expected = torch.zeros(len(digits.train))
-    for seed in (FIRST_SEED, FIRST_SEED + 1):
+    for seed in (3000, 3001):
         full = dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=seed)
         training = build_train_state(full, digits)
         train_epoch(training, 0)
@@ -144,7 +144,7 @@ def test_grand_costs_a_pass_and_a_way_back_if_it_is_exact(digits, store, spec, e
 def test_the_final_subset_is_that_of_the_dynamic_run(digits, store, spec):
     wanted = static_spec(spec, "final-subset")
     values = static_scores(wanted, digits, store).values
-    dynamic = dataclasses.replace(spec, sampler="ucb", settings={}, seed=FIRST_SEED)
+    dynamic = dataclasses.replace(spec, sampler="ucb", settings={}, seed=1000)
     training = build_train_state(dynamic, digits)
     for epoch in range(spec.epochs):
         train_epoch(training, epoch)
@@ -153,19 +153,30 @@ def test_the_final_subset_is_that_of_the_dynamic_run(digits, store, spec):
     assert static_run.subset().tolist() == training.sampler.subset().tolist()
 
 
-@pytest.mark.parametrize("group", GROUPS)
-def test_a_group_is_left_out(digits, tmp_path, spec, group):
-    long = dataclasses.replace(spec, epochs=6)
-    wanted = dataclasses.replace(static_spec(long, "without-group", group=group), prune_rate=0.1)
-    values = static_scores(wanted, digits, Store(tmp_path)).values
-    dynamic = dataclasses.replace(long, sampler="ucb", settings={}, prune_rate=0.5, seed=FIRST_SEED)
-    twin = Store(tmp_path / "twin")
+def test_each_group_of_one_run_is_left_out(digits, tmp_path, spec):
+    long = dataclasses.replace(spec, epochs=6, prune_rate=0.1, seed=1)
+    store, twin = Store(tmp_path), Store(tmp_path / "twin")
+    dynamic = dataclasses.replace(long, settings={"warm_up": 1}, prune_rate=0.5, seed=2000)
     train(dynamic, digits, twin)
-    members = group_of(twin.selections(dynamic), 6, 0.5) == GROUPS.index(group)
-    assert np.array_equal(values.numpy() == 0, members)
-    left_out = np.setdiff1d(np.arange(1437), wanted.make_sampler(1437, values).subset())
-    assert len(left_out) == 144
-    assert members[left_out].sum() == min(144, members.sum())
+    groups = group_of(twin.selections(dynamic), dynamic)
+    for group in GROUPS:
+        wanted = static_spec(long, "without-group", group=group, of_warm_up=1)
+        values = static_scores(wanted, digits, store).values
+        assert np.array_equal(values, groups)
+        left_out = np.setdiff1d(np.arange(1437), wanted.make_sampler(1437, values).subset())
+        members = groups == GROUPS.index(group)
+        assert len(left_out) == 144
+        assert members[left_out].sum() == min(144, members.sum())
+    assert len(list((tmp_path / "scores").glob("*.json"))) == 1
+
+
+def test_samples_of_a_group_are_left_out_at_random(spec):
+    wanted = static_spec(dataclasses.replace(spec, prune_rate=0.25), "without-group", group="sometimes")
+    groups = torch.tensor([0.0, 1.0, 2.0, 1.0] * 100)
+    kept = [dataclasses.replace(wanted, seed=seed).make_sampler(400, groups).subset() for seed in (0, 1)]
+    assert all((groups[subset] == 1).sum() == 100 for subset in kept)  # of 200
+    common = len(np.intersect1d(*kept)) - 200
+    assert 35 <= common <= 65  # 50 are expected of two independent halves
 
 
 def test_an_unknown_group_is_refused(spec):
@@ -187,7 +198,7 @@ def test_a_static_sampler_without_a_scoring_method_is_refused(digits, store, spe
 def test_scores_are_computed_once_and_charged_to_every_run_that_uses_them(store, spec, monkeypatch):
     specs = [
         dataclasses.replace(static_spec(spec, "forget"), seed=seed, prune_rate=rate)
-        for seed, rate in ((0, 0.5), (1, 0.5), (0, 0.7))
+        for seed, rate in ((0, 0.5), (0, 0.7), (1, 0.5))
     ]
     computed = []
     original = static._compute
@@ -195,7 +206,7 @@ def test_scores_are_computed_once_and_charged_to_every_run_that_uses_them(store,
         "dynprune_lib.experiments.static_scores._compute", lambda *args: computed.append(1) or original(*args)
     )
     sweep(specs, Plan(store))
-    assert computed == [1]
+    assert computed == [1, 1]  # once for each seed
     full_pass = 1437 // 32 * 32
     for each in specs:
         record = store.load(each)
@@ -250,6 +261,20 @@ def test_damaged_scores_are_named_with_the_remedy(digits, store, spec):
         static_scores(wanted, digits, store)
 
 
+def test_seeds_have_scores_of_their_own(digits, store, spec):
+    wanted = static_spec(spec, "el2n", models=2, at_epoch=1)
+    runs = [dataclasses.replace(wanted, seed=seed, init_seed=5) for seed in range(3)]
+    scores = [static_scores(run, digits, store).values for run in runs]
+    assert not any(torch.equal(one, other) for one, other in itertools.combinations(scores, 2))
+    assert [scoring_spec(run).seed for run in runs] == [1000, 2000, 3000]
+    assert {scoring_spec(run).init_seed for run in runs} == {None}
+
+
+def test_a_run_with_a_seed_of_scoring_models_is_refused(digits, store, spec):
+    with pytest.raises(SpecError, match="seed is 1000: seeds from 1000 on are those of scoring models"):
+        static_scores(dataclasses.replace(static_spec(spec, "forget"), seed=1000), digits, store)
+
+
 def test_too_high_a_rate_is_refused_before_anything_is_scored(digits, store, spec, monkeypatch):
     monkeypatch.setattr("dynprune_lib.experiments.static_scores._compute", lambda *_: pytest.fail("scored"))
     wanted = dataclasses.replace(static_spec(spec, "forget"), prune_rate=0.99)
@@ -259,7 +284,8 @@ def test_too_high_a_rate_is_refused_before_anything_is_scored(digits, store, spe
 
 @pytest.mark.slow
 def test_several_processes_share_one_scoring(tmp_path, spec):
-    specs = [dataclasses.replace(static_spec(spec, "forget"), seed=seed, epochs=2) for seed in range(4)]
+    forget = dataclasses.replace(static_spec(spec, "forget"), epochs=2)
+    specs = [dataclasses.replace(forget, prune_rate=rate) for rate in (0.2, 0.3, 0.4, 0.5)]
     store = Store(tmp_path)
     sweep(specs, Plan(store, jobs=2, threads=1))
     assert all(store.has(each) for each in specs)

@@ -44,6 +44,16 @@ def test_an_interrupted_run_ends_with_the_same_record(digits, tmp_path, spec, sa
     assert np.array_equal(parts.selections(spec), whole.selections(spec))
 
 
+def test_an_init_seed_is_of_the_initialisation_alone(digits, spec):
+    one, other = (dataclasses.replace(spec, **seeds) for seeds in ({"seed": 0}, {"seed": 1, "init_seed": 0}))
+    states = [build_train_state(each, digits) for each in (one, other)]
+    parameters = zip(*(state.model.parameters() for state in states), strict=True)
+    assert all(torch.equal(*pair) for pair in parameters)
+    assert not torch.equal(*(state.sampler.indices() for state in states))
+    losses = [train_steps(state, (torch.arange(32),), epoch=0) for state in states]
+    assert not torch.equal(*losses)  # of the same samples, with another augmentation
+
+
 def test_checkpoints_are_saved_as_long_as_they_take_little_of_the_time(monkeypatch):
     clock, saved = [0.0], []
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])

@@ -51,6 +51,7 @@ class PruningSampler(EpochSchedule, Sampler[int]):
     """
 
     required_score: ClassVar[str | None] = None  # name in `dynprune_lib.scores.SCORES`; None: any score
+    former_names: ClassVar[dict[str, str]] = {}  # of settings, to new names: older records and states have them
     per_sample_range: ClassVar[dict[str, tuple[float, float]]] = {}  # of `per_sample_state`; default: any but NaN
 
     num_samples: int
@@ -297,7 +298,7 @@ class PruningSampler(EpochSchedule, Sampler[int]):
                 setattr(self, name, tensor.to(device))
 
     def _check_state(self, state: Any) -> None:
-        check_settings(state, self.settings())
+        check_settings(state, self.settings(), self.former_names)
         epoch = integer("epoch of this state", state["epoch"], at_least=0, at_most=MAX_EPOCH)
         integer("trained of this state", state.get("trained", 0), at_least=0)
         check_subset(state["subset"], self._num_selected(epoch), self.num_samples)

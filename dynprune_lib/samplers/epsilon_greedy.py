@@ -45,7 +45,7 @@ class EpsilonGreedy(Bandit):
         return min(round(self.epsilon * self.num_kept), self.num_samples - self.num_kept)
 
     def select(self) -> Tensor:
-        greedy = self.topk(self.mean, self.num_kept - self.num_explored)
+        greedy = self.topk(self.bound(), self.num_kept - self.num_explored)
         is_rest = torch.ones(self.num_samples, dtype=torch.bool)
         is_rest[greedy] = False
         rest = is_rest.nonzero().squeeze(1)

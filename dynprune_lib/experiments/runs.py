@@ -149,6 +149,8 @@ class RunSpec:
             boolean(name, getattr(self, name))
         if not isinstance(self.settings, dict):
             raise SpecError(f"settings is {self.settings!r}: it must be a dict of the sampler's settings")
+        former = sampler_class(self.sampler).former_names
+        object.__setattr__(self, "settings", {former.get(name, name): value for name, value in self.settings.items()})
         for name in self.settings:
             check_choice(f"setting of {self.sampler}", name, sampler_settings(self.sampler))
 
@@ -181,11 +183,13 @@ class RunSpec:
     @property
     def name(self) -> str:
         """Name of the run in the store: sampler, rate and seed, and a hash of all fields that differ from their
-        defaults, so that a field added later changes no existing name."""
+        defaults, so that a field added later changes no existing name. Settings are hashed by their former names."""
         usual = {field.name: field.default for field in fields(self)}
         usual_settings = sampler_settings(self.sampler)
         content = {name: value for name, value in asdict(self).items() if value != usual[name]}
-        content["settings"] = {name: value for name, value in self.settings.items() if value != usual_settings[name]}
+        former = {new: old for old, new in sampler_class(self.sampler).former_names.items()}
+        varied = {name: value for name, value in self.settings.items() if value != usual_settings[name]}
+        content["settings"] = {former.get(name, name): value for name, value in varied.items()}
         if self.is_static_scored and 0 < self.seed < SCORING_SEEDS:
             content["scoring_seed"] = self.scoring_seed  # up to version 0.2, all seeds had the scores of seed 0
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

@@ -18,6 +18,7 @@ class Style(NamedTuple):
 STYLES = {
     "full": Style("full data", "#404040", "*"),
     "ucb": Style("UCB", "#0072b2", "o"),
+    "ucb1": Style("UCB1", "#2ca02c", "4"),
     "epsilon-greedy": Style("ε-greedy", "#d55e00", "s"),
     "dynamic-random": Style("dynamic random", "#009e73", "^"),
     "rs2": Style("RS2", "#1b4d3e", "h"),

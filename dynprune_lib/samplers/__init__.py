@@ -57,6 +57,7 @@ from dynprune_lib.samplers.seta import SeTa
 from dynprune_lib.samplers.static_scored import EL2N, FinalSubset, Forget, GraNd, StaticScored, WithoutGroup
 from dynprune_lib.samplers.tilted_rs2 import TiltedRS2
 from dynprune_lib.samplers.ucb import UCB
+from dynprune_lib.samplers.ucb1 import UCB1
 from dynprune_lib.samplers.uniform import DynamicRandom, Full, StaticRandom
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "RS2",
     "SAMPLERS",
     "UCB",
+    "UCB1",
     "Bandit",
     "DynamicEL2N",
     "DynamicRandom",

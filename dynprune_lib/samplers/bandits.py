@@ -60,6 +60,13 @@ class Bandit(PruningSampler):
         self.mean.index_copy_(0, index, torch.where(usable, new_mean, mean))
         return deviation
 
+    def select(self) -> Tensor:
+        return self.topk(self.bound(), self.num_kept)
+
+    def bound(self) -> Tensor:
+        """Return what the samples are ranked by, (N,) float32: the means, to which a subclass may add a bonus."""
+        return self.mean
+
     def topk(self, scores: Tensor, k: int) -> Tensor:
         """Return the indices of the k highest scores (N,), with ties broken at random: (k,) int64 on the CPU."""
         return topk_random_ties(scores, k, self.generator("ties", self.period_number))

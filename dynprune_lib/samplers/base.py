@@ -40,8 +40,9 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         warm_up: number of first epochs on all samples, at least 0. Default: 0.
         anneal_from: first of the last epochs on all samples, counted from 0, at least `warm_up`; None for no such
             epochs. Default: None.
-        rescale: whether to weight the loss of every kept sample by one over its keep probability, so that the expected
-            sum of an epoch's losses is the sum over all samples; only for samplers that define this probability.
+        rescale: whether to weight the loss of every kept sample in proportion to one over its keep probability, so that
+            an epoch's gradient estimates that of the mean loss over all samples. The weights of an epoch have mean 1:
+            a constant factor would only change the learning rate. Only for samplers that define this probability.
             Default: False.
         seed: seed of all random draws of the sampler, at least 0. Default: 0.
 
@@ -50,6 +51,7 @@ class PruningSampler(EpochSchedule, Sampler[int]):
     """
 
     required_score: ClassVar[str | None] = None  # name in `dynprune_lib.scores.SCORES`; None: any score
+    former_names: ClassVar[dict[str, str]] = {}  # of settings, to new names: older records and states have them
     per_sample_range: ClassVar[dict[str, tuple[float, float]]] = {}  # of `per_sample_state`; default: any but NaN
 
     num_samples: int
@@ -88,7 +90,10 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         raise NotImplementedError
 
     def keep_probability(self) -> Tensor:
-        """Return the probability with which each sample was kept, (num_kept,) in the order of `select`."""
+        """Return the probability with which each sample was kept, (num_kept,) in the order of `select`.
+
+        A factor that all samples have in common may be left out.
+        """
         raise ValueError(
             f"rescale is True: {type(self).__name__} does not select its samples with known probabilities, which"
             " rescaling divides by; use rescale=False"
@@ -273,7 +278,7 @@ class PruningSampler(EpochSchedule, Sampler[int]):
                 raise RuntimeError(f"{name}.select returned {len(selected)} samples, not {self.num_kept}")
             if self.rescale:
                 weights = torch.zeros(self.num_samples)
-                weights.index_copy_(0, selected.long(), 1 / self.keep_probability())
+                weights[selected.long()] = _mean_one(1 / self.keep_probability().double()).to(weights.dtype)
         if distributed.world_size() > 1:
             # shards are slices of the subset, and the remainder belongs to none: neither may follow the order of the
             # data set, which is often sorted by class
@@ -293,12 +298,16 @@ class PruningSampler(EpochSchedule, Sampler[int]):
                 setattr(self, name, tensor.to(device))
 
     def _check_state(self, state: Any) -> None:
-        check_settings(state, self.settings())
+        check_settings(state, self.settings(), self.former_names)
         epoch = integer("epoch of this state", state["epoch"], at_least=0, at_most=MAX_EPOCH)
         integer("trained of this state", state.get("trained", 0), at_least=0)
         check_subset(state["subset"], self._num_selected(epoch), self.num_samples)
         check_weights(state["weights"], self.num_samples if self.rescale and not self._uses_all(epoch) else None)
         check_per_sample_state(state["memory"], self.per_sample_state(), self.per_sample_range)
+
+
+def _mean_one(weights: Tensor) -> Tensor:
+    return weights / weights.mean()
 
 
 def _iterate(order: Tensor) -> Iterator[int]:

@@ -45,7 +45,7 @@ class EpsilonGreedy(Bandit):
         return min(round(self.epsilon * self.num_kept), self.num_samples - self.num_kept)
 
     def select(self) -> Tensor:
-        greedy = self.topk(self.mean, self.num_kept - self.num_explored)
+        greedy = self.topk(self.bound(), self.num_kept - self.num_explored)
         is_rest = torch.ones(self.num_samples, dtype=torch.bool)
         is_rest[greedy] = False
         rest = is_rest.nonzero().squeeze(1)
@@ -59,5 +59,5 @@ class EpsilonGreedy(Bandit):
         if self.num_explored == 0 and self.num_kept < self.num_samples:
             raise ValueError("rescale is True: with epsilon 0, samples with lower scores are kept with probability 0")
         probability = torch.ones(self.num_kept)
-        probability[num_greedy:] = self.num_explored / (self.num_samples - num_greedy)
+        probability[num_greedy:] = self.num_explored / max(1, self.num_samples - num_greedy)  # at rate 0, none is left
         return probability

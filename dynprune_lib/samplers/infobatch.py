@@ -11,15 +11,16 @@ from dynprune_lib.samplers.last_score import LastScore
 
 @dataclass(eq=False)
 class InfoBatch(LastScore):
-    """Sampler that keeps each sample with a loss below the mean with probability 1 - r and weight 1 / (1 - r)
-    (Qin et al. 2024).
+    """Sampler that keeps each sample with a loss below the mean with probability 1 - r, and weights its loss by
+    1 / (1 - r) relative to the others (Qin et al. 2024).
 
-    Samples with a loss of at least the mean are all kept, with weight 1. The paper trains on all samples in the last
-    eighth of the epochs (`anneal_from`).
+    Samples with a loss of at least the mean are all kept. The paper trains on all samples in the last eighth of the
+    epochs (`anneal_from`).
 
     Implementation choice: every epoch has `num_kept` samples. If the epoch of the paper has more, a random part of it
     is kept, as the paper's own comparison at equal compute runs fewer epochs; if it has fewer, r is lowered. The mean
-    is taken over the samples that have a loss.
+    is taken over the samples that have a loss. The paper's weights are 1 / (1 - r) and 1, which also raises the
+    learning rate; here, their mean over the epoch is 1.
 
     Args:
         r: fraction of the samples with a loss below the mean that is skipped, in [0, 1). Default: 0.5.
@@ -33,8 +34,8 @@ class InfoBatch(LastScore):
         >>> sampler.observe(torch.arange(6), torch.tensor([0.1, 0.1, 0.1, 0.1, 0.9, 0.9]))
         >>> sampler.set_epoch(1)
         >>> kept = sampler.subset()  # two of the samples 0 to 3, and all others
-        >>> [sampler.mean_loss(sample, torch.ones(1)).item() for sample in kept.split(1)]
-        [2.0, 2.0, 1.0, 1.0]
+        >>> [round(sampler.mean_loss(sample, torch.ones(1)).item(), 3) for sample in kept.split(1)]
+        [1.333, 1.333, 0.667, 0.667]
     """
 
     _: KW_ONLY
@@ -64,8 +65,7 @@ class InfoBatch(LastScore):
     def keep_probability(self) -> Tensor:
         """Return 1 or 1 - r, the probabilities in an epoch of the paper.
 
-        If only a part of that epoch is kept, all probabilities are smaller by the same factor. It is left out: dividing
-        by it would only scale the learning rate.
+        If only a part of that epoch is kept, all probabilities are smaller by the same factor, which is left out.
         """
         probability = torch.ones(self.num_kept)
         probability[self.num_kept - self._num_learned :] = self._learned_probability

@@ -14,6 +14,7 @@ from dynprune_lib.samplers.seta import SeTa
 from dynprune_lib.samplers.static_scored import STATIC_SAMPLERS
 from dynprune_lib.samplers.tilted_rs2 import TiltedRS2
 from dynprune_lib.samplers.ucb import UCB
+from dynprune_lib.samplers.ucb1 import UCB1
 from dynprune_lib.samplers.uniform import DynamicRandom, Full, StaticRandom
 
 # every sampler listed here is held to the contract of `PruningSampler` by the tests
@@ -23,6 +24,7 @@ SAMPLERS: dict[str, type[PruningSampler]] = {
     "dynamic-random": DynamicRandom,
     "epsilon-greedy": EpsilonGreedy,
     "ucb": UCB,
+    "ucb1": UCB1,
     "rs2": RS2,
     "infobatch": InfoBatch,
     "seta": SeTa,

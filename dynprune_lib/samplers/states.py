@@ -10,13 +10,13 @@ FINITE = torch.finfo(torch.float32).max  # the largest finite number
 PARTS = {"settings", "epoch", "subset", "weights", "memory"}
 
 
-def check_settings(state: Any, settings: dict[str, Any]) -> None:
-    """Check that a state has all its parts and the same settings as the sampler.
+def check_settings(state: Any, settings: dict[str, Any], former_names: Mapping[str, str]) -> None:
+    """Check that a state has all its parts and the same settings as the sampler, also by former names.
 
     Example:
         >>> state = {"settings": {"seed": 1}, "epoch": 0, "subset": None, "weights": None, "memory": {}}
-        >>> check_settings(state, {"seed": 1})
-        >>> check_settings(state, {"seed": 2})
+        >>> check_settings(state, {"random_state": 1}, former_names={"seed": "random_state"})
+        >>> check_settings(state, {"seed": 2}, former_names={})
         Traceback (most recent call last):
             ...
         ValueError: this state has seed = 1, the sampler 2: they must be the same
@@ -26,8 +26,9 @@ def check_settings(state: Any, settings: dict[str, Any]) -> None:
         raise ValueError(f"this is not the state of a sampler: it lacks {', '.join(sorted(missing))}")
     if not isinstance(state["settings"], Mapping):
         raise ValueError(f"settings of this state is {_describe(state['settings'])}: it must be a dict")
+    saved = {former_names.get(name, name): value for name, value in state["settings"].items()}
     for name, expected in settings.items():
-        found = state["settings"].get(name)
+        found = saved.get(name)
         if isinstance(found, Tensor) or found != expected:  # a tensor may have no single truth value
             raise ValueError(f"this state has {name} = {found!r}, the sampler {expected!r}: they must be the same")
 

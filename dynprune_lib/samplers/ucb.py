@@ -25,7 +25,8 @@ class UCB(Bandit):
 
     Args:
         c: weight of the variance, in [0, 1e38]. Default: 1.
-        root: whether to use the textbook form `mean + c * sqrt(var)`, whose terms have the same unit. Default: False.
+        std_bonus: whether to use `mean + c * sqrt(var)`, the standard deviation in place of the variance, so that both
+            terms have the unit of the scores. Default: False.
 
     References:
         Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.
@@ -44,13 +45,15 @@ class UCB(Bandit):
 
     per_sample_range: ClassVar[dict[str, tuple[float, float]]] = Bandit.per_sample_range | {"var": (0, FINITE)}
 
+    former_names: ClassVar[dict[str, str]] = {"root": "std_bonus"}
+
     _: KW_ONLY
     c: float = 1.0
-    root: bool = False
+    std_bonus: bool = False
 
     def __post_init__(self) -> None:
         self.c = real("c", self.c, "the weight of the variance", "[0, 1e38]")
-        boolean("root", self.root)
+        boolean("std_bonus", self.std_bonus)
         super().__post_init__()
         self.var: Tensor = torch.zeros(self.num_samples)
 
@@ -63,7 +66,7 @@ class UCB(Bandit):
         self.var.index_copy_(0, index, torch.where(usable, var.lerp(deviation * deviation, self.alpha), var))
         return deviation
 
-    def select(self) -> Tensor:
-        spread = self.c * (self.var.sqrt() if self.root else self.var)
+    def bound(self) -> Tensor:
+        spread = self.c * (self.var.sqrt() if self.std_bonus else self.var)
         # an infinite spread would equal the infinite mean of samples without a score, which come first
-        return self.topk(self.mean + spread.clamp(max=FINITE), self.num_kept)
+        return self.mean + spread.clamp(max=FINITE)

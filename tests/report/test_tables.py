@@ -88,7 +88,7 @@ def role(spec):
         ({"settings": {"c": 1.0}}, ""),
         ({"settings": {"c": 0.0}}, "c = 0.0"),
         ({"score": "entropy"}, "score = entropy"),
-        ({"rescore": True, "settings": {"root": True}}, "rescore = True, root = True"),
+        ({"rescore": True, "settings": {"std_bonus": True}}, "rescore = True, std_bonus = True"),
         ({"epochs": 3, "seed": 7}, ""),
     ],
 )

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynprune_lib import UCB, EpsilonGreedy
+from dynprune_lib import UCB, UCB1, EpsilonGreedy
 
 observations = st.lists(
     st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 4.0, float("nan")]), min_size=5, max_size=30),
@@ -22,10 +22,12 @@ class Reference:
         self.alpha = alpha
         self.mean = np.full(num_samples, np.inf)
         self.var = np.zeros(num_samples)
+        self.count = np.zeros(num_samples)
 
     def observe(self, index, score):
         if not np.isfinite(score):
             return
+        self.count[index] += 1
         if np.isinf(self.mean[index]):
             self.mean[index] = score
             return
@@ -73,6 +75,36 @@ def test_epsilon_greedy_against_the_reference(epochs, alpha, epsilon, seed):
         assert_highest(best, reference.mean, greedy)
         observe(sampler, reference, sampler.indices()[: len(scores)], scores)
     np.testing.assert_allclose(sampler.mean.numpy(), reference.mean, rtol=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(observations, st.sampled_from([0.25, 1.0]), st.sampled_from([0.0, 1.0, 3.0]), st.integers(0, 99))
+@pytest.mark.filterwarnings("ignore:.*not finite")
+def test_ucb1_against_the_reference(epochs, alpha, c, seed):
+    num_samples = 30
+    sampler = UCB1(num_samples, 0.6, alpha=alpha, c=c, seed=seed)
+    reference = Reference(num_samples, alpha)
+    for epoch, scores in enumerate(epochs):
+        sampler.set_epoch(epoch)
+        bonus = np.sqrt(np.log(max(1, epoch)) / np.maximum(1, reference.count))
+        bound = (reference.mean + c * bonus).astype(np.float32)
+        assert_highest(sampler.subset().tolist(), bound.round(5), 12)
+        observe(sampler, reference, sampler.indices()[: len(scores)], scores)
+    assert sampler.count.tolist() == reference.count.tolist()
+
+
+def test_ucb1_returns_to_every_sample_and_ucb_does_not():
+    losses = torch.linspace(0, 1, 40)
+    seen = {UCB: torch.zeros(40), UCB1: torch.zeros(40)}
+    for make, counts in seen.items():
+        sampler = make(40, 0.5)
+        for epoch in range(60):
+            sampler.set_epoch(epoch)
+            index = sampler.indices()
+            sampler.update(index, losses[index])
+            counts[index] += 1
+    assert seen[UCB].min() == 1
+    assert seen[UCB1].min() > 3
 
 
 def observe(sampler, reference, index, scores):
@@ -141,6 +173,7 @@ def test_epsilon_greedy_with_fewer_other_samples_than_it_explores():
     [
         (lambda: UCB(9, c=-1.0), "c is -1.0"),
         (lambda: UCB(9, c=float("nan")), "c is nan"),
+        (lambda: UCB1(9, c=-1.0), "c is -1.0: the weight of the bonus"),
         (lambda: UCB(9, alpha=0.0), "alpha is 0.0"),
         (lambda: EpsilonGreedy(9, alpha=1.1), "alpha is 1.1"),
         (lambda: EpsilonGreedy(9, epsilon=-0.1), "epsilon is -0.1"),

@@ -37,8 +37,8 @@ def test_epochs_have_the_promised_length_for_any_scores(make, history, epoch, ra
 
 @settings(max_examples=40, deadline=None)
 @given(histories, st.sampled_from([0.0, 1e-30, 1.0, 1e30, 1e38]), st.booleans())
-def test_the_bound_of_ucb_is_never_nan_and_samples_without_a_score_come_first(history, c, root):
-    sampler = UCB(NUM, 0.5, c=c, root=root, alpha=0.7)
+def test_the_bound_of_ucb_is_never_nan_and_samples_without_a_score_come_first(history, c, std_bonus):
+    sampler = UCB(NUM, 0.5, c=c, std_bonus=std_bonus, alpha=0.7)
     for epoch, scores in enumerate(history):
         sampler.observe(torch.arange(NUM - 3), torch.tensor(scores)[: NUM - 3])
         sampler.set_epoch(epoch + 1)

@@ -166,6 +166,13 @@ def test_weights_are_required_if_losses_are_rescaled(wrong, run_epoch):
     make().load_state_dict(annealed)
 
 
+def test_a_state_with_a_former_name_of_a_setting_is_loaded(run_epoch):
+    state = saved(UCB(40, std_bonus=True), run_epoch)
+    state["settings"]["root"] = state["settings"].pop("std_bonus")
+    UCB(40, std_bonus=True).load_state_dict(state)
+    assert_refused(UCB(40), state, "this state has std_bonus = True, the sampler False")
+
+
 @pytest.mark.parametrize("epochs", [0, 1, 2, 3])
 def test_a_state_of_any_phase_is_loaded(make, run_epoch, epochs):
     state = saved(make(warm_up=1, anneal_from=2), run_epoch, epochs)

@@ -23,14 +23,8 @@ from dynprune_lib.experiments.records import Cost, StaticScores, cost_of
 from dynprune_lib.experiments.runs import SCORING_SEEDS, RunSpec, check_choice
 from dynprune_lib.experiments.selection_groups import group_of
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.train import (
-    OnEpoch,
-    TrainState,
-    build_train_state,
-    check_size,
-    conditions_of,
-    train_epochs,
-)
+from dynprune_lib.experiments.train import OnEpoch, conditions_of, train_epochs
+from dynprune_lib.experiments.train_state import TrainState, build_train_state, check_size
 from dynprune_lib.samplers import PruningSampler, StaticScored
 from dynprune_lib.samplers.forgetting import ForgettingEvents
 from dynprune_lib.scores import el2n

@@ -14,13 +14,15 @@ from dynprune_lib import SAMPLERS, Full, StaticScored
 from dynprune_lib.errors import SpecError, StoreError
 from dynprune_lib.experiments import static_scores as static
 from dynprune_lib.experiments.augment import normalize
+from dynprune_lib.experiments.epoch import train_epoch
 from dynprune_lib.experiments.gradients import gradient_norms, last_layer_gradient_norms
 from dynprune_lib.experiments.models import build_model
 from dynprune_lib.experiments.selection_groups import GROUPS, group_of
 from dynprune_lib.experiments.static_scores import scoring_spec, static_scores
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
-from dynprune_lib.experiments.train import build_train_state, train, train_epoch
+from dynprune_lib.experiments.train import train
+from dynprune_lib.experiments.train_state import build_train_state
 from dynprune_lib.samplers.forgetting import ForgettingEvents
 from dynprune_lib.scores import el2n
 from tests.helpers import Stop, results, stop_after

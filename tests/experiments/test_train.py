@@ -8,12 +8,14 @@ import torch
 from dynprune_lib.errors import SpecError, TrainingDiverged
 from dynprune_lib.experiments.checkpoint import ThrottledCheckpoint
 from dynprune_lib.experiments.data import ImageData, Split, hold_out
+from dynprune_lib.experiments.epoch import train_epoch, train_steps
 from dynprune_lib.experiments.evaluation import evaluate, score_all
 from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.train import build_train_state, train, train_epoch, train_steps
+from dynprune_lib.experiments.train import train
+from dynprune_lib.experiments.train_state import build_train_state
 from dynprune_lib.samplers import SAMPLERS, StaticScored
 from dynprune_lib.scores import SCORES
 from tests.helpers import Stop, results, stop_after
@@ -159,14 +161,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(digits, store, s
 
 def test_the_loss_of_an_epoch_is_the_mean_over_the_ranks(digits, spec, monkeypatch):
     monkeypatch.setattr(
-        "dynprune_lib.experiments.train.average", lambda loss: loss * 0 + 1.25
+        "dynprune_lib.experiments.epoch.average", lambda loss: loss * 0 + 1.25
     )  # of two ranks, tests/samplers
     assert train_epoch(build_train_state(spec, digits), 0).train_loss == 1.25
 
 
 def test_augmentation_is_decided_by_seed_and_epoch_and_rank(digits, spec, monkeypatch):
     def augmented(seed, epoch, rank):
-        monkeypatch.setattr("dynprune_lib.experiments.train.rank", lambda: rank)
+        monkeypatch.setattr("dynprune_lib.experiments.epoch.rank", lambda: rank)
         state, seen = build_train_state(dataclasses.replace(spec, seed=seed), digits), []
         state.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
         train_steps(state, (torch.arange(32), torch.arange(32)), epoch)
@@ -329,7 +331,7 @@ def test_pruned_runs_alternate_flips_by_the_views_of_each_sample(digits, spec, m
             seen.setdefault(image.numpy().tobytes(), []).append(mirrored)
         return images
 
-    monkeypatch.setattr("dynprune_lib.experiments.train.augment", remember)
+    monkeypatch.setattr("dynprune_lib.experiments.epoch.augment", remember)
     for epoch in range(4):
         state.epochs.append(train_epoch(state, epoch))
     assert max(map(len, seen.values())) >= 3

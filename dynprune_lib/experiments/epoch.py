@@ -1,0 +1,127 @@
+"""One epoch of training: the hot path."""
+
+import math
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dynprune_lib.distributed import average, rank
+from dynprune_lib.errors import TrainingDiverged
+from dynprune_lib.experiments.augment import alternating_flips, augment, normalize
+from dynprune_lib.experiments.evaluation import evaluate, score_all
+from dynprune_lib.experiments.precision import autocast
+from dynprune_lib.experiments.records import EpochRecord
+from dynprune_lib.experiments.train_state import TrainState, local_batch_size
+from dynprune_lib.scores import SCORES
+
+
+def train_epoch(state: TrainState, epoch: int) -> EpochRecord:
+    """Train one epoch on the subset that the sampler selects, and evaluate the model on the test set."""
+    spec, data, sampler = state.spec, state.data, state.sampler
+    begun = _now(data.device)
+    # an untrained model knows nothing of the samples: the first epoch is not re-scored
+    rescored = rescore(state) if spec.rescore and epoch and sampler.selects_at(epoch) else 0
+    start = _now(data.device)
+    sampler.set_epoch(epoch)
+    subset, order, batch_size = sampler.subset(), sampler.indices(), local_batch_size(spec)
+    state.selections[subset] += 1
+    state.absences.count(subset)
+    batches = order.to(data.device).split(batch_size)[: len(order) // batch_size]  # full batches only: one fixed shape
+    selected = _now(data.device)
+    losses = train_steps(state, batches, epoch)
+    trained = _now(data.device)
+    _check_finite(losses, epoch)
+    if spec.trace:
+        step = max(1, len(data.train) // spec.trace)
+        state.trace.append(sampler.per_sample_state()["mean"][::step][: spec.trace].half().cpu())
+    test_loss, test_accuracy = evaluate(state.evaluated, data.test, data, spec.precision)
+    if not math.isfinite(test_loss):  # the losses of the steps do not show what the last step did to the weights
+        raise TrainingDiverged(f"the test loss is {test_loss} after epoch {epoch}: try a lower learning_rate")
+    evaluated = _now(data.device)
+    passes = len(batches) * spec.batch_size  # of all ranks
+    return EpochRecord(
+        train_loss=round(average(losses.mean()).item(), 6),
+        test_loss=round(test_loss, 6),
+        test_accuracy=test_accuracy,
+        samples_kept=len(subset),
+        steps=len(batches),
+        forward_passes=passes + rescored,
+        backward_passes=passes,
+        selection_seconds=round(selected - start, 6),
+        training_seconds=round(trained - selected, 6),
+        scoring_seconds=round(start - begun, 6) if rescored else 0.0,
+        evaluation_seconds=round(evaluated - trained, 6),
+    )
+
+
+def rescore(state: TrainState) -> int:
+    """Pass the scores of all training samples, without augmentation, to the sampler; return the forward passes."""
+    data, spec = state.data, state.spec
+    index = torch.arange(len(data.train), device=data.device)
+    state.sampler.observe(index, score_all(state.evaluated, data, spec.precision, SCORES[spec.score]))
+    return len(index)
+
+
+def train_steps(state: TrainState, batches: tuple[Tensor, ...], epoch: int) -> Tensor:
+    """Train on some batches, without synchronising the device.
+
+    Args:
+        state: trained in place.
+        batches: (B,) indices each, on the device.
+        epoch: decides the augmentation, together with seed and rank.
+
+    Returns:
+        (steps,) losses, on the device.
+    """
+    spec, data = state.spec, state.data
+    # seeded by the epoch, so that a resumed run needs no random state of the interrupted one
+    generator = torch.Generator(data.device).manual_seed(spec.seed * 100_003 + epoch + rank() * 1_000_000_007)
+    # the losses are computed anyway, unless they are smoothed
+    score = None if spec.score == "loss" and not spec.label_smoothing else SCORES[spec.score]
+    flip, pad = _flips(state), data.pad if spec.pad is None else spec.pad
+    state.model.train()
+    step_losses = []
+    for index in batches:
+        mirrored = flip[index] if isinstance(flip, Tensor) else flip
+        images = augment(data.train.images[index], pad, mirrored, generator, spec.padding)
+        labels = data.train.labels[index]
+        with autocast(data.device, spec.precision):
+            logits = state.forward(normalize(images, data))
+        losses = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=spec.label_smoothing)
+        if spec.rescore:
+            loss = state.sampler.mean_loss(index, losses)
+        else:
+            loss = state.sampler.update(index, losses, score(logits.detach(), labels) if score else None)
+        state.optimizer.zero_grad()
+        loss.backward()
+        state.optimizer.step()
+        state.schedule.step()
+        if state.average is not None:
+            state.average.update_parameters(state.model)
+        step_losses.append(loss.detach())
+    return torch.stack(step_losses)
+
+
+def _flips(state: TrainState) -> bool | Tensor:
+    if state.spec.flip == "alternating" and state.data.flip:
+        return alternating_flips(state.spec.seed, state.selections).to(state.data.device)
+    return state.data.flip
+
+
+def _check_finite(losses: Tensor, epoch: int) -> None:
+    bad = (~torch.isfinite(losses)).nonzero()
+    if len(bad):
+        step = int(bad[0])
+        raise TrainingDiverged(
+            f"the loss is {losses[step].item()} at step {step} of epoch {epoch} (both count from 0):"
+            " try a lower learning_rate"
+        )
+
+
+def _now(device: torch.device) -> float:
+    """Return the time in seconds, after waiting for the device."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

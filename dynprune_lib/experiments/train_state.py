@@ -1,0 +1,153 @@
+"""The state of a run: what it needs and changes, and what a checkpoint saves."""
+
+import warnings
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from dynprune_lib.distributed import world_size
+from dynprune_lib.errors import SpecError
+from dynprune_lib.experiments.absences import Absences
+from dynprune_lib.experiments.augment import normalize
+from dynprune_lib.experiments.data import ImageData
+from dynprune_lib.experiments.models import build_model
+from dynprune_lib.experiments.optimizers import OPTIMIZERS
+from dynprune_lib.experiments.records import EpochRecord
+from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.schedules import SCHEDULES
+from dynprune_lib.experiments.speedrun import WHITENED, Whitening
+from dynprune_lib.samplers import PruningSampler
+
+CHECKPOINTED = ("model", "optimizer", "schedule", "sampler", "average", "absences")
+
+
+@dataclass
+class TrainState:
+    """Everything that a run needs and changes; a checkpoint is its `state_dict` after an epoch.
+
+    Args:
+        spec: what to run.
+        data: the data set, on the device to train on.
+        model: the model.
+        forward: the model, wrapped if several processes train it together.
+        optimizer: of its parameters.
+        schedule: of the learning rate, one step per optimizer step.
+        sampler: selects the samples of every epoch.
+        selections: (N,) int32 on the CPU, the number of epochs in which each sample was selected.
+        absences: how long samples are left out.
+        epochs: records of the finished epochs.
+        trace: one (samples,) float16 tensor per epoch, the mean scores of the traced samples.
+        average: exponential average of the weights; None without `averaging`.
+    """
+
+    spec: RunSpec
+    data: ImageData
+    model: nn.Module
+    forward: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: LRScheduler
+    sampler: PruningSampler
+    selections: Tensor
+    absences: Absences
+    epochs: list[EpochRecord] = field(default_factory=list)
+    trace: list[Tensor] = field(default_factory=list)
+    average: AveragedModel | None = None
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model that is evaluated and that scores samples: the average of the weights where there is one."""
+        return self.model if self.average is None else self.average.module
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return tensors and plain values; under torch.distributed, a collective call."""
+        parts = {name: getattr(self, name).state_dict() for name in CHECKPOINTED if getattr(self, name) is not None}
+        epochs = [asdict(epoch) for epoch in self.epochs]
+        return parts | {"selections": self.selections, "epochs": epochs, "trace": self.trace}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resume from a `state_dict`."""
+        for name in CHECKPOINTED:
+            if (part := getattr(self, name)) is not None:
+                part.load_state_dict(state[name])
+        self.selections, self.trace = state["selections"], state["trace"]
+        self.epochs = [EpochRecord(**epoch) for epoch in state["epochs"]]
+
+
+def build_train_state(
+    spec: RunSpec, data: ImageData, scores: Tensor | None = None, sampler: PruningSampler | None = None
+) -> TrainState:
+    """Return the state of a run before its first epoch.
+
+    Args:
+        spec: what to run.
+        data: the data set, on the device to train on.
+        scores: (N,) static scores of a static sampler. Default: None.
+        sampler: replaces the sampler of the spec. Default: None.
+
+    Raises:
+        SpecError: the spec does not fit the data.
+    """
+    check_size(spec, data)
+    if sampler is None:
+        sampler = spec.make_sampler(len(data.train), scores)
+        if spec.is_static_scored:
+            _warn_of_missing_classes(spec, sampler, data)
+    height, width, channels = data.train.images.shape[1:]
+    init_seed = spec.seed if spec.init_seed is None else spec.init_seed
+    model = build_model(spec.model, (height, width, channels), len(data.classes), init_seed)
+    for layer in model.modules():
+        if isinstance(layer, Whitening):
+            layer.fit(normalize(data.train.images[:WHITENED], data).to("cpu"))
+    model = model.to(data.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = OPTIMIZERS[spec.optimizer](model, spec)
+    steps = sampler.total_steps(spec.epochs, local_batch_size(spec))
+    return TrainState(
+        spec=spec,
+        data=data,
+        model=model,
+        forward=DistributedDataParallel(model) if world_size() > 1 else model,
+        optimizer=optimizer,
+        schedule=SCHEDULES[spec.schedule](optimizer, steps),
+        sampler=sampler,
+        selections=torch.zeros(len(data.train), dtype=torch.int32),
+        absences=Absences(len(data.train)),
+        average=_average(model, spec.averaging) if spec.averaging else None,
+    )
+
+
+def _average(model: nn.Module, decay: float) -> AveragedModel:
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+def check_size(spec: RunSpec, data: ImageData) -> None:
+    """Raise SpecError if too few samples are kept for a batch or for the classes, or ranks cannot share a batch."""
+    if spec.batch_size % world_size():
+        raise SpecError(f"batch_size {spec.batch_size} cannot be shared equally by {world_size()} processes")
+    kept = round((1 - spec.prune_rate) * len(data.train))
+    for needed, what in ((len(data.classes), "one sample per class, "), (spec.batch_size, "one batch of ")):
+        if kept < needed:
+            raise SpecError(
+                f"prune_rate {spec.prune_rate} keeps {kept} of {len(data.train)} samples, fewer than {what}{needed}:"
+                " lower the rate" + (" or the batch size" if "batch" in what else "")
+            )
+
+
+def _warn_of_missing_classes(spec: RunSpec, sampler: PruningSampler, data: ImageData) -> None:
+    counts = torch.bincount(data.train.labels.cpu()[sampler.subset()], minlength=len(data.classes))
+    missing = [name for name, count in zip(data.classes, counts.tolist(), strict=True) if count == 0]
+    if missing:
+        warnings.warn(
+            f"{spec.sampler} at prune_rate {spec.prune_rate} keeps no sample of the classes {', '.join(missing)}:"
+            " the model cannot learn them",
+            stacklevel=3,
+        )
+
+
+def local_batch_size(spec: RunSpec) -> int:
+    """Return the samples per step of each process."""
+    return spec.batch_size // world_size()

@@ -12,22 +12,25 @@ from dynprune_lib.samplers.last_score import LastScore
 
 @dataclass(eq=False)
 class InstanceEarlyStopping(LastScore):
-    """Sampler that skips the samples whose loss has a second difference below `threshold`, as already mastered
-    (Yuan et al. 2025).
+    """Fixed-length variant of instance-dependent early stopping (Yuan et al. 2025): it skips the samples whose loss has
+    a second difference below `threshold`, as already mastered.
 
     The second difference of the last three losses is |L(t) - 2 L(t-1) + L(t-2)|. It needs 4 bytes per sample more than
     the last loss.
 
-    The paper computes the losses of mastered samples in every epoch, and keeps a sample again when its loss changes;
-    the training loop does this by calling `observe` (`--rescore` on the command line). Without re-scoring, the losses
-    are those of the last three times that a sample was trained on.
+    Implementation choices: every epoch has `num_kept` samples, where the authors train on all samples that are not yet
+    mastered, which are nearly all at first. The second difference is the last one, which needs three losses; the
+    authors' code averages the last three, and needs six losses before it skips a sample. It also computes the losses of
+    skipped samples in every epoch, and keeps a sample again when its loss changes; here, the training loop may do so by
+    calling `observe` (`--rescore` on the command line). Without re-scoring, the losses are those of the last three
+    times that a sample was trained on.
 
     Args:
         threshold: smallest second difference of a sample that is kept, in (0, 1e38]. Default: 0.001, as in the paper on
             CIFAR-10; it uses 0.002 on CIFAR-100.
 
     References:
-        Yuan et al., ICLR 2025, "Instance-dependent Early Stopping", arXiv:2502.07547.
+        Yuan et al., ICLR 2025, "Instance-dependent Early Stopping", arXiv:2502.07547, and the code of the authors.
 
     Example:
         >>> sampler = InstanceEarlyStopping(3, prune_rate=0.6, threshold=0.1)

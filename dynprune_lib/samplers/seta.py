@@ -14,16 +14,18 @@ BINS = 1_024  # resolution of the cuts between groups: time and memory of `clust
 
 @dataclass(eq=False)
 class SeTa(LastScore):
-    """Sampler that groups the samples by loss and draws them from a window of groups that slides from easy to hard
-    (Zhou et al. 2025).
+    """Fixed-length variant of SeTa (Zhou et al. 2025): it groups the samples by loss and draws them from a window of
+    groups that slides from easy to hard.
 
     The groups are clusters in the sense of k-means. The window moves on by one group every period and restarts at the
-    easiest group after it has reached the hardest. The paper keeps uniform random subsets in the last eighth of the
+    easiest group after it has reached the hardest. The authors keep uniform random subsets in the last eighth of the
     epochs (`random_from`).
 
-    Implementation choice: the paper draws a random fraction of the samples and clusters that. Here, all samples are
-    clustered and `num_kept` of them are drawn from the window, which is equivalent for a suitable fraction. Samples
-    without a score are in every window.
+    Implementation choice: every epoch has `num_kept` samples. The authors draw a random fraction of the samples,
+    cluster it and train on all samples of the window, so their epochs are as long as the window is large: long while it
+    includes the easy group, which has most samples, and short while it has the hard groups only. Here, all samples are
+    clustered and `num_kept` of them are drawn: at random from a large window, and with random others if the window is
+    too small, which makes both kinds of epochs more alike. Samples without a score are in every window.
 
     Args:
         groups: number of clusters, from 1 to 1024. Default: 5, as in the paper on CIFAR.

@@ -10,7 +10,7 @@ Writing your own sampler
 
 Subclass `PruningSampler` and override
 
-- `select`, which returns the `num_kept` indices to keep (use `self.generator(...)` for random draws);
+- `select`, which returns the `num_kept` indices to keep (use `self.random_generator(...)` for random draws);
 - `record`, which updates what the sampler remembers with the scores of a batch;
 - `per_sample_state`, which names the tensors of shape (N,) that it remembers. They are saved and loaded with the
   sampler, moved to the device of the scores and gathered across ranks.

@@ -69,4 +69,4 @@ class Bandit(PruningSampler):
 
     def topk(self, scores: Tensor, k: int) -> Tensor:
         """Return the indices of the k highest scores (N,), with ties broken at random: (k,) int64 on the CPU."""
-        return topk_random_ties(scores, k, self.generator("ties", self.period_number))
+        return topk_random_ties(scores, k, self.random_generator("ties", self.period_number))

@@ -197,7 +197,7 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         """
         self._usage.samples_requested = True
         shard = distributed.shard(self._subset)
-        order = torch.randperm(len(shard), generator=self.generator("order", self.epoch), dtype=torch.int32)
+        order = torch.randperm(len(shard), generator=self.random_generator("order", self.epoch), dtype=torch.int32)
         return shard[order].long()
 
     def subset(self) -> Tensor:
@@ -247,7 +247,7 @@ class PruningSampler(EpochSchedule, Sampler[int]):
 
     # Methods for `select` and `record` to use ----------------------------------------------------------------------
 
-    def generator(self, purpose: str, *time: int) -> torch.Generator:
+    def random_generator(self, purpose: str, *time: int) -> torch.Generator:
         """Return a CPU generator for one purpose at one time (an epoch or a period), the same on all ranks."""
         key = f"{self.seed}:{purpose}:{time}".encode()
         seed = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little") >> 1
@@ -255,7 +255,7 @@ class PruningSampler(EpochSchedule, Sampler[int]):
 
     def random_subset(self, purpose: str, *time: int) -> Tensor:
         """Return `num_kept` indices drawn uniformly without replacement, (num_kept,) int32."""
-        order = torch.randperm(self.num_samples, generator=self.generator(purpose, *time), dtype=torch.int32)
+        order = torch.randperm(self.num_samples, generator=self.random_generator(purpose, *time), dtype=torch.int32)
         return order[: self.num_kept].clone()
 
     # Internals -----------------------------------------------------------------------------------------------------
@@ -282,7 +282,7 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         if distributed.world_size() > 1:
             # shards are slices of the subset, and the remainder belongs to none: neither may follow the order of the
             # data set, which is often sorted by class
-            order = torch.randperm(len(selected), generator=self.generator("shares", self.period_number))
+            order = torch.randperm(len(selected), generator=self.random_generator("shares", self.period_number))
             selected = selected[order]
         return selected, weights
 

@@ -34,4 +34,4 @@ class DynamicEL2N(LastScore):
     required_score: ClassVar[str | None] = "el2n"
 
     def select(self) -> Tensor:
-        return topk_random_ties(self.last, self.num_kept, self.generator("ties", self.period_number))
+        return topk_random_ties(self.last, self.num_kept, self.random_generator("ties", self.period_number))

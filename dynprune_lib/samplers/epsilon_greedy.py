@@ -49,7 +49,7 @@ class EpsilonGreedy(Bandit):
         is_rest = torch.ones(self.num_samples, dtype=torch.bool)
         is_rest[greedy] = False
         rest = is_rest.nonzero().squeeze(1)
-        generator = self.generator("explore", self.period_number)
+        generator = self.random_generator("explore", self.period_number)
         drawn = torch.randperm(len(rest), generator=generator)[: self.num_explored]
         return torch.cat([greedy, rest[drawn]])
 

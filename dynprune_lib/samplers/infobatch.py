@@ -49,7 +49,7 @@ class InfoBatch(LastScore):
         super().__post_init__()
 
     def select(self) -> Tensor:
-        generator = self.generator("infobatch", self.period_number)
+        generator = self.random_generator("infobatch", self.period_number)
         last = self.last.cpu()
         is_learned = last < last[last.isfinite()].mean(dtype=torch.float64)
         learned, others = is_learned.nonzero().squeeze(1), (~is_learned).nonzero().squeeze(1)

@@ -53,6 +53,6 @@ class LastScore(PruningSampler):
             >>> sorted(sampler.fill_epoch(torch.tensor([False, True, False, True])).tolist())
             [1, 3]
         """
-        order = torch.randperm(self.num_samples, generator=self.generator("fill_epoch", self.period_number))
+        order = torch.randperm(self.num_samples, generator=self.random_generator("fill_epoch", self.period_number))
         comes_first = preferred.cpu()[order]
         return torch.cat([order[comes_first], order[~comes_first]])[: self.num_kept]

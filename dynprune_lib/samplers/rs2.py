@@ -53,7 +53,7 @@ class RS2(PruningSampler):
             self._pass_number = -1  # compute again from the first pass
         while self._pass_number < number:
             self._pass_number += 1
-            generator = self.generator("pass", self._pass_number)
+            generator = self.random_generator("pass", self._pass_number)
             order = torch.randperm(self.num_samples, generator=generator, dtype=torch.int32)
             # the end of the previous pass shares an epoch with the start of this one: its samples must come late here
             num_shared = self._pass_number * self.num_samples % self.num_kept

@@ -50,7 +50,7 @@ class StaticScored(PruningSampler):
         scores = scores.detach().cpu()
         if scores.dtype == torch.bfloat16:
             scores = scores.float()  # NumPy has no bfloat16
-        kept = topk_random_ties(self.priorities(scores), self.num_kept, self.generator("ties"))
+        kept = topk_random_ties(self.priorities(scores), self.num_kept, self.random_generator("ties"))
         self._kept: Tensor = kept.to(torch.int32)
         self.scores_digest = hashlib.blake2b(scores.numpy().tobytes(), digest_size=8).hexdigest()
 

@@ -64,8 +64,8 @@ class TiltedRS2(LastScore):
 
     def select(self) -> Tensor:
         last = self.last.cpu()
-        drawn = torch.randperm(len(last), generator=self.generator("references", self.epoch))[:MAX_REFERENCES]
+        drawn = torch.randperm(len(last), generator=self.random_generator("references", self.epoch))[:MAX_REFERENCES]
         references = last[drawn].sort().values
         rank = torch.searchsorted(references, last, out_int32=True) / len(references)
         waited = (self.epoch - self.scored.cpu()) * (self.num_kept / self.num_samples)
-        return topk_random_ties(waited + self.tilt * rank, self.num_kept, self.generator("ties", self.epoch))
+        return topk_random_ties(waited + self.tilt * rank, self.num_kept, self.random_generator("ties", self.epoch))

@@ -21,7 +21,7 @@ class LowestLoss(LastScore):
     noise: float = 0.0
 
     def select(self):
-        noise = self.noise * torch.rand(self.num_samples, generator=self.generator("noise", self.epoch))
+        noise = self.noise * torch.rand(self.num_samples, generator=self.random_generator("noise", self.epoch))
         return (self.last.cpu() + noise).argsort()[: self.num_kept]
 
 

@@ -41,9 +41,9 @@ EXPERIMENTS = [
 ]
 RUN_NAMES = {
     "smoke": (330, "a64e08f6ffce335d"),
-    "laptop": (531, "3c7446c48eeac51f"),
-    "short": (555, "bcc8275d9183aa4e"),
-    "paper": (438, "8e9c9285595812fc"),
+    "laptop": (519, "58afeebe2a49b98a"),
+    "short": (543, "ee7c632277cc5478"),
+    "paper": (426, "98af6aad7233003a"),
 }
 
 

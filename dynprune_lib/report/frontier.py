@@ -14,7 +14,7 @@ from scipy.optimize import isotonic_regression
 
 from dynprune_lib.experiments.data import dataset_title
 from dynprune_lib.experiments.records import RunRecord
-from dynprune_lib.report.style import style
+from dynprune_lib.report.style import model_title, style
 from dynprune_lib.report.tables import label_runs
 from dynprune_lib.report.timing import epoch_seconds
 
@@ -43,7 +43,7 @@ def measure_compute(runs: pd.DataFrame) -> pd.DataFrame:
     compute = runs["passes"] + runs["scoring_passes"] + FORWARD * forward_only
     full_epoch = (runs["passes"] / runs["epochs"]).where(runs["method"] == "full")
     full_epochs = compute / full_epoch.groupby([runs["dataset"], runs["model"]]).transform("mean")
-    nets = (", " + runs["model"] + " net").where(runs["model"] != runs["model"].iloc[0], "")
+    nets = (", " + runs["model"].map(model_title)).where(runs["model"] != runs["model"].iloc[0], "")
     return runs.assign(
         compute=compute,
         full_epochs=full_epochs,

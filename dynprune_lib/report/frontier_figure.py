@@ -36,7 +36,7 @@ def plot_frontier(runs: pd.DataFrame, tested: pd.DataFrame, title: str, caption:
         axes.set(xlabel="compute (epochs of full data)", ylabel="test accuracy (%)")
         _label_in_doublings(axes)
     panels[0].legend(frameon=False, fontsize="x-small", loc="lower right")
-    figure.suptitle(textwrap.fill(title, 50 * min(len(panels), 2)), fontsize="small")
+    figure.suptitle(textwrap.fill(title, 45 * len(panels)), fontsize="small")
     figure.supxlabel(caption, fontsize="x-small")
     sns.despine(figure)
     plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice
@@ -44,13 +44,10 @@ def plot_frontier(runs: pd.DataFrame, tested: pd.DataFrame, title: str, caption:
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure of panels, two in a row."""
-    columns, rows = min(count, 2), -(-count // 2)
-    size = (0.4 + 0.8 * WIDTH * columns, 0.4 + 2.8 * rows)
-    figure, grid = plt.subplots(rows, columns, squeeze=False, layout="constrained", figsize=size)
-    for axes in grid.flat[count:]:
-        axes.remove()
-    return figure, list(grid.flat[:count])
+    """Return a figure of panels in a row."""
+    size = (0.4 + (0.8 if count < 3 else 0.6) * WIDTH * count, 3.2)
+    figure, grid = plt.subplots(1, count, squeeze=False, layout="constrained", figsize=size)
+    return figure, list(grid.flat)
 
 
 def _draw_full_data(axes: Axes, runs: pd.DataFrame) -> None:
@@ -78,15 +75,11 @@ def _draw_speed_up(axes: Axes, row: pd.Series) -> None:
     colour, end = style(row["method"]).colour, start * row["speed_up"]
     arrow = {"arrowstyle": "->", "color": colour, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", xy=(end, height), xytext=(start, height), arrowprops=arrow)
-    axes.annotate(
-        factor(row),
-        xy=((start * end) ** 0.5, height),
-        xytext=(0, 4 if end > start else -14),
-        textcoords="offset points",
-        ha="center" if end > start else "left",
-        color=colour,
-        fontweight="bold",
-    )
+    if end > start:  # above the middle of the arrow, else beside its start: full data lies above
+        place = {"xy": ((start * end) ** 0.5, height), "xytext": (0, 4), "ha": "center"}
+    else:
+        place = {"xy": (start, height), "xytext": (7, -4), "ha": "left"}
+    axes.annotate(factor(row), textcoords="offset points", color=colour, fontweight="bold", **place)
 
 
 def _label_in_doublings(axes: Axes) -> None:

@@ -12,7 +12,8 @@ from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.report import equal_compute, frontier, frontier_text
 from dynprune_lib.report.sampler_cards import cards
-from dynprune_lib.report.study import Study, best_records, device_title, load_study, model_title
+from dynprune_lib.report.study import Study, best_records, device_title, load_study
+from dynprune_lib.report.style import model_title
 from dynprune_lib.report.tables import accuracy_table, describe
 from dynprune_lib.report.verdicts import Verdict, load_verdicts
 

@@ -18,6 +18,7 @@ from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import ensure_runs
 from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
+from dynprune_lib.report.style import model_title
 from dynprune_lib.report.tables import tabulate
 from dynprune_lib.report.verdicts import Verdict
 
@@ -148,16 +149,6 @@ class Study:
         )
         result.save(self.folder)
         print(result)
-
-
-def model_title(name: str) -> str:
-    """Return the name of a model in captions.
-
-    Example:
-        >>> model_title("small"), model_title("resnet18")
-        ('small net', 'ResNet-18')
-    """
-    return "ResNet-18" if name == "resnet18" else f"{name} net"
 
 
 def device_title(device: str) -> str:

@@ -57,3 +57,13 @@ def ordered(methods: Iterable[str]) -> list[str]:
     """
     known = list(STYLES)
     return sorted(set(methods), key=lambda method: (known.index(method) if method in STYLES else len(known), method))
+
+
+def model_title(name: str) -> str:
+    """Return the name of a model in captions.
+
+    Example:
+        >>> model_title("small"), model_title("resnet18")
+        ('small net', 'ResNet-18')
+    """
+    return {"resnet18": "ResNet-18", "speedrun-wide": "wide speedrun net"}.get(name, f"{name} net")

@@ -1,6 +1,7 @@
 """Draw accuracy over compute, with the speed-up at equal accuracy as an arrow."""
 
 import textwrap
+from typing import Any
 
 import pandas as pd
 import seaborn as sns
@@ -75,9 +76,8 @@ def _draw_speed_up(axes: Axes, row: pd.Series) -> None:
     colour, end = style(row["method"]).colour, start * row["speed_up"]
     arrow = {"arrowstyle": "->", "color": colour, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", xy=(end, height), xytext=(start, height), arrowprops=arrow)
-    if end > start:  # above the middle of the arrow, else beside its start: full data lies above
-        place = {"xy": ((start * end) ** 0.5, height), "xytext": (0, 4), "ha": "center"}
-    else:
+    place: dict[str, Any] = {"xy": ((start * end) ** 0.5, height), "xytext": (0, 4), "ha": "center"}
+    if end < start:  # full data lies above the arrow
         place = {"xy": (start, height), "xytext": (7, -4), "ha": "left"}
     axes.annotate(factor(row), textcoords="offset points", color=colour, fontweight="bold", **place)
 

@@ -31,10 +31,10 @@ from dynprune_lib.experiments.schedules import SCHEDULES
 from dynprune_lib.experiments.speedrun import WHITENED, Whitening
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.samplers import PruningSampler
-from dynprune_lib.scores import SCORES
+from dynprune_lib.scores import REFERENCE_SCORES, SCORES
 
 OnEpoch = Callable[[RunSpec, EpochRecord], None]
-CHECKPOINTED = ("model", "optimizer", "schedule", "sampler", "average")
+CHECKPOINTED = ("model", "optimizer", "schedule", "sampler", "average", "reference")
 
 
 @dataclass
@@ -53,6 +53,7 @@ class TrainState:
         epochs: records of the finished epochs.
         trace: one (samples,) float16 tensor per epoch, the mean scores of the traced samples.
         average: exponential average of the weights; None without `averaging`.
+        reference: another one, whose logits the score needs; None for scores of the model alone.
     """
 
     spec: RunSpec
@@ -66,6 +67,7 @@ class TrainState:
     epochs: list[EpochRecord] = field(default_factory=list)
     trace: list[Tensor] = field(default_factory=list)
     average: AveragedModel | None = None
+    reference: AveragedModel | None = None
 
     @property
     def evaluated(self) -> nn.Module:
@@ -176,7 +178,7 @@ def build_train_state(
     """
     check_size(spec, data)
     if sampler is None:
-        sampler = spec.make_sampler(len(data.train), scores)
+        sampler = spec.make_sampler(len(data.train), scores, data.train.labels)
         if spec.is_static_scored:
             _warn_of_missing_classes(spec, sampler, data)
     height, width, channels = data.train.images.shape[1:]
@@ -197,6 +199,7 @@ def build_train_state(
         sampler=sampler,
         selections=torch.zeros(len(data.train), dtype=torch.int32),
         average=_average(model, spec.averaging) if spec.averaging else None,
+        reference=_average(model, spec.settings["decay"]) if spec.score in REFERENCE_SCORES else None,
     )
 
 
@@ -233,7 +236,7 @@ def train_epoch(state: TrainState, epoch: int) -> EpochRecord:
         test_accuracy=test_accuracy,
         samples_kept=len(subset),
         steps=len(batches),
-        forward_passes=passes + rescored,
+        forward_passes=passes * (1 if state.reference is None else 2) + rescored,
         backward_passes=passes,
         selection_seconds=round(selected - start, 6),
         training_seconds=round(trained - selected, 6),
@@ -264,30 +267,38 @@ def train_steps(state: TrainState, batches: tuple[Tensor, ...], epoch: int) -> T
     spec, data = state.spec, state.data
     # seeded by the epoch, so that a resumed run needs no random state of the interrupted one
     generator = torch.Generator(data.device).manual_seed(spec.seed * 100_003 + epoch + rank() * 1_000_000_007)
-    # the losses are computed anyway, unless they are smoothed
-    score = None if spec.score == "loss" and not spec.label_smoothing else SCORES[spec.score]
     flip, pad = _flips(state), data.pad if spec.pad is None else spec.pad
     state.model.train()
     step_losses = []
     for index in batches:
         mirrored = flip[index] if isinstance(flip, Tensor) else flip
-        images = augment(data.train.images[index], pad, mirrored, generator, spec.padding)
+        images = normalize(augment(data.train.images[index], pad, mirrored, generator, spec.padding), data)
         labels = data.train.labels[index]
         with autocast(data.device, spec.precision):
-            logits = state.forward(normalize(images, data))
+            logits = state.forward(images)
         losses = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=spec.label_smoothing)
         if spec.rescore:
             loss = state.sampler.mean_loss(index, losses)
         else:
-            loss = state.sampler.update(index, losses, score(logits.detach(), labels) if score else None)
+            loss = state.sampler.update(index, losses, _scores(state, images, logits.detach(), labels))
         state.optimizer.zero_grad()
         loss.backward()
         state.optimizer.step()
         state.schedule.step()
-        if state.average is not None:
-            state.average.update_parameters(state.model)
+        for averaged in (state.average, state.reference):
+            if averaged is not None:
+                averaged.update_parameters(state.model)
         step_losses.append(loss.detach())
     return torch.stack(step_losses)
+
+
+def _scores(state: TrainState, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:
+    """Return the scores of a batch; None if they are the losses, which are computed anyway, unless smoothed."""
+    spec = state.spec
+    if state.reference is not None:
+        with torch.no_grad(), autocast(state.data.device, spec.precision):
+            return REFERENCE_SCORES[spec.score](logits, labels, state.reference.module(images))
+    return None if spec.score == "loss" and not spec.label_smoothing else SCORES[spec.score](logits, labels)
 
 
 def _flips(state: TrainState) -> bool | Tensor:

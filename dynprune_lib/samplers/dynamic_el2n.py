@@ -6,7 +6,6 @@ from typing import ClassVar
 from torch import Tensor
 
 from dynprune_lib.samplers.last_score import LastScore
-from dynprune_lib.samplers.selection import topk_random_ties
 
 
 @dataclass(eq=False)
@@ -34,4 +33,4 @@ class DynamicEL2N(LastScore):
     required_score: ClassVar[str | None] = "el2n"
 
     def select(self) -> Tensor:
-        return topk_random_ties(self.last, self.num_kept, self.generator("ties", self.period_number))
+        return self.highest()

@@ -55,9 +55,10 @@ def _card(name: str, sampler: type[PruningSampler], differences: pd.DataFrame | 
         "",
         f"`{sampler.__name__}`, `--sampler {name}` on the command line.",
         "",
-        _about(sampler),
+        _paragraphs(sampler)[0],
         "",
     ]
+    lines += [f"- {text}" for text in _paragraphs(sampler) if text.startswith("Do not use it")]
     own = {key: value for key, value in sampler_settings(name).items() if key not in COMMON}
     meanings = _meanings(sampler)
     lines += [f"- `{key} = {value}`: {meanings[key]}" for key, value in own.items()] or ["- settings: none of its own"]
@@ -73,9 +74,9 @@ def _card(name: str, sampler: type[PruningSampler], differences: pd.DataFrame | 
     return lines
 
 
-def _about(sampler: type[PruningSampler]) -> str:
-    """Return the first paragraph of a sampler's docstring."""
-    return (inspect.getdoc(sampler) or "").split("\n\n")[0].replace("\n", " ")
+def _paragraphs(sampler: type[PruningSampler]) -> list[str]:
+    """Return the paragraphs of a sampler's docstring, one line each."""
+    return [text.replace("\n", " ") for text in (inspect.getdoc(sampler) or "").split("\n\n")]
 
 
 def _meanings(sampler: type[PruningSampler]) -> dict[str, str]:

@@ -12,6 +12,8 @@ from dynprune_lib.samplers.last_score import LastScore
 class DynamicEL2N(LastScore):
     """Sampler that keeps the samples with the highest last EL2N scores (Attendu and Corbeil 2023).
 
+    Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
+
     The paper trains on all samples in the first epochs (`warm_up`), then keeps the top samples and re-scores the whole
     data set every period. The training loop re-scores by calling `observe` (`--rescore` on the command line).
 

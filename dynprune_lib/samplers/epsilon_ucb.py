@@ -11,6 +11,8 @@ class EpsilonUCB(EpsilonGreedy, UCB):
     """Sampler that keeps the samples with the highest upper confidence bounds, and a fraction `epsilon` of random other
     samples.
 
+    Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
+
     The bounds are those of `UCB`, the draw of the others is that of `EpsilonGreedy`. A public re-implementation of both
     methods selects in this way.
 

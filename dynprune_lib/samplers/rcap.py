@@ -15,7 +15,9 @@ LEAST_LOSS = 1e-6  # of a sample, so that every class has a share
 @dataclass(eq=False)
 class RCAP(LastScore):
     """Sampler that gives every class a share of the epoch by its loss, and draws the samples of a class with
-    probabilities that grow with theirs (Hassan et al. 2025).
+    probabilities that grow with theirs; it needs `labels` (Hassan et al. 2025).
+
+    Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
 
     The share of a class is proportional to sqrt(mean loss of the class x fraction of the samples in the class); classes
     of which it would need more samples than there are, are kept whole. Within a class, samples are drawn without

@@ -19,6 +19,7 @@ __version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from dynprune_lib.samplers import (
+        RCAP,
         RS2,
         SAMPLERS,
         UCB,
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
         DynamicEL2N,
         DynamicRandom,
         EpsilonGreedy,
+        EpsilonUCB,
         Full,
         IndexedDataset,
         InfoBatch,
         InstanceEarlyStopping,
+        MolPeg,
+        OrderDP,
         ProgressiveDropout,
         PruningSampler,
         SeTa,
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "RCAP",
     "RS2",
     "SAMPLERS",
     "UCB",
@@ -47,10 +52,13 @@ __all__ = [
     "DynamicEL2N",
     "DynamicRandom",
     "EpsilonGreedy",
+    "EpsilonUCB",
     "Full",
     "IndexedDataset",
     "InfoBatch",
     "InstanceEarlyStopping",
+    "MolPeg",
+    "OrderDP",
     "ProgressiveDropout",
     "PruningSampler",
     "SeTa",

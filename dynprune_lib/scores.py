@@ -1,7 +1,7 @@
 """Scores of samples: one number from a sample's logits and label, higher if the model has more to learn from it.
 
-Every function takes logits (B, classes) of any floating-point type and labels (B,) int64, and returns scores (B,)
-float32 on the same device, without a graph. A sampler records them in place of the losses:
+Every function in SCORES takes logits (B, classes) of any floating-point type and labels (B,) int64, and returns scores
+(B,) float32 on the same device, without a graph. A sampler records them in place of the losses:
 
     loss = sampler.update(index, losses, scores=margin(logits, labels))
 
@@ -89,6 +89,27 @@ def error(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits.argmax(1) != labels).float()
 
 
+@torch.no_grad()
+def loss_difference(logits: Tensor, labels: Tensor, reference: Tensor) -> Tensor:
+    """Return the absolute difference between the cross-entropy and that of a reference model, in nats; in [0, inf).
+
+    Args:
+        logits: (B, classes), of the model.
+        labels: (B,) int64.
+        reference: (B, classes), logits of the reference model for the same samples.
+
+    References:
+        Chen et al., NeurIPS 2024, "Beyond Efficiency: Molecular Data Pruning for Enhanced Generalization",
+        arXiv:2409.01081. Its reference model is an exponential moving average of the model.
+
+    Example:
+        >>> logits, reference = torch.tensor([[2.0, 0.0], [0.0, 2.0]]), torch.tensor([[2.0, 0.0], [2.0, 0.0]])
+        >>> loss_difference(logits, torch.tensor([0, 0]), reference)
+        tensor([0., 2.])
+    """
+    return (loss(logits, labels) - loss(reference, labels)).abs()
+
+
 SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "loss": loss,
     "least-confidence": least_confidence,
@@ -97,3 +118,6 @@ SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "el2n": el2n,
     "error": error,
 }
+
+# these also take the logits of a reference model
+REFERENCE_SCORES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"loss-difference": loss_difference}

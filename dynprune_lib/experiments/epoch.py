@@ -14,7 +14,7 @@ from dynprune_lib.experiments.evaluation import evaluate, score_all
 from dynprune_lib.experiments.precision import autocast
 from dynprune_lib.experiments.records import EpochRecord
 from dynprune_lib.experiments.train_state import TrainState, local_batch_size
-from dynprune_lib.scores import SCORES
+from dynprune_lib.scores import REFERENCE_SCORES, SCORES
 
 
 def train_epoch(state: TrainState, epoch: int) -> EpochRecord:
@@ -47,7 +47,7 @@ def train_epoch(state: TrainState, epoch: int) -> EpochRecord:
         test_accuracy=test_accuracy,
         samples_kept=len(subset),
         steps=len(batches),
-        forward_passes=passes + rescored,
+        forward_passes=passes * (1 if state.reference is None else 2) + rescored,
         backward_passes=passes,
         selection_seconds=round(selected - start, 6),
         training_seconds=round(trained - selected, 6),
@@ -78,30 +78,38 @@ def train_steps(state: TrainState, batches: tuple[Tensor, ...], epoch: int) -> T
     spec, data = state.spec, state.data
     # seeded by the epoch, so that a resumed run needs no random state of the interrupted one
     generator = torch.Generator(data.device).manual_seed(spec.seed * 100_003 + epoch + rank() * 1_000_000_007)
-    # the losses are computed anyway, unless they are smoothed
-    score = None if spec.score == "loss" and not spec.label_smoothing else SCORES[spec.score]
     flip, pad = _flips(state), data.pad if spec.pad is None else spec.pad
     state.model.train()
     step_losses = []
     for index in batches:
         mirrored = flip[index] if isinstance(flip, Tensor) else flip
-        images = augment(data.train.images[index], pad, mirrored, generator, spec.padding)
+        images = normalize(augment(data.train.images[index], pad, mirrored, generator, spec.padding), data)
         labels = data.train.labels[index]
         with autocast(data.device, spec.precision):
-            logits = state.forward(normalize(images, data))
+            logits = state.forward(images)
         losses = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=spec.label_smoothing)
         if spec.rescore:
             loss = state.sampler.mean_loss(index, losses)
         else:
-            loss = state.sampler.update(index, losses, score(logits.detach(), labels) if score else None)
+            loss = state.sampler.update(index, losses, _scores(state, images, logits.detach(), labels))
         state.optimizer.zero_grad()
         loss.backward()
         state.optimizer.step()
         state.schedule.step()
-        if state.average is not None:
-            state.average.update_parameters(state.model)
+        for averaged in (state.average, state.reference):
+            if averaged is not None:
+                averaged.update_parameters(state.model)
         step_losses.append(loss.detach())
     return torch.stack(step_losses)
+
+
+def _scores(state: TrainState, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:
+    """Return the scores of a batch; None if they are the losses, which are computed anyway, unless smoothed."""
+    spec = state.spec
+    if state.reference is not None:
+        with torch.no_grad(), autocast(state.data.device, spec.precision):
+            return REFERENCE_SCORES[spec.score](logits, labels, state.reference.module(images))
+    return None if spec.score == "loss" and not spec.label_smoothing else SCORES[spec.score](logits, labels)
 
 
 def _flips(state: TrainState) -> bool | Tensor:

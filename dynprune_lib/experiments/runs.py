@@ -18,14 +18,14 @@ from dynprune_lib.experiments.optimizers import OPTIMIZERS
 from dynprune_lib.experiments.schedules import SCHEDULES
 from dynprune_lib.samplers import Bandit, LastScore, PruningSampler, StaticScored, sampler_class
 from dynprune_lib.samplers.checks import boolean, integer, real
-from dynprune_lib.scores import SCORES
+from dynprune_lib.scores import REFERENCE_SCORES, SCORES
 
 PRECISIONS = ("float32", "bfloat16")
 FLIPS = ("random", "alternating")
 PADDINGS = ("zeros", "reflect")
 CHOICES: dict[str, Collection[str]] = {
     "model": MODELS,
-    "score": SCORES,
+    "score": SCORES | REFERENCE_SCORES,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "precision": PRECISIONS,
@@ -42,7 +42,13 @@ NUMBERS = {
     "bias_rate": ("the learning rate of norm biases, as a multiple", "(0, inf)"),
 }
 SCORING_SEEDS = 1000  # seeds from here on are those of models that score samples before training
-NOT_SETTINGS = {"num_samples", "prune_rate", "seed", "scores"}  # arguments of a sampler that other fields supply
+NOT_SETTINGS = {
+    "num_samples",
+    "prune_rate",
+    "seed",
+    "scores",
+    "labels",
+}  # arguments of a sampler that have another origin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +132,8 @@ class RunSpec:
             object.__setattr__(self, "settings", sampler_settings(self.sampler) | self.settings)
             self._check_score()
             num_samples = min(1_000_000, math.ceil(1_000 / (1 - self.prune_rate)))  # a small share of the kept is some
-            self.make_sampler(num_samples, torch.zeros(num_samples))  # its constructor checks the settings
+            zeros = torch.zeros(num_samples)
+            self.make_sampler(num_samples, zeros, zeros.long())  # its constructor checks the settings
             self._check_reached()
         except SpecError:
             raise
@@ -160,6 +167,8 @@ class RunSpec:
             if self.score not in ("loss", required):
                 raise SpecError(f"score is {self.score}: {self.sampler} is defined for {required} only")
             object.__setattr__(self, "score", required)
+        if self.score in REFERENCE_SCORES and (self.rescore or not required):
+            raise SpecError(f"score is {self.score}: it needs a sampler that is defined for it, without rescore")
         for name, samplers in (("rescore", (Bandit, LastScore)), ("trace", Bandit)):
             if getattr(self, name) and not issubclass(sampler, samplers):
                 raise SpecError(f"{name} is {getattr(self, name)}: {self.sampler} does not use scores of training")
@@ -214,19 +223,25 @@ class RunSpec:
         """
         return SCORING_SEEDS * (1 + self.seed)
 
-    def make_sampler(self, num_samples: int, scores: Tensor | None = None) -> PruningSampler:
+    def make_sampler(
+        self, num_samples: int, scores: Tensor | None = None, labels: Tensor | None = None
+    ) -> PruningSampler:
         """Return the sampler of the run.
 
         Args:
             num_samples: size of the training set, N.
             scores: (N,) static scores, used by static samplers only.
+            labels: (N,) int64, used by samplers with an argument `labels` only.
 
         Raises:
             SpecError: the sampler refuses a setting or the scores.
         """
+        sampler = sampler_class(self.sampler)
         given = self.settings | ({"scores": scores} if self.is_static_scored else {})
+        if "labels" in inspect.signature(sampler).parameters:
+            given |= {"labels": labels}
         try:
-            return sampler_class(self.sampler)(num_samples, self.prune_rate, seed=self.seed, **given)
+            return sampler(num_samples, self.prune_rate, seed=self.seed, **given)
         except ValueError as error:
             raise SpecError(str(error)) from error
 

@@ -22,8 +22,9 @@ from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.schedules import SCHEDULES
 from dynprune_lib.experiments.speedrun import WHITENED, Whitening
 from dynprune_lib.samplers import PruningSampler
+from dynprune_lib.scores import REFERENCE_SCORES
 
-CHECKPOINTED = ("model", "optimizer", "schedule", "sampler", "average", "absences")
+CHECKPOINTED = ("model", "optimizer", "schedule", "sampler", "average", "reference", "absences")
 
 
 @dataclass
@@ -43,6 +44,7 @@ class TrainState:
         epochs: records of the finished epochs.
         trace: one (samples,) float16 tensor per epoch, the mean scores of the traced samples.
         average: exponential average of the weights; None without `averaging`.
+        reference: another one, whose logits the score needs; None for scores of the model alone.
     """
 
     spec: RunSpec
@@ -57,6 +59,7 @@ class TrainState:
     epochs: list[EpochRecord] = field(default_factory=list)
     trace: list[Tensor] = field(default_factory=list)
     average: AveragedModel | None = None
+    reference: AveragedModel | None = None
 
     @property
     def evaluated(self) -> nn.Module:
@@ -94,7 +97,7 @@ def build_train_state(
     """
     check_size(spec, data)
     if sampler is None:
-        sampler = spec.make_sampler(len(data.train), scores)
+        sampler = spec.make_sampler(len(data.train), scores, data.train.labels)
         if spec.is_static_scored:
             _warn_of_missing_classes(spec, sampler, data)
     height, width, channels = data.train.images.shape[1:]
@@ -117,6 +120,7 @@ def build_train_state(
         selections=torch.zeros(len(data.train), dtype=torch.int32),
         absences=Absences(len(data.train)),
         average=_average(model, spec.averaging) if spec.averaging else None,
+        reference=_average(model, spec.settings["decay"]) if spec.score in REFERENCE_SCORES else None,
     )
 
 

@@ -2,7 +2,6 @@
 
 import inspect
 import re
-from typing import Any
 
 import pandas as pd
 import torch
@@ -13,7 +12,7 @@ from dynprune_lib.report import equal_compute
 from dynprune_lib.report.study import best_records
 from dynprune_lib.report.style import style
 from dynprune_lib.report.tables import describe
-from dynprune_lib.samplers import SAMPLERS, PruningSampler, StaticScored
+from dynprune_lib.samplers import SAMPLERS, PruningSampler
 
 COMMON = ("period", "warm_up", "anneal_from", "rescale")  # described once, for all samplers
 
@@ -21,7 +20,8 @@ HEAD = """# Samplers
 
 One card per sampler, written by `dynprune docs` from docstrings and run records; the results are from
 [09_equal_compute](../notebooks/09_equal_compute.ipynb). Every sampler takes `prune_rate`, `period`, `warm_up`,
-`anneal_from` and `seed`; samplers with a probability of keeping a sample also take `rescale`.
+`anneal_from` and `seed`; samplers with a probability of keeping a sample also take `rescale`. If a loss has no
+per-sample values, `update(index, mean_loss, per_sample=False)` records the mean of the batch.
 
 """
 COMPARED = """\
@@ -55,9 +55,10 @@ def _card(name: str, sampler: type[PruningSampler], differences: pd.DataFrame | 
         "",
         f"`{sampler.__name__}`, `--sampler {name}` on the command line.",
         "",
-        _about(sampler),
+        _paragraphs(sampler)[0],
         "",
     ]
+    lines += [f"- {text}" for text in _paragraphs(sampler) if text.startswith("Do not use it")]
     own = {key: value for key, value in sampler_settings(name).items() if key not in COMMON}
     meanings = _meanings(sampler)
     lines += [f"- `{key} = {value}`: {meanings[key]}" for key, value in own.items()] or ["- settings: none of its own"]
@@ -73,9 +74,9 @@ def _card(name: str, sampler: type[PruningSampler], differences: pd.DataFrame | 
     return lines
 
 
-def _about(sampler: type[PruningSampler]) -> str:
-    """Return the first paragraph of a sampler's docstring."""
-    return (inspect.getdoc(sampler) or "").split("\n\n")[0].replace("\n", " ")
+def _paragraphs(sampler: type[PruningSampler]) -> list[str]:
+    """Return the paragraphs of a sampler's docstring, one line each."""
+    return [text.replace("\n", " ") for text in (inspect.getdoc(sampler) or "").split("\n\n")]
 
 
 def _meanings(sampler: type[PruningSampler]) -> dict[str, str]:
@@ -90,7 +91,8 @@ def _meanings(sampler: type[PruningSampler]) -> dict[str, str]:
 
 def _bytes(name: str, sampler: type[PruningSampler]) -> int:
     """Return the memory per sample of the tensors of a sampler."""
-    given: dict[str, Any] = {"scores": torch.zeros(1_000)} if issubclass(sampler, StaticScored) else {}
+    parameters = inspect.signature(sampler).parameters
+    given: dict = {argument: torch.zeros(1_000).long() for argument in ("scores", "labels") if argument in parameters}
     made = sampler(1_000, 0.0 if name == "full" else 0.5, **given)
     remembered = [value for value in vars(made).values() if isinstance(value, torch.Tensor)]
     return sum(tensor.nbytes for tensor in remembered) // 1_000

@@ -47,10 +47,14 @@ from dynprune_lib.samplers.base import PruningSampler
 from dynprune_lib.samplers.dynamic_el2n import DynamicEL2N
 from dynprune_lib.samplers.early_stopping import InstanceEarlyStopping
 from dynprune_lib.samplers.epsilon_greedy import EpsilonGreedy
+from dynprune_lib.samplers.epsilon_ucb import EpsilonUCB
 from dynprune_lib.samplers.indexing import IndexedDataset, indexed
 from dynprune_lib.samplers.infobatch import InfoBatch
 from dynprune_lib.samplers.last_score import LastScore
+from dynprune_lib.samplers.molpeg import MolPeg
+from dynprune_lib.samplers.order_dp import OrderDP
 from dynprune_lib.samplers.progressive_dropout import ProgressiveDropout
+from dynprune_lib.samplers.rcap import RCAP
 from dynprune_lib.samplers.registry import SAMPLERS, sampler_class
 from dynprune_lib.samplers.rs2 import RS2
 from dynprune_lib.samplers.seta import SeTa
@@ -62,6 +66,7 @@ from dynprune_lib.samplers.uniform import DynamicRandom, Full, StaticRandom
 
 __all__ = [
     "EL2N",
+    "RCAP",
     "RS2",
     "SAMPLERS",
     "UCB",
@@ -70,6 +75,7 @@ __all__ = [
     "DynamicEL2N",
     "DynamicRandom",
     "EpsilonGreedy",
+    "EpsilonUCB",
     "FinalSubset",
     "Forget",
     "Full",
@@ -78,6 +84,8 @@ __all__ = [
     "InfoBatch",
     "InstanceEarlyStopping",
     "LastScore",
+    "MolPeg",
+    "OrderDP",
     "ProgressiveDropout",
     "PruningSampler",
     "SeTa",

@@ -134,24 +134,45 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         self.epoch, self._num_trained = epoch, 0
         self._usage.start_epoch()
 
-    def update(self, index: Tensor, losses: Tensor, scores: Tensor | None = None) -> Tensor:
+    def update(self, index: Tensor, losses: Tensor, scores: Tensor | None = None, *, per_sample: bool = True) -> Tensor:
         """Record the scores of a batch and return the scalar loss to back-propagate.
 
         Combines `mean_loss` and `observe`. Scores are recorded without synchronising the device.
+
+        A loss without per-sample values, such as that of a detector, can be passed as the mean of the batch with
+        `per_sample=False`. It becomes the score of each sample of the batch; the other samples of the batch change from
+        epoch to epoch, so a moving average of it is an estimate of the sample's own part (Zhou et al. 2026). Use a
+        bandit for this, whose `alpha` of 0.3 is their setting.
 
         Args:
             index: (B,) of an integer type, positions of the samples in the data set.
             losses: (B,) of a floating-point type, per-sample losses with their graph (`reduction="none"`).
             scores: (B,) of a floating-point type, higher for samples that are worth more, for example from
                 `dynprune_lib.scores`. Default: the losses.
+            per_sample: whether `losses` has a value per sample; if not, it is a scalar, the mean. Default: True.
 
         Returns:
             Mean of the losses, weighted if `rescale` is True; a scalar of the type of `losses`.
 
         Raises:
-            ValueError: if `losses` is a scalar, if the lengths differ or if `index` is not of an integer type.
+            ValueError: if `losses` is a scalar, if the lengths differ or if `index` is not of an integer type; without
+                `per_sample`, if `losses` is not a scalar, or `rescale` is True.
             IndexError: if an index on the CPU is not in [0, N); elsewhere, PyTorch fails with a device-side assertion.
+
+        References:
+            Zhou et al., CVPR 2026, "Batch Loss Score for Dynamic Data Pruning", arXiv:2604.04681. The paper was not
+            seen; the smoothing, 0.7 for the old score, is from the authors' README.
+
+        Example:
+            >>> from dynprune_lib import UCB
+            >>> sampler = UCB(4, prune_rate=0.5, alpha=0.3)
+            >>> for samples, mean in (([0, 1], 1.0), ([0, 2], 3.0)):
+            ...     loss = sampler.update(torch.tensor(samples), torch.tensor(mean), per_sample=False)
+            >>> sampler.mean  # of sample 0: 0.7 x 1 + 0.3 x 3
+            tensor([1.6000, 1.0000, 3.0000,    inf])
         """
+        if not per_sample:
+            return self._update_by_mean(index, losses, scores)
         loss = self.mean_loss(index, losses)
         self.observe(index, losses if scores is None else scores)
         return loss
@@ -265,6 +286,15 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         if self._selected is None:
             self._selected, self._weights = self._select()
         return self._selected
+
+    def _update_by_mean(self, index: Tensor, mean: Tensor, scores: Tensor | None) -> Tensor:
+        if mean.ndim != 0:
+            raise ValueError(f"losses has shape {tuple(mean.shape)}: with per_sample=False, it must be a scalar")
+        if self.rescale:
+            raise ValueError("rescale is True: the losses of samples that only have a mean cannot be weighted")
+        self.observe(index, mean.expand(len(index)) if scores is None else scores)
+        self._num_trained += len(index)
+        return mean
 
     def _select(self) -> tuple[Tensor, Tensor | None]:
         """Return the subset of `epoch`, int32 on the CPU, and its loss weights, (N,), or None if all are 1."""

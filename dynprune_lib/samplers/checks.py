@@ -19,11 +19,12 @@ def check_batch(name: str, index: Tensor, values: Tensor) -> None:
         >>> check_batch("losses", torch.tensor([3, 5]), torch.tensor(0.4))
         Traceback (most recent call last):
             ...
-        ValueError: losses is a scalar: pass per-sample losses or scores, for example of a loss with reduction='none'
+        ValueError: losses is a scalar: pass per-sample losses or scores, for example of a loss with ...
     """
     if values.ndim == 0:
         raise ValueError(
-            f"{name} is a scalar: pass per-sample losses or scores, for example of a loss with reduction='none'"
+            f"{name} is a scalar: pass per-sample losses or scores, for example of a loss with reduction='none', or"
+            " per_sample=False if the loss has no per-sample values"
         )
     if index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
         raise ValueError(

@@ -6,12 +6,13 @@ from typing import ClassVar
 from torch import Tensor
 
 from dynprune_lib.samplers.last_score import LastScore
-from dynprune_lib.samplers.selection import topk_random_ties
 
 
 @dataclass(eq=False)
 class DynamicEL2N(LastScore):
     """Sampler that keeps the samples with the highest last EL2N scores (Attendu and Corbeil 2023).
+
+    Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
 
     The paper trains on all samples in the first epochs (`warm_up`), then keeps the top samples and re-scores the whole
     data set every period. The training loop re-scores by calling `observe` (`--rescore` on the command line).
@@ -34,4 +35,4 @@ class DynamicEL2N(LastScore):
     required_score: ClassVar[str | None] = "el2n"
 
     def select(self) -> Tensor:
-        return topk_random_ties(self.last, self.num_kept, self.random_generator("ties", self.period_number))
+        return self.highest()

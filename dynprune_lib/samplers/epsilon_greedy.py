@@ -14,6 +14,8 @@ class EpsilonGreedy(Bandit):
     """Sampler that keeps the samples with the highest mean scores, and a fraction `epsilon` of random other samples
     (Raju et al. 2021).
 
+    Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
+
     Of the k = `num_kept` samples, (1 - epsilon) k have the highest means and epsilon k are drawn uniformly from the
     rest. If the rest has fewer than epsilon k samples, it is kept entirely and more of the highest are added.
 

@@ -14,6 +14,8 @@ class InfoBatch(LastScore):
     """Sampler that keeps each sample with a loss below the mean with probability 1 - r, and weights its loss by
     1 / (1 - r) relative to the others (Qin et al. 2024).
 
+    Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
+
     Samples with a loss of at least the mean are all kept. The paper trains on all samples in the last eighth of the
     epochs (`anneal_from`).
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.base import PruningSampler
+from dynprune_lib.samplers.selection import topk_random_ties
 from dynprune_lib.samplers.states import FINITE
 
 
@@ -37,6 +38,10 @@ class LastScore(PruningSampler):
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:
         self.last.index_copy_(0, index, torch.where(usable, scores, self.last.index_select(0, index)))
+
+    def highest(self) -> Tensor:
+        """Return the `num_kept` samples with the highest last scores, with ties broken at random: (num_kept,) int64."""
+        return topk_random_ties(self.last, self.num_kept, self.random_generator("ties", self.period_number))
 
     def fill_epoch(self, preferred: Tensor) -> Tensor:
         """Return `num_kept` random samples, preferred ones first.

@@ -15,6 +15,8 @@ class ProgressiveDropout(LastScore):
     """Sampler that skips the samples whose label the model predicts with a probability of at least `confidence`
     (Shriram et al. 2025).
 
+    Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
+
     This is the difficulty-based variant of the paper, which trains on all samples in the last epoch (`anneal_from`).
     The probability is exp(-loss), so the score must be the loss.
 

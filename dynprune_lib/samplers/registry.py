@@ -7,8 +7,12 @@ from dynprune_lib.samplers.base import PruningSampler
 from dynprune_lib.samplers.dynamic_el2n import DynamicEL2N
 from dynprune_lib.samplers.early_stopping import InstanceEarlyStopping
 from dynprune_lib.samplers.epsilon_greedy import EpsilonGreedy
+from dynprune_lib.samplers.epsilon_ucb import EpsilonUCB
 from dynprune_lib.samplers.infobatch import InfoBatch
+from dynprune_lib.samplers.molpeg import MolPeg
+from dynprune_lib.samplers.order_dp import OrderDP
 from dynprune_lib.samplers.progressive_dropout import ProgressiveDropout
+from dynprune_lib.samplers.rcap import RCAP
 from dynprune_lib.samplers.rs2 import RS2
 from dynprune_lib.samplers.seta import SeTa
 from dynprune_lib.samplers.static_scored import STATIC_SAMPLERS
@@ -25,12 +29,16 @@ SAMPLERS: dict[str, type[PruningSampler]] = {
     "epsilon-greedy": EpsilonGreedy,
     "ucb": UCB,
     "ucb1": UCB1,
+    "epsilon-ucb": EpsilonUCB,
     "rs2": RS2,
     "infobatch": InfoBatch,
     "seta": SeTa,
     "dynamic-el2n": DynamicEL2N,
     "early-stopping": InstanceEarlyStopping,
     "progressive-dropout": ProgressiveDropout,
+    "order-dp": OrderDP,
+    "rcap": RCAP,
+    "molpeg": MolPeg,
     "tilted-rs2": TiltedRS2,
     **STATIC_SAMPLERS,
 }

@@ -17,6 +17,8 @@ MAX_REFERENCES = 4_096  # scores that ranks are computed against: a sample of al
 class TiltedRS2(LastScore):
     """Sampler that keeps the samples not seen for longest, hard ones earlier; a variant of RS2 by this library.
 
+    Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
+
     It keeps the `num_kept` samples with the highest `waited + tilt * rank`. `waited` is the time since the last score
     of a sample, in passes over the data (one pass takes 1 / (1 - prune_rate) epochs). `rank` is the fraction of the
     samples with lower last scores, in [0, 1).

@@ -16,6 +16,8 @@ class UCB(Bandit):
     """Sampler that keeps the samples with the highest upper confidence bounds `mean + c * var` of their scores
     (Raju et al. 2021).
 
+    Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
+
     The exponential moving average of the squared deviations from the mean needs 4 bytes per sample more than the mean:
 
         var <- (1 - alpha) var + alpha (s - mean_before)^2

@@ -17,6 +17,8 @@ class UCB1(Bandit):
     """Sampler that keeps the samples with the highest upper confidence bounds `mean + c * sqrt(ln(t) / n)`, which count
     how often a sample was scored (Auer et al. 2002).
 
+    Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
+
     n is the number of scores of the sample, which needs 4 bytes per sample more than the mean, and t the number of
     epochs so far. The bonus grows while a sample is skipped, so no sample is skipped forever; that of `UCB` stays as it
     was when the sample was last seen.

@@ -103,6 +103,8 @@ def test_a_sampler_that_is_of_one_score_gets_it():
         ({"sampler": "rs2", "rescore": True}, "rs2 does not use scores of training"),
         ({"sampler": "infobatch", "trace": 9}, "infobatch does not use scores"),
         ({"sampler": "seta", "settings": {"random_from": 16}}, "random_from of seta is 16: .* at most 15"),
+        ({"sampler": "ucb", "score": "loss-difference"}, "score is loss-difference: it needs a sampler"),
+        ({"sampler": "molpeg", "rescore": True}, "score is loss-difference: it needs .* without rescore"),
         ({"epochs": 0}, "epochs is 0"),
         ({"init_seed": -1}, "init_seed is -1"),
         ({"sampler": "without-group", "settings": {"of_warm_up": 16}}, "of_warm_up of without-group is 16"),

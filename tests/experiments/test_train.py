@@ -8,7 +8,7 @@ import torch
 from dynprune_lib.errors import SpecError, TrainingDiverged
 from dynprune_lib.experiments.checkpoint import ThrottledCheckpoint
 from dynprune_lib.experiments.data import ImageData, Split, hold_out
-from dynprune_lib.experiments.epoch import train_epoch, train_steps
+from dynprune_lib.experiments.epoch import _scores, train_epoch, train_steps
 from dynprune_lib.experiments.evaluation import evaluate, score_all
 from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.profile import PROFILES, load_profile
@@ -78,6 +78,25 @@ def test_a_run_that_is_stopped_between_checkpoints_loses_nothing(digits, store, 
     with pytest.raises(Stop):
         train(spec, digits, store, stop_after(3))
     assert len(store.load_checkpoint(spec, {})["epochs"]) == 3
+
+
+def test_a_reference_model_scores_every_batch_and_its_passes_are_counted(digits, spec):
+    spec = dataclasses.replace(spec, sampler="molpeg", settings={"decay": 0.9}, epochs=2)
+    state = build_train_state(spec, digits)
+    epoch = train_epoch(state, 0)
+    assert epoch.forward_passes == 2 * epoch.backward_passes
+    trained, reference = next(state.model.parameters()), next(state.reference.module.parameters())
+    assert not torch.equal(trained, reference)
+    assert (trained - reference).abs().max() < 1  # but it follows
+    index, images, labels = state.sampler.indices()[:9], torch.rand(9, 1, 8, 8), digits.train.labels[:9]
+    state.sampler.update(index, torch.zeros(9), _scores(state, images, state.model(images), labels))
+    assert (state.sampler.last[index] > 0).all()
+
+
+def test_a_sampler_with_classes_gets_the_labels(digits, spec):
+    state = build_train_state(dataclasses.replace(spec, sampler="rcap", settings={}), digits)
+    counts = digits.train.labels[state.sampler.subset()].bincount()
+    assert counts.max() - counts.min() <= digits.train.labels.bincount().max() / 4  # no losses yet: nearly equal shares
 
 
 def test_what_a_run_costs_is_counted(digits, store, spec):

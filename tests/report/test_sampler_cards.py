@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 
 from dynprune_lib.report import sampler_cards
+from dynprune_lib.samplers import SAMPLERS
 
 
 @pytest.mark.parametrize(
@@ -26,3 +27,8 @@ def test_the_smallest_detectable_difference_is_that_of_each_level_and_data_set()
     rows = [("", 0.5, 1.0), ("", 0.5, 1.0), ("", 0.5, 99.0), ("", 0.7, 1.2), ("CIFAR-100", 0.5, 1.5)]
     found = sampler_cards._detectable(pd.DataFrame(rows, columns=["dataset", "saved", "detectable"]))
     assert found == "1.0 points at 50%, 1.2 points at 70% compute saved; 1.5 points at 50% compute saved on CIFAR-100"
+
+
+def test_a_card_says_when_not_to_use_a_sampler():
+    assert any("wrong labels" in line for line in sampler_cards._card("ucb", SAMPLERS["ucb"], None, None))
+    assert not any("wrong labels" in line for line in sampler_cards._card("rs2", SAMPLERS["rs2"], None, None))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dynprune_lib.samplers import SAMPLERS, StaticScored
+from dynprune_lib.samplers import RCAP, SAMPLERS, StaticScored
 
 
 @pytest.fixture(params=sorted(SAMPLERS))
@@ -15,6 +15,8 @@ def make(request):
 def make_sampler(name, num_samples=40, prune_rate=0.5, **settings):
     if issubclass(SAMPLERS[name], StaticScored):
         settings["scores"] = losses_of(torch.arange(num_samples), 0) if isinstance(num_samples, int) else None
+    if issubclass(SAMPLERS[name], RCAP):
+        settings["labels"] = torch.arange(num_samples) % 3 if isinstance(num_samples, int) else None
     return SAMPLERS[name](num_samples, 0.0 if name == "full" else prune_rate, **settings)
 
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynprune_lib import UCB, UCB1, EpsilonGreedy
+from dynprune_lib import UCB, UCB1, EpsilonGreedy, EpsilonUCB
 
 observations = st.lists(
     st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 4.0, float("nan")]), min_size=5, max_size=30),
@@ -112,6 +112,31 @@ def observe(sampler, reference, index, scores):
     sampler.update(index, torch.tensor(scores))
     for sample, score in zip(index.tolist(), scores, strict=True):
         reference.observe(sample, score)
+
+
+@settings(max_examples=40, deadline=None)
+@given(observations, st.sampled_from([0.0, 0.1, 0.5]), st.sampled_from([0.0, 3.0]), st.integers(0, 99))
+@pytest.mark.filterwarnings("ignore:.*not finite")
+def test_epsilon_ucb_against_the_reference(epochs, epsilon, c, seed):
+    num_samples, kept = 30, 12
+    sampler = EpsilonUCB(num_samples, 0.6, epsilon=epsilon, c=c, seed=seed)
+    reference = Reference(num_samples, alpha=0.5)
+    greedy = kept - round(epsilon * kept)
+    for epoch, scores in enumerate(epochs):
+        sampler.set_epoch(epoch)
+        bound = reference.mean + c * reference.var
+        chosen = sorted(sampler.subset().tolist(), key=lambda sample: -bound[sample])
+        assert len(set(chosen)) == kept
+        assert_highest(chosen[:greedy], bound, greedy)
+        observe(sampler, reference, sampler.indices()[: len(scores)], scores)
+
+
+def test_without_a_random_share_epsilon_ucb_is_ucb():
+    mixed, plain = EpsilonUCB(40, 0.5, epsilon=0.0), UCB(40, 0.5)
+    for sampler in (mixed, plain):
+        sampler.observe(torch.arange(40), torch.arange(40.0) % 7)
+        sampler.set_epoch(1)
+    assert mixed.subset().tolist() == plain.subset().tolist()
 
 
 def test_the_averages_of_a_hand_worked_example():

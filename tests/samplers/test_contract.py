@@ -189,6 +189,25 @@ def test_update_refuses_other_than_per_sample_losses(make, index, losses, error,
         make().update(index, losses)
 
 
+def test_a_mean_is_the_score_of_every_sample_of_the_batch(make):
+    with_mean, with_losses = make(100, rescale=False), make(100, rescale=False)
+    assert with_mean.indices().tolist() == with_losses.indices().tolist()
+    index = with_mean.indices()[:5]
+    mean = torch.tensor(0.75, requires_grad=True) * 2
+    assert with_mean.update(index, mean, per_sample=False) is mean
+    with_losses.update(index, torch.full((5,), 1.5))
+    assert_same(with_mean.state_dict(), with_losses.state_dict())
+    with pytest.raises(ValueError, match=r"losses has shape \(5,\): with per_sample=False, it must be a scalar"):
+        with_mean.update(index, torch.ones(5), per_sample=False)
+
+
+def test_a_mean_cannot_be_rescaled():
+    from dynprune_lib import InfoBatch
+
+    with pytest.raises(ValueError, match="rescale is True: the losses of samples that only have a mean"):
+        InfoBatch(40, 0.5).update(torch.arange(3), torch.tensor(1.0), per_sample=False)
+
+
 def test_scores_are_recorded_instead_of_the_losses(make):
     with_scores, with_losses = make(), make()
     index, losses, scores = make().subset()[:2], torch.tensor([1.0, 2.0]), torch.tensor([7.0, 9.0])

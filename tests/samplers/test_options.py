@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynprune_lib import RS2, UCB, DynamicRandom, EpsilonGreedy, Full, InfoBatch
+from dynprune_lib import RS2, UCB, DynamicRandom, EpsilonGreedy, EpsilonUCB, Full, InfoBatch
 from tests.samplers.conftest import losses_of
 
 
@@ -77,7 +77,7 @@ def weights_of(sampler, subset):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    make=st.sampled_from([DynamicRandom, EpsilonGreedy, InfoBatch, RS2]),
+    make=st.sampled_from([DynamicRandom, EpsilonGreedy, EpsilonUCB, InfoBatch, RS2]),
     num_samples=st.integers(10, 80),
     rate=st.floats(0, 0.8),
     scores=st.lists(st.sampled_from([0.0, 0.5, 1.0, 4.0]), min_size=80, max_size=80),
@@ -86,7 +86,7 @@ def weights_of(sampler, subset):
 def test_weights_have_mean_one_and_are_proportional_to_one_over_the_keep_probability(
     make, num_samples, rate, scores, seed
 ):
-    options = {"epsilon": 0.4} if make is EpsilonGreedy else {}
+    options = {"epsilon": 0.4} if issubclass(make, EpsilonGreedy) else {}
     sampler = make(num_samples, rate, rescale=True, seed=seed, **options)
     sampler.observe(torch.arange(num_samples), torch.tensor(scores)[:num_samples])
     sampler.set_epoch(1)
@@ -148,7 +148,7 @@ def test_weights_are_one_in_epochs_on_all_samples(run_epoch):
 
 def test_rescaling_is_refused_where_no_probability_is_defined(make):
     sampler = make()
-    if type(sampler) in (Full, DynamicRandom, EpsilonGreedy, RS2, InfoBatch):
+    if type(sampler) in (Full, DynamicRandom, EpsilonGreedy, EpsilonUCB, RS2, InfoBatch):
         return
     name = type(sampler).__name__
     with pytest.raises(ValueError, match=f"rescale is True: {name} does not select its samples with known probabil"):

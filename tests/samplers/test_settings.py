@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dynprune_lib.samplers import EL2N, SAMPLERS, FinalSubset, Full, GraNd, StaticScored, WithoutGroup
+from dynprune_lib.samplers import EL2N, RCAP, SAMPLERS, FinalSubset, Full, GraNd, StaticScored, WithoutGroup
 from dynprune_lib.samplers.checks import real
 from tests.samplers.conftest import make_sampler
 
@@ -36,8 +36,9 @@ def test_a_wrong_value_is_refused_by_name(sampler, setting, kind):
 
 
 def build(sampler, **settings):
-    scores = {"scores": torch.ones(40)} if issubclass(SAMPLERS[sampler], StaticScored) else {}
-    return SAMPLERS[sampler](**{"num_samples": 40} | scores | settings)
+    given = {"scores": torch.ones(40)} if issubclass(SAMPLERS[sampler], StaticScored) else {}
+    given |= {"labels": torch.arange(40) % 3} if issubclass(SAMPLERS[sampler], RCAP) else {}
+    return SAMPLERS[sampler](**{"num_samples": 40} | given | settings)
 
 
 @pytest.mark.parametrize("wrong", [[1.0] * 40, np.ones(40), "scores", 1.0, torch.ones(40, dtype=torch.complex64)])

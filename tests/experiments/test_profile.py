@@ -41,7 +41,7 @@ EXPERIMENTS = [
 ]
 RUN_NAMES = {
     "smoke": (330, "a64e08f6ffce335d"),
-    "laptop": (519, "58afeebe2a49b98a"),
+    "laptop": (492, "56ce8bce5e3f66cb"),
     "short": (543, "ee7c632277cc5478"),
     "paper": (426, "98af6aad7233003a"),
 }

@@ -19,20 +19,23 @@ class Absences:
         >>> for subset in ([0, 1], [0, 2], [0, 1]):
         ...     absences.count(torch.tensor(subset))
         >>> absences.summary()
-        LeftOut(overlap=[None, 0.5, 0.5], median_absence=1, longest_absence=3)
+        LeftOut(overlap=[None, 0.5, 0.5], wanted=[None, None, None], median_absence=1, longest_absence=3)
     """
 
     def __init__(self, num_samples: int) -> None:
         self.current = torch.zeros(num_samples, dtype=torch.int32)  # epochs since a sample was selected
         self.longest = torch.zeros(num_samples, dtype=torch.int32)
         self.overlap: list[float | None] = []
+        self.wanted: list[float | None] = []
 
-    def count(self, subset: Tensor) -> None:
+    def count(self, subset: Tensor, wanted: float | None = None) -> None:
         """Count an epoch.
 
         Args:
             subset: (num_kept,) int64 on the CPU, the samples that the epoch selects.
+            wanted: see `PruningSampler.wanted`. Default: None.
         """
+        self.wanted.append(wanted if wanted is None else round(wanted, 4))
         left_out = torch.ones_like(self.current)
         left_out[subset] = 0
         number, again = int(left_out.sum()), int(left_out[self.current > 0].sum())
@@ -43,11 +46,11 @@ class Absences:
     def summary(self) -> LeftOut:
         """Return what is kept in the record of a run."""
         median, longest = int(self.longest.median()), int(self.longest.max())
-        return LeftOut(overlap=self.overlap, median_absence=median, longest_absence=longest)
+        return LeftOut(overlap=self.overlap, wanted=self.wanted, median_absence=median, longest_absence=longest)
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain values."""
-        return vars(self) | {"overlap": list(self.overlap)}
+        return vars(self) | {"overlap": list(self.overlap), "wanted": list(self.wanted)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a `state_dict`."""

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dynprune_lib.distributed import average, rank
+from dynprune_lib.distributed import average, rank, world_size
 from dynprune_lib.errors import TrainingDiverged
 from dynprune_lib.experiments.augment import alternating_flips, augment, normalize
 from dynprune_lib.experiments.evaluation import evaluate, score_all
@@ -23,12 +23,13 @@ def train_epoch(state: TrainState, epoch: int) -> EpochRecord:
     begun = _now(data.device)
     # an untrained model knows nothing of the samples: the first epoch is not re-scored
     rescored = rescore(state) if spec.rescore and epoch and sampler.selects_at(epoch) else 0
-    start = _now(data.device)
+    start, selects = _now(data.device), epoch == 0 or sampler.selects_at(epoch)
     sampler.set_epoch(epoch)
     subset, order, batch_size = sampler.subset(), sampler.indices(), local_batch_size(spec)
     state.selections[subset] += 1
-    state.absences.count(subset)
-    batches = order.to(data.device).split(batch_size)[: len(order) // batch_size]  # full batches only: one fixed shape
+    state.absences.count(subset, sampler.wanted if selects else None)
+    number = max(1, len(order) // batch_size)  # full batches only: one fixed shape; a short epoch has a short one
+    batches = order.to(data.device).split(batch_size)[:number]
     selected = _now(data.device)
     losses = train_steps(state, batches, epoch)
     trained = _now(data.device)
@@ -40,7 +41,7 @@ def train_epoch(state: TrainState, epoch: int) -> EpochRecord:
     if not math.isfinite(test_loss):  # the losses of the steps do not show what the last step did to the weights
         raise TrainingDiverged(f"the test loss is {test_loss} after epoch {epoch}: try a lower learning_rate")
     evaluated = _now(data.device)
-    passes = len(batches) * spec.batch_size  # of all ranks
+    passes = sum(map(len, batches)) * world_size()
     return EpochRecord(
         train_loss=round(average(losses.mean()).item(), 6),
         test_loss=round(test_loss, 6),
@@ -81,7 +82,7 @@ def train_steps(state: TrainState, batches: tuple[Tensor, ...], epoch: int) -> T
     flip, pad = _flips(state), data.pad if spec.pad is None else spec.pad
     state.model.train()
     step_losses = []
-    for index in batches:
+    for index, ticks in zip(batches, _ticks(state, epoch, len(batches)), strict=True):
         mirrored = flip[index] if isinstance(flip, Tensor) else flip
         images = normalize(augment(data.train.images[index], pad, mirrored, generator, spec.padding), data)
         labels = data.train.labels[index]
@@ -95,12 +96,28 @@ def train_steps(state: TrainState, batches: tuple[Tensor, ...], epoch: int) -> T
         state.optimizer.zero_grad()
         loss.backward()
         state.optimizer.step()
-        state.schedule.step()
+        for _ in range(ticks):
+            state.schedule.step()
         for averaged in (state.average, state.reference):
             if averaged is not None:
                 averaged.update_parameters(state.model)
         step_losses.append(loss.detach())
     return torch.stack(step_losses)
+
+
+def _ticks(state: TrainState, epoch: int, steps: int) -> list[int]:
+    """Return by how many steps the schedule goes on after each optimizer step of an epoch: by one each.
+
+    If the sampler has no fixed length, the schedule has the steps of the longest epochs, and all of them pass in every
+    epoch: it follows the progress in epochs.
+
+    Example:
+        An epoch of 2 steps that could have 5 goes on by 2 and by 3.
+    """
+    if state.sampler.has_fixed_length:
+        return [1] * steps
+    longest = state.sampler.greatest_length(epoch) // state.spec.batch_size
+    return [longest * (step + 1) // steps - longest * step // steps for step in range(steps)]
 
 
 def _scores(state: TrainState, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:

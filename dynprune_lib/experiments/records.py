@@ -90,11 +90,14 @@ class LeftOut:
     Args:
         overlap: of each epoch, the share of its left-out samples that the epoch before left out as well; None for the
             first epoch and for an epoch on all the data.
+        wanted: of each epoch with a new selection, the share of the training set that the rule of the sampler keeps by
+            itself; None for a ranking.
         median_absence: median over all samples of the longest number of consecutive epochs that leave a sample out.
         longest_absence: its maximum.
     """
 
     overlap: list[float | None]
+    wanted: list[float | None]
     median_absence: int
     longest_absence: int
 

@@ -97,14 +97,14 @@ def variant(spec: RunSpec) -> str:
 def modifier(spec: RunSpec) -> str:
     """Return what a run adds to its method or removes from it; empty if nothing.
 
-    The modifiers are `annealed`, `random at the end`, `rescaled` and `not rescaled`.
+    The modifiers are `own length`, `annealed`, `random at the end`, `rescaled` and `not rescaled`.
 
     Example:
         >>> modifier(RunSpec(dataset="digits", model="tiny", sampler="ucb", settings={"anneal_from": 14}))
         'annealed'
     """
     settings, defaults = spec.settings, sampler_settings(spec.sampler)
-    modifiers = []
+    modifiers = ["own length"] if settings.get("fill") is False else []
     if settings.get("anneal_from") is not None:
         modifiers.append("annealed")
     if settings.get("random_from") is not None:

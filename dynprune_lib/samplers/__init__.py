@@ -53,6 +53,7 @@ from dynprune_lib.samplers.infobatch import InfoBatch
 from dynprune_lib.samplers.last_score import LastScore
 from dynprune_lib.samplers.molpeg import MolPeg
 from dynprune_lib.samplers.order_dp import OrderDP
+from dynprune_lib.samplers.own_length import OwnLength
 from dynprune_lib.samplers.progressive_dropout import ProgressiveDropout
 from dynprune_lib.samplers.rcap import RCAP
 from dynprune_lib.samplers.registry import SAMPLERS, sampler_class
@@ -86,6 +87,7 @@ __all__ = [
     "LastScore",
     "MolPeg",
     "OrderDP",
+    "OwnLength",
     "ProgressiveDropout",
     "PruningSampler",
     "SeTa",

@@ -112,6 +112,11 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         """Return what the sampler remembers: tensors of shape (N,), by the names of the attributes that hold them."""
         return {}
 
+    @property
+    def wanted(self) -> float | None:
+        """Share of the data set that the rule of the sampler keeps in this period by itself; None for a ranking."""
+        return None
+
     def settings(self) -> dict[str, Any]:
         """Return the settings that define this sampler; a state can only be loaded if they are equal."""
         return {"sampler": type(self).__name__} | {each.name: getattr(self, each.name) for each in fields(self)}
@@ -303,18 +308,24 @@ class PruningSampler(EpochSchedule, Sampler[int]):
             selected = torch.arange(self.num_samples, dtype=torch.int32)
         else:
             selected = self.select().to("cpu", torch.int32)
-            if len(selected) != self.num_kept:
-                name = type(self).__name__
-                raise RuntimeError(f"{name}.select returned {len(selected)} samples, not {self.num_kept}")
+            self._check_length(len(selected))
             if self.rescale:
+                inverse = 1 / self.keep_probability().double()
+                # without a fixed length, the sum over the epoch is to be that over all samples, as in the sources
+                inverse = inverse / inverse.mean() if self.has_fixed_length else inverse
                 weights = torch.zeros(self.num_samples)
-                weights[selected.long()] = _mean_one(1 / self.keep_probability().double()).to(weights.dtype)
+                weights[selected.long()] = inverse.to(weights.dtype)
         if distributed.world_size() > 1:
             # shards are slices of the subset, and the remainder belongs to none: neither may follow the order of the
             # data set, which is often sorted by class
             order = torch.randperm(len(selected), generator=self.random_generator("shares", self.period_number))
             selected = selected[order]
         return selected, weights
+
+    def _check_length(self, length: int) -> None:
+        least = self.num_kept if self.has_fixed_length else 1
+        if not least <= length <= self.num_kept:
+            raise RuntimeError(f"{type(self).__name__}.select returned {length} samples, not {self.num_kept}")
 
     def _gather_scores(self) -> None:
         # only before a selection or a save: in between, no rank needs the scores of the others
@@ -331,13 +342,10 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         check_settings(state, self.settings(), self.former_names)
         epoch = integer("epoch of this state", state["epoch"], at_least=0, at_most=MAX_EPOCH)
         integer("trained of this state", state.get("trained", 0), at_least=0)
-        check_subset(state["subset"], self._num_selected(epoch), self.num_samples)
+        least = 1 if not self.has_fixed_length and not self._uses_all(epoch) else self.greatest_length(epoch)
+        check_subset(state["subset"], (least, self.greatest_length(epoch)), self.num_samples)
         check_weights(state["weights"], self.num_samples if self.rescale and not self._uses_all(epoch) else None)
         check_per_sample_state(state["memory"], self.per_sample_state(), self.per_sample_range)
-
-
-def _mean_one(weights: Tensor) -> Tensor:
-    return weights / weights.mean()
 
 
 def _iterate(order: Tensor) -> Iterator[int]:

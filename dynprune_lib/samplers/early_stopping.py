@@ -8,10 +8,11 @@ from torch import Tensor
 
 from dynprune_lib.samplers.checks import real
 from dynprune_lib.samplers.last_score import LastScore
+from dynprune_lib.samplers.own_length import OwnLength
 
 
 @dataclass(eq=False)
-class InstanceEarlyStopping(LastScore):
+class InstanceEarlyStopping(OwnLength):
     """Fixed-length variant of instance-dependent early stopping (Yuan et al. 2025): it skips the samples whose loss has
     a second difference below `threshold`, as already mastered.
 
@@ -67,4 +68,4 @@ class InstanceEarlyStopping(LastScore):
         self.second.index_copy_(0, index, torch.where(usable, second.half(), second_before))
 
     def select(self) -> Tensor:
-        return self.fill_epoch(self.second.float() >= self.threshold)
+        return self.take(self.second.float() >= self.threshold)

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.checks import real
-from dynprune_lib.samplers.last_score import LastScore
+from dynprune_lib.samplers.own_length import OwnLength
 
 
 @dataclass(eq=False)
-class InfoBatch(LastScore):
+class InfoBatch(OwnLength):
     """Sampler that keeps each sample with a loss below the mean with probability 1 - r, and weights its loss by
     1 / (1 - r) relative to the others (Qin et al. 2024).
 
@@ -47,6 +47,7 @@ class InfoBatch(LastScore):
     def __post_init__(self) -> None:
         self.r = real("r", self.r, "the fraction of well-learned samples left out", "[0, 1)")
         self._num_learned: int = 0  # of the selected samples
+        self._num_others: int = 0
         self._learned_probability: float = 1.0
         super().__post_init__()
 
@@ -55,12 +56,15 @@ class InfoBatch(LastScore):
         last = self.last.cpu()
         is_learned = last < last[last.isfinite()].mean(dtype=torch.float64)
         learned, others = is_learned.nonzero().squeeze(1), (~is_learned).nonzero().squeeze(1)
-        num_learned = max(round((1 - self.r) * len(learned)), self.num_kept - len(others))
+        num_learned = round((1 - self.r) * len(learned))
+        self.num_wanted = len(others) + num_learned
+        if self.fill:
+            num_learned = max(num_learned, self.num_kept - len(others))
         drawn = learned[torch.randperm(len(learned), generator=generator)[:num_learned]]
         epoch = torch.randperm(len(others) + num_learned, generator=generator)[: self.num_kept]
         kept_others = epoch[epoch < len(others)]
         kept_learned = epoch[epoch >= len(others)] - len(others)
-        self._num_learned = len(kept_learned)
+        self._num_learned, self._num_others = len(kept_learned), len(kept_others)
         self._learned_probability = num_learned / max(1, len(learned))
         return torch.cat([others[kept_others], drawn[kept_learned]])
 
@@ -69,6 +73,5 @@ class InfoBatch(LastScore):
 
         If only a part of that epoch is kept, all probabilities are smaller by the same factor, which is left out.
         """
-        probability = torch.ones(self.num_kept)
-        probability[self.num_kept - self._num_learned :] = self._learned_probability
-        return probability
+        others = torch.ones(self._num_others)
+        return torch.cat([others, torch.full((self._num_learned,), self._learned_probability)])

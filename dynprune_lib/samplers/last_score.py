@@ -1,4 +1,4 @@
-"""Base class of the samplers that use the last score of every sample, with epochs of a fixed length."""
+"""Base class of the samplers that use the last score of every sample."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,10 +15,7 @@ from dynprune_lib.samplers.states import FINITE
 class LastScore(PruningSampler):
     """Base class of samplers that remember the last score of every sample, 4 bytes; infinite if there is none.
 
-    The published methods of this kind decide for every sample by itself, so the length of their epochs follows from the
-    scores. Implementation choice: every epoch has `num_kept` samples, so that methods can be compared at equal compute
-    and a learning-rate schedule knows its steps. `fill_epoch` drops random samples where a method keeps more, and adds
-    random others where it keeps fewer. Samples without a score are always preferred.
+    Samples without a score are always preferred.
 
     Example:
         >>> sampler = LastScore(4, prune_rate=0.5)
@@ -42,22 +39,3 @@ class LastScore(PruningSampler):
     def highest(self) -> Tensor:
         """Return the `num_kept` samples with the highest last scores, with ties broken at random: (num_kept,) int64."""
         return topk_random_ties(self.last, self.num_kept, self.random_generator("ties", self.period_number))
-
-    def fill_epoch(self, preferred: Tensor) -> Tensor:
-        """Return `num_kept` random samples, preferred ones first.
-
-        Args:
-            preferred: (N,) bool. If there are more than `num_kept` of them, they are drawn uniformly; if fewer, all are
-                kept and the rest is drawn uniformly from the other samples.
-
-        Returns:
-            (num_kept,) int64, indices of the samples.
-
-        Example:
-            >>> sampler = LastScore(4, prune_rate=0.5)
-            >>> sorted(sampler.fill_epoch(torch.tensor([False, True, False, True])).tolist())
-            [1, 3]
-        """
-        order = torch.randperm(self.num_samples, generator=self.random_generator("fill_epoch", self.period_number))
-        comes_first = preferred.cpu()[order]
-        return torch.cat([order[comes_first], order[~comes_first]])[: self.num_kept]

@@ -7,11 +7,11 @@ from typing import ClassVar
 from torch import Tensor
 
 from dynprune_lib.samplers.checks import real
-from dynprune_lib.samplers.last_score import LastScore
+from dynprune_lib.samplers.own_length import OwnLength
 
 
 @dataclass(eq=False)
-class ProgressiveDropout(LastScore):
+class ProgressiveDropout(OwnLength):
     """Sampler that skips the samples whose label the model predicts with a probability of at least `confidence`
     (Shriram et al. 2025).
 
@@ -50,4 +50,4 @@ class ProgressiveDropout(LastScore):
         super().__post_init__()
 
     def select(self) -> Tensor:
-        return self.fill_epoch(self.last > -math.log(self.confidence))
+        return self.take(self.last > -math.log(self.confidence))

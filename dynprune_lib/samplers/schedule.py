@@ -1,5 +1,7 @@
 """The schedule of a run: which epochs are pruned, and how many samples and steps each epoch has."""
 
+from collections.abc import Sized
+
 from dynprune_lib import distributed
 
 
@@ -7,8 +9,8 @@ class EpochSchedule:
     """Mixin that splits a run into warm-up, pruned epochs and annealing.
 
     Warm-up and annealing use all samples. The pruned epochs in between form periods of `period` epochs each, numbered
-    from 0, and all epochs of a period share one subset. Every length follows from the settings alone, never from the
-    scores, so the number of steps of a run is known before it starts.
+    from 0, and all epochs of a period share one subset. Every length follows from the settings alone, so the number of
+    steps of a run is known before it starts, except for samplers without `has_fixed_length`.
     """
 
     num_samples: int
@@ -18,6 +20,15 @@ class EpochSchedule:
     anneal_from: int | None
     epoch: int
     _num_trained: int  # samples of the current epoch that this process has trained on
+
+    @property
+    def has_fixed_length(self) -> bool:
+        """Whether the length of every epoch follows from the settings alone."""
+        return True
+
+    @property
+    def _subset(self) -> Sized:
+        raise NotImplementedError
 
     @property
     def period_number(self) -> int:
@@ -39,6 +50,8 @@ class EpochSchedule:
     def samples_in(self, epoch: int) -> int:
         """Return the number of samples of any epoch; under `torch.distributed`, of this rank's shard.
 
+        Without `has_fixed_length`, it is the greatest number for an epoch whose samples are not selected yet.
+
         Example:
             >>> from dynprune_lib import DynamicRandom
             >>> sampler = DynamicRandom(100, prune_rate=0.7, warm_up=1, anneal_from=4)
@@ -49,6 +62,8 @@ class EpochSchedule:
 
     def total_steps(self, epochs: int, batch_size: int, drop_last: bool = True) -> int:
         """Return the number of optimizer steps of a run, for example for a learning-rate schedule.
+
+        Without `has_fixed_length`, it is an upper bound: let a schedule follow the progress in epochs.
 
         Args:
             epochs: number of epochs of the run.
@@ -88,9 +103,15 @@ class EpochSchedule:
         round_up = 0 if drop_last else batch_size - 1
         return sum((self.samples_in(epoch) + round_up) // batch_size for epoch in epochs)
 
+    def greatest_length(self, epoch: int) -> int:
+        """Return the greatest number of samples that an epoch can have, on all ranks together."""
+        return self.num_samples if self._uses_all(epoch) else self.num_kept
+
     def _num_selected(self, epoch: int) -> int:
         """Return the number of samples of an epoch on all ranks together."""
-        return self.num_samples if self._uses_all(epoch) else self.num_kept
+        if self.has_fixed_length or self._phase(epoch) != self._phase(self.epoch):
+            return self.greatest_length(epoch)
+        return len(self._subset)
 
     def _uses_all(self, epoch: int) -> bool:
         """Return whether an epoch belongs to the warm-up or the annealing."""

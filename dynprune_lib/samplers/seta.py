@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.checks import integer, real
-from dynprune_lib.samplers.last_score import LastScore
+from dynprune_lib.samplers.own_length import OwnLength
 
 BINS = 1_024  # resolution of the cuts between groups: time and memory of `cluster_cuts` grow with its square
 
 
 @dataclass(eq=False)
-class SeTa(LastScore):
+class SeTa(OwnLength):
     """Fixed-length variant of SeTa (Zhou et al. 2025): it groups the samples by loss and draws them from a window of
     groups that slides from easy to hard.
 
@@ -62,14 +62,18 @@ class SeTa(LastScore):
 
     def select(self) -> Tensor:
         last = self.last.cpu()
+        drawn = torch.ones(self.num_samples, dtype=torch.bool)
+        if not self.fill:  # the window is taken from a random part of the data
+            drawn[:] = False
+            drawn[self.random_subset("drawn", self.period_number)] = True
         has_score = last.isfinite()
-        if not has_score.any() or (self.random_from is not None and self.epoch >= self.random_from):
+        if not (drawn & has_score).any() or (self.random_from is not None and self.epoch >= self.random_from):
             return self.random_subset("random", self.period_number)
-        cuts = cluster_cuts(last[has_score].numpy(), self.groups)
+        cuts = cluster_cuts(last[drawn & has_score].numpy(), self.groups)
         size = max(1, round(self.window * self.groups))
         begin = self.period_number % (self.groups - size + 1)
         group = torch.bucketize(last, torch.from_numpy(cuts))
-        return self.fill_epoch(((group >= begin) & (group < begin + size)) | ~has_score)
+        return self.take(drawn & (((group >= begin) & (group < begin + size)) | ~has_score))
 
 
 def cluster_cuts(values: np.ndarray, groups: int) -> np.ndarray:

@@ -33,15 +33,17 @@ def check_settings(state: Any, settings: dict[str, Any], former_names: Mapping[s
             raise ValueError(f"this state has {name} = {found!r}, the sampler {expected!r}: they must be the same")
 
 
-def check_subset(subset: Any, length: int, num_samples: int) -> None:
-    """Check that a subset has `length` different indices in [0, num_samples), int32, in any order.
+def check_subset(subset: Any, lengths: tuple[int, int], num_samples: int) -> None:
+    """Check that a subset has different indices in [0, num_samples), int32, in any order, and a length in a range.
 
     Example:
-        >>> check_subset(torch.tensor([4, 0, 4], dtype=torch.int32), length=3, num_samples=5)
+        >>> check_subset(torch.tensor([4, 0, 4], dtype=torch.int32), lengths=(3, 3), num_samples=5)
         Traceback (most recent call last):
             ...
         ValueError: subset of this state has a sample more than once
     """
+    least, most = lengths
+    length = min(max(len(subset), least), most) if isinstance(subset, torch.Tensor) and subset.ndim else most
     _check_tensor("subset", subset, (length,), torch.int32, (0, num_samples - 1))
     is_in = torch.zeros(num_samples, dtype=torch.bool)
     is_in[subset.long()] = True

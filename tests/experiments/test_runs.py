@@ -138,7 +138,7 @@ def test_a_record_survives_json(rate, seed, learning_rate):
     more = dataclasses.replace(
         record,
         last_epoch=LastEpoch(class_accuracy=[0.5, 1.0], calibration_error=0.1),
-        left_out=LeftOut(overlap=[None, 0.5], median_absence=1, longest_absence=2),
+        left_out=LeftOut(overlap=[None, 0.5], wanted=[0.7, None], median_absence=1, longest_absence=2),
     )
     assert RunRecord.from_json(more.to_json()) == more
 

@@ -355,3 +355,41 @@ def test_pruned_runs_alternate_flips_by_the_views_of_each_sample(digits, spec, m
         state.epochs.append(train_epoch(state, epoch))
     assert max(map(len, seen.values())) >= 3
     assert all(one != other for flips in seen.values() for one, other in itertools.pairwise(flips))
+
+
+@pytest.mark.parametrize("sampler", ["infobatch", "seta", "early-stopping", "progressive-dropout"])
+def test_the_schedule_follows_the_epochs_of_any_length(digits, store, spec, sampler):
+    spec = dataclasses.replace(spec, sampler=sampler, prune_rate=0.3, settings={"fill": False}, epochs=6)
+    state = build_train_state(spec, digits)
+    at_starts = []
+    for epoch in range(spec.epochs):
+        at_starts.append(state.schedule.get_last_lr()[0])
+        state.epochs.append(train_epoch(state, epoch))
+    fixed = build_train_state(dataclasses.replace(spec, settings={}), digits)
+    expected = []
+    for _ in range(spec.epochs):
+        expected.append(fixed.schedule.get_last_lr()[0])
+        for _ in range(round(0.7 * 1437) // 32):
+            fixed.optimizer.step()
+            fixed.schedule.step()
+    assert at_starts == pytest.approx(expected)
+    assert state.schedule.get_last_lr() == pytest.approx(fixed.schedule.get_last_lr())
+    assert [epoch.backward_passes for epoch in state.epochs] == [
+        max(1, epoch.samples_kept // 32) * min(32, epoch.samples_kept) for epoch in state.epochs
+    ]
+    assert len(state.absences.wanted) == 6
+
+
+@pytest.mark.slow
+def test_a_run_with_epochs_of_any_length_resumes(digits, tmp_path, spec):
+    spec = dataclasses.replace(
+        spec, sampler="infobatch", prune_rate=0.0, settings={"fill": False, "period": 2}, epochs=5
+    )
+    whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
+    expected = train(spec, digits, whole)
+    for epochs in (1, 2):
+        with pytest.raises(Stop):
+            train(spec, digits, parts, stop_after(epochs))
+    record = train(spec, digits, parts)
+    assert (results(record), record.left_out) == (results(expected), expected.left_out)
+    assert len({epoch.samples_kept for epoch in record.epochs}) > 1

@@ -13,7 +13,7 @@ def described(worst, overlap, seed=0, **settings):
     return dataclasses.replace(
         record,
         last_epoch=LastEpoch(class_accuracy=[0.9, worst, 1.0], calibration_error=0.02),
-        left_out=LeftOut(overlap=overlap, median_absence=2, longest_absence=3),
+        left_out=LeftOut(overlap=overlap, wanted=[None] * 4, median_absence=2, longest_absence=3),
     )
 
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from dynprune_lib import SAMPLERS, PruningSampler, samplers
-from dynprune_lib.samplers import Bandit, LastScore, StaticScored, sampler_class
+from dynprune_lib.samplers import Bandit, LastScore, OwnLength, StaticScored, sampler_class
 from dynprune_lib.samplers.forgetting import ForgettingEvents
 
 OWN = """
@@ -84,7 +84,7 @@ def test_other_names_are_refused(name, reason):
 
 
 def test_every_sampler_of_the_package_is_registered():
-    bases = {PruningSampler, Bandit, LastScore, StaticScored, ForgettingEvents}  # for subclasses, or for scores alone
+    bases = {PruningSampler, Bandit, LastScore, OwnLength, StaticScored, ForgettingEvents}  # or for scores alone
     for module in pkgutil.iter_modules(samplers.__path__, "dynprune_lib.samplers."):
         for found in vars(importlib.import_module(module.name)).values():
             if isinstance(found, type) and issubclass(found, PruningSampler) and found not in bases:

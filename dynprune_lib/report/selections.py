@@ -25,6 +25,22 @@ def group_shares(groups: np.ndarray) -> pd.Series:
     return pd.Series(np.bincount(groups, minlength=len(GROUPS)) / len(groups), index=GROUPS)
 
 
+def order_of_first_epoch(spec: RunSpec, num_samples: int) -> np.ndarray:
+    """Return the samples of the first epoch of a run in their order, then all others, (N,) int64.
+
+    Args:
+        spec: a run whose sampler needs no scores before training.
+        num_samples: size of the training set, N.
+
+    Example:
+        >>> spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5)
+        >>> sorted(order_of_first_epoch(spec, num_samples=4).tolist())
+        [0, 1, 2, 3]
+    """
+    first = spec.make_sampler(num_samples).indices().numpy()
+    return np.concatenate([first, np.setdiff1d(np.arange(num_samples), first)])
+
+
 def shares_by_place(groups: np.ndarray, order: np.ndarray, parts: int = 4) -> pd.DataFrame:
     """Return the share of each group among the samples that came early or late in an epoch.
 

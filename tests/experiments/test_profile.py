@@ -40,10 +40,10 @@ EXPERIMENTS = [
     "epoch_seconds",
 ]
 RUN_NAMES = {
-    "smoke": (330, "a64e08f6ffce335d"),
-    "laptop": (531, "3c7446c48eeac51f"),
-    "short": (555, "bcc8275d9183aa4e"),
-    "paper": (438, "8e9c9285595812fc"),
+    "smoke": (330, "c4a9c450e0a0d121"),
+    "laptop": (531, "11b89633bc454570"),
+    "short": (555, "9a5105473e1fb154"),
+    "paper": (438, "6d5a0eb6383d7737"),
 }
 
 

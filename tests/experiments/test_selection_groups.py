@@ -3,12 +3,13 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from dynprune_lib.errors import StoreError
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.selection_groups import GROUPS, group_of, selection_counts
 from dynprune_lib.experiments.static_scores import static_scores
-from dynprune_lib.experiments.train import train
+from dynprune_lib.experiments.train import build_train_state, train, train_epoch
 from dynprune_lib.report.selections import (
     agreement,
     group_agreement,
@@ -16,6 +17,7 @@ from dynprune_lib.report.selections import (
     kept_samples,
     left_out,
     mean_correlation,
+    order_of_first_epoch,
     rank_correlation,
     shares_by_place,
     typical,
@@ -71,6 +73,16 @@ def test_shares_of_the_groups():
     assert group_shares(np.array([0, 1, 1, 2])).to_dict() == {"never": 0.25, "sometimes": 0.5, "always": 0.25}
 
 
+def test_the_order_of_the_first_epoch_is_known_without_training(digits, monkeypatch):
+    spec, seen = run(1), []
+    steps = "dynprune_lib.experiments.train.train_steps"
+    monkeypatch.setattr(steps, lambda _, batches, __: seen.extend(batches) or torch.zeros(1))
+    train_epoch(build_train_state(spec, digits), 0)
+    order = order_of_first_epoch(spec, 1437)
+    assert torch.equal(torch.cat(seen), torch.from_numpy(order[: 718 // 32 * 32]))
+    assert sorted(order) == list(range(1437))
+
+
 def test_shares_early_and_late_in_an_epoch():
     found = shares_by_place(np.array([0, 1, 2, 1]), np.array([3, 1, 0, 2]), parts=2)
     assert found.to_dict("list") == {"never": [0, 0.5], "sometimes": [1, 0], "always": [0, 0.5]}
@@ -117,7 +129,7 @@ def test_what_a_static_run_keeps_is_known_from_its_scores(digits, store):
 
 
 def test_what_a_run_leaves_out_is_read_from_its_variant():
-    variants = ["of_warm_up = 1", "group = sometimes, of_warm_up = 1", "group = always", ""]
+    variants = ["of_rescore = True", "group = sometimes, of_rescore = True", "group = always", ""]
     runs = pd.DataFrame({"method": ["without-group"] * 3 + ["static-random"], "variant": variants})
     assert left_out(runs).tolist() == ["never", "sometimes", "always", "random"]
 

@@ -177,7 +177,6 @@ class RunSpec:
         latest = {
             "period": self.epochs,
             "at_epoch": self.epochs,
-            "of_warm_up": self.epochs - 1,
             "warm_up": self.epochs - 1,
             "anneal_from": self.epochs - 1,
             "random_from": self.epochs - 1,

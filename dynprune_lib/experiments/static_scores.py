@@ -189,8 +189,9 @@ def _without_group(spec: RunSpec, _: int) -> ScoringMethod:
     def score(state: TrainState) -> Tensor:
         return torch.from_numpy(group_of(state.selections.numpy(), state.spec)).float()
 
-    settings = {"warm_up": spec.settings["of_warm_up"]}
-    dynamic = replace(_full(spec), sampler=spec.settings["of"], prune_rate=spec.settings["of_rate"], settings=settings)
+    dynamic = replace(_full(spec), sampler=spec.settings["of"], prune_rate=spec.settings["of_rate"])
+    if spec.settings["of_rescore"]:
+        dynamic = replace(dynamic, rescore=True, settings={"warm_up": 1})
     return ScoringMethod(dynamic, spec.epochs, score)
 
 

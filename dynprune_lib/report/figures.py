@@ -84,7 +84,7 @@ def plot_learning_curves(curves: pd.DataFrame, title: str) -> Figure:
 
 
 def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
-    """Plot the cost of training and of scoring before it as stacked bars, in passes of a full-data run.
+    """Plot the cost of training and of all scoring as stacked bars, which end at the total of the table.
 
     Args:
         costs: a table of `costs`, one row per bar.
@@ -96,18 +96,18 @@ def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
     axes.barh(names, costs["training"], color=colours, label="training")
     axes.barh(
         names,
-        costs["scoring"],
+        costs["total"] - costs["training"],
         left=costs["training"],
         color=colours,
         alpha=0.45,
         hatch="////",
         edgecolor="white",
-        label="scoring before training",
+        label="scoring",
     )
     axes.axvline(1, color=style("full").colour, linestyle="--", linewidth=1, label="full data")
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
-    figure.supxlabel("sample passes (full-data run = 1)", fontsize="medium")
+    figure.supxlabel("sample passes (full-data run = 1; a forward pass counts as a third)", fontsize="medium")
     return _finish(figure, axes)
 
 
@@ -144,7 +144,7 @@ def plot_differences(differences: pd.DataFrame, baseline: str, title: str) -> Fi
     if (differences["mean"] < -limit).any():
         axes.set_xlim(-limit, limit)
     axes.set_yticks(range(len(differences)), list(differences.index))
-    axes.invert_yaxis()
+    axes.set_ylim(len(differences) - 0.5, -0.5)
     figure.supxlabel(_difference_from(baseline), fontsize="medium")  # of the figure: names leave the axes little room
     return _finish(figure, axes, legend=False)
 
@@ -177,35 +177,38 @@ def plot_ranking(differences: pd.DataFrame, baseline: str, title: str) -> Figure
     return _finish(figure, grid[0, 0], legend=False)
 
 
-def plot_images(images: dict[str, np.ndarray], title: str) -> Figure:
+def plot_images(images: dict[str, np.ndarray], labels: dict[str, Sequence[str]], title: str) -> Figure:
     """Plot images in rows.
 
     Args:
         images: (count, height, width, channels) uint8 images, by the name of the row.
+        labels: label of each image, by the name of the row.
         title: title of the figure.
     """
     count = max(len(row) for row in images.values())
     use_style()
     figure, grid = plt.subplots(
-        len(images), count, figsize=(WIDTH, 0.55 * len(images) + 0.35), squeeze=False, layout="constrained"
+        len(images), count, figsize=(WIDTH, 0.65 * len(images) + 0.35), squeeze=False, layout="constrained"
     )
     for axes in grid.flat:
         axes.axis("off")
     for row, (name, pictures) in zip(grid, images.items(), strict=True):
         row[0].set_title(name, loc="left", fontsize="small", pad=2)
-        for axes, picture in zip(row, pictures, strict=False):
+        for axes, picture, label in zip(row, pictures, labels[name], strict=False):
             axes.imshow(picture.squeeze(), cmap="gray", interpolation="nearest")
+            axes.text(0.5, -0.05, label, transform=axes.transAxes, fontsize=4.5, ha="center", va="top")
     figure.suptitle(title, fontsize="small")
     plt.close(figure)
     return figure
 
 
-def plot_correlations(matrix: np.ndarray, labels: Sequence[str], title: str) -> Figure:
+def plot_correlations(matrix: np.ndarray, labels: Sequence[str], what: str, title: str) -> Figure:
     """Plot a matrix of rank correlations, with the numbers if there are at most 10 rows.
 
     Args:
         matrix: (rows, rows) correlations.
         labels: label of each row and column.
+        what: label of both axes.
         title: title of the figure.
     """
     figure, axes = _one_axes(title, height=0.85 * WIDTH)
@@ -223,6 +226,7 @@ def plot_correlations(matrix: np.ndarray, labels: Sequence[str], title: str) -> 
         cbar_kws={"label": "rank correlation"},
         ax=axes,
     )
+    axes.set(xlabel=what, ylabel=what)
     axes.grid(visible=False)
     plt.close(figure)
     return figure

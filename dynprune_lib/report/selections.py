@@ -1,10 +1,15 @@
-"""Analyse which samples runs select: agreement between runs, and samples that are typical of a group."""
+"""Analyse which samples runs select: groups of samples, and agreement between runs."""
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy import stats
 
+from dynprune_lib.errors import StoreError
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.selection_groups import GROUPS
+from dynprune_lib.experiments.static_scores import scoring_spec
+from dynprune_lib.experiments.store import Store
 
 
 def group_shares(groups: np.ndarray) -> pd.Series:
@@ -20,27 +25,107 @@ def group_shares(groups: np.ndarray) -> pd.Series:
     return pd.Series(np.bincount(groups, minlength=len(GROUPS)) / len(groups), index=GROUPS)
 
 
-def agreement(groups: np.ndarray, others: np.ndarray) -> pd.DataFrame:
-    """Return how far two runs agree on the groups of the samples.
+def order_of_first_epoch(spec: RunSpec, num_samples: int) -> np.ndarray:
+    """Return the samples of the first epoch of a run in their order, then all others, (N,) int64.
 
     Args:
-        groups: (N,) indices into GROUPS, of one run.
-        others: the same of another run.
-
-    Returns:
-        One row per group of the first run: `agreement`, the share of its samples that are in the same group in the
-        other run; `chance`, the value of that share for independent runs.
+        spec: a run whose sampler needs no scores before training.
+        num_samples: size of the training set, N.
 
     Example:
-        >>> agreement(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])).loc["never"].to_dict()
+        >>> spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5)
+        >>> sorted(order_of_first_epoch(spec, num_samples=4).tolist())
+        [0, 1, 2, 3]
+    """
+    first = spec.make_sampler(num_samples).indices().numpy()
+    return np.concatenate([first, np.setdiff1d(np.arange(num_samples), first)])
+
+
+def shares_by_place(groups: np.ndarray, order: np.ndarray, parts: int = 4) -> pd.DataFrame:
+    """Return the share of each group among the samples that came early or late in an epoch.
+
+    Args:
+        groups: (N,) indices into GROUPS.
+        order: (N,) samples in the order of the epoch.
+        parts: number of parts of the epoch. Default: 4.
+
+    Returns:
+        One row per part, numbered from 1, and one column per group.
+
+    Example:
+        >>> shares_by_place(np.array([0, 0, 2, 2]), order=np.array([1, 2, 0, 3]), parts=2)["never"].to_dict()
+        {1: 0.5, 2: 0.5}
+    """
+    rows = [group_shares(groups[part]) for part in np.array_split(order, parts)]
+    return pd.DataFrame(rows, index=pd.RangeIndex(1, parts + 1))
+
+
+def agreement(members: np.ndarray, others: np.ndarray | None = None) -> dict[str, float]:
+    """Return how far runs agree on which samples belong to a set.
+
+    Args:
+        members: (runs, N) bool, whether each sample belongs to the set of each run.
+        others: the same for other runs. Default: None, the runs are compared with each other.
+
+    Returns:
+        `agreement`, the share of a run's set that is also in the set of another run, mean over all pairs (NaN if there
+        is none); `chance`, the expected value for independent sets of the same sizes.
+
+    Example:
+        >>> agreement(np.array([[True, True, False, False], [True, False, True, False]]))
+        {'agreement': 0.5, 'chance': 0.5}
+    """
+    sets, other_sets = (np.asarray(each, dtype=float) for each in (members, members if others is None else others))
+    with np.errstate(invalid="ignore"):  # a set may be empty
+        common = sets @ other_sets.T / sets.sum(1, keepdims=True)
+    return {"agreement": _mean_of_pairs(common, others is None), "chance": float(other_sets.mean())}
+
+
+def group_agreement(groups: np.ndarray, others: np.ndarray | None = None) -> pd.DataFrame:
+    """Return how far runs agree on the groups of the samples: `agreement`, one row per group.
+
+    Args:
+        groups: (runs, N) indices into GROUPS.
+        others: the same for other runs. Default: None, the runs are compared with each other.
+
+    Example:
+        >>> group_agreement(np.array([[0, 0, 1, 1]]), np.array([[0, 1, 1, 1]])).loc["never"].to_dict()
         {'agreement': 0.5, 'chance': 0.25}
     """
     rows = {
-        name: {"agreement": (others[groups == place] == place).mean(), "chance": (others == place).mean()}
+        name: agreement(groups == place, None if others is None else others == place)
         for place, name in enumerate(GROUPS)
-        if (groups == place).any()
     }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def kept_samples(spec: RunSpec, store: Store) -> np.ndarray:
+    """Return which samples a static run keeps, from its stored scores, (N,) bool.
+
+    Raises:
+        StoreError: the scores are not in the store, or are damaged.
+    """
+    scores = store.load_scores(scoring_spec(spec))
+    if scores is None:
+        raise StoreError(f"{store.folder} has no scores of {spec.name}: remove its record and both are made again")
+    kept = torch.zeros(len(scores.values), dtype=torch.bool)
+    kept[spec.make_sampler(len(kept), scores.values).subset()] = True
+    return kept.numpy()
+
+
+def left_out(runs: pd.DataFrame) -> pd.Series:
+    """Return what each run of the experiment `dropped_groups` leaves out: one of GROUPS, or "random" samples.
+
+    Args:
+        runs: a table of `tabulate`.
+
+    Example:
+        >>> methods, variants = ["without-group", "without-group", "static-random"], ["group = always", "", ""]
+        >>> left_out(pd.DataFrame({"method": methods, "variant": variants})).tolist()
+        ['always', 'never', 'random']
+    """
+    group = runs["variant"].str.extract(r"group = (\w+)", expand=False).fillna("never")  # the default
+    return group.where(runs["method"] == "without-group", "random")
 
 
 def typical(counts: np.ndarray, groups: np.ndarray, count: int) -> dict[str, np.ndarray]:
@@ -76,3 +161,28 @@ def rank_correlation(rows: np.ndarray) -> np.ndarray:
     """
     finite = rows[:, np.isfinite(rows).all(0)]
     return np.corrcoef(stats.rankdata(finite, axis=1))
+
+
+def mean_correlation(rows: np.ndarray, others: np.ndarray | None = None) -> float:
+    """Return the mean rank correlation of the scores of several runs.
+
+    Args:
+        rows: (runs, N) scores, see `rank_correlation`.
+        others: the same for other runs. Default: None, the runs are compared with each other.
+
+    Returns:
+        The mean over all pairs of runs; NaN if there is none.
+
+    Example:
+        >>> mean_correlation(np.array([[1.0, 2.0, 3.0], [1.0, 3.0, 2.0], [2.0, 1.0, 3.0]])).__round__(2)
+        0.17
+    """
+    if others is None:
+        return _mean_of_pairs(np.atleast_2d(rank_correlation(rows)), within=True)
+    return float(rank_correlation(np.concatenate([rows, others]))[: len(rows), len(rows) :].mean())
+
+
+def _mean_of_pairs(matrix: np.ndarray, within: bool) -> float:
+    """Return the mean of a matrix, without its diagonal if it compares runs with themselves."""
+    pairs = matrix[~np.eye(len(matrix), dtype=bool)] if within else matrix.ravel()
+    return float(pairs.mean()) if pairs.size else float("nan")

@@ -191,8 +191,8 @@ class WithoutGroup(StaticScored):
             `dynprune_lib.experiments.selection_groups`. Default: "never".
         of: name of the dynamic sampler in SAMPLERS. Default: "ucb".
         of_rate: prune rate of the dynamic sampler, in [0, 1). Default: 0.5.
-        of_warm_up: warm-up epochs of the dynamic sampler, at least 0. With 0, samples have their first scores from
-            different epochs, which says more about their group than the samples do. Default: 0.
+        of_rescore: whether the earlier run has one warm-up epoch and then re-scores all samples before each selection.
+            Otherwise, the group of a sample depends on when it was first seen, since losses fall. Default: False.
 
     References:
         Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.
@@ -207,13 +207,13 @@ class WithoutGroup(StaticScored):
     group: str = "never"
     of: str = "ucb"
     of_rate: float = 0.5
-    of_warm_up: int = 0
+    of_rescore: bool = False
 
     def __post_init__(self, scores: Tensor | None) -> None:
         choice("group", self.group, GROUPS)
         choice("of", self.of, _without_scores())
         self.of_rate = real("of_rate", self.of_rate, "the fraction that the dynamic sampler leaves out", "[0, 1)")
-        self.of_warm_up = integer("of_warm_up", self.of_warm_up, at_least=0)
+        boolean("of_rescore", self.of_rescore)
         super().__post_init__(scores)
 
     def priorities(self, scores: Tensor) -> Tensor:

@@ -40,10 +40,10 @@ EXPERIMENTS = [
     "epoch_seconds",
 ]
 RUN_NAMES = {
-    "smoke": (330, "a64e08f6ffce335d"),
-    "laptop": (492, "56ce8bce5e3f66cb"),
-    "short": (543, "ee7c632277cc5478"),
-    "paper": (426, "98af6aad7233003a"),
+    "smoke": (330, "c4a9c450e0a0d121"),
+    "laptop": (492, "b075030b27752333"),
+    "short": (543, "78b18f2815e27862"),
+    "paper": (426, "21247163be0c5fc4"),
 }
 
 

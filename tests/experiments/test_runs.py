@@ -107,7 +107,7 @@ def test_a_sampler_that_is_of_one_score_gets_it():
         ({"sampler": "molpeg", "rescore": True}, "score is loss-difference: it needs .* without rescore"),
         ({"epochs": 0}, "epochs is 0"),
         ({"init_seed": -1}, "init_seed is -1"),
-        ({"sampler": "without-group", "settings": {"of_warm_up": 16}}, "of_warm_up of without-group is 16"),
+        ({"sampler": "without-group", "settings": {"of_rescore": 1}}, "of_rescore is 1"),
         ({"prune_rate": 1.0}, "prune_rate is 1.0: the fraction left out must be a number in"),
         ({"prune_rate": float("nan")}, "prune_rate is nan"),
         ({"sampler": "dynamic-random", "rescore": True}, "dynamic-random does not use scores of training"),

@@ -158,11 +158,11 @@ def test_the_final_subset_is_that_of_the_dynamic_run(digits, store, spec):
 def test_each_group_of_one_run_is_left_out(digits, tmp_path, spec):
     long = dataclasses.replace(spec, epochs=6, prune_rate=0.1, seed=1)
     store, twin = Store(tmp_path), Store(tmp_path / "twin")
-    dynamic = dataclasses.replace(long, settings={"warm_up": 1}, prune_rate=0.5, seed=2000)
+    dynamic = dataclasses.replace(long, rescore=True, settings={"warm_up": 1}, prune_rate=0.5, seed=2000)
     train(dynamic, digits, twin)
     groups = group_of(twin.selections(dynamic), dynamic)
     for group in GROUPS:
-        wanted = static_spec(long, "without-group", group=group, of_warm_up=1)
+        wanted = static_spec(long, "without-group", group=group, of_rescore=True)
         values = static_scores(wanted, digits, store).values
         assert np.array_equal(values, groups)
         left_out = np.setdiff1d(np.arange(1437), wanted.make_sampler(1437, values).subset())
@@ -170,6 +170,8 @@ def test_each_group_of_one_run_is_left_out(digits, tmp_path, spec):
         assert len(left_out) == 144
         assert members[left_out].sum() == min(144, members.sum())
     assert len(list((tmp_path / "scores").glob("*.json"))) == 1
+    cost = store.load_scores(scoring_spec(wanted)).cost
+    assert cost.forward_passes - cost.backward_passes == 5 * 1437
 
 
 def test_samples_of_a_group_are_left_out_at_random(spec):

@@ -358,7 +358,7 @@ def test_pruned_runs_alternate_flips_by_the_views_of_each_sample(digits, spec, m
 
 
 @pytest.mark.parametrize("sampler", ["infobatch", "seta", "early-stopping", "progressive-dropout"])
-def test_the_schedule_follows_the_epochs_of_any_length(digits, store, spec, sampler):
+def test_the_schedule_follows_the_epochs_of_any_length(digits, spec, sampler):
     spec = dataclasses.replace(spec, sampler=sampler, prune_rate=0.3, settings={"fill": False}, epochs=6)
     state = build_train_state(spec, digits)
     at_starts = []

@@ -43,7 +43,7 @@ def test_learning_curves_are_means_over_the_seeds():
 
 
 def test_costs_are_stacked():
-    costs = pd.DataFrame({"method": ["el2n"], "rate": [0.5], "training": [0.5], "scoring": [1.25]})
+    costs = pd.DataFrame({"method": ["el2n"], "rate": [0.5], "training": [0.5], "total": [1.75]})
     (axes,) = figures.plot_costs(costs, "title").axes
     training, scoring = axes.patches
     assert (training.get_x(), training.get_width()) == (0, 0.5)
@@ -74,11 +74,14 @@ def test_a_difference_far_below_the_others_is_written_and_does_not_squeeze_them(
 
 def test_images_of_any_kind_are_shown_in_rows():
     images = {"one": np.zeros((3, 8, 8, 1), np.uint8), "two": np.zeros((2, 8, 8, 1), np.uint8)}
-    figure = figures.plot_images(images, "title")
+    labels = {"one": ["a", "b", "c"], "two": ["d", "e"]}
+    figure = figures.plot_images(images, labels, "title")
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 1, 1, 0]
-    figures.plot_images({"colour": np.zeros((2, 4, 4, 3), np.uint8)}, "title")
+    assert [text.get_text() for axes in figure.axes for text in axes.texts] == list("abcde")
+    figures.plot_images({"colour": np.zeros((2, 4, 4, 3), np.uint8)}, {"colour": ["a", "b"]}, "title")
 
 
 def test_correlations_are_written_into_their_squares():
-    figure = figures.plot_correlations(np.array([[1.0, 0.25], [0.25, 1.0]]), ["1", "2"], "title")
+    figure = figures.plot_correlations(np.array([[1.0, 0.25], [0.25, 1.0]]), ["1", "2"], "epoch", "title")
+    assert figure.axes[0].get_xlabel() == figure.axes[0].get_ylabel() == "epoch"
     assert [text.get_text() for text in figure.axes[0].texts] == ["1.00", "0.25", "0.25", "1.00"]

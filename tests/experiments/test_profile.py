@@ -40,10 +40,10 @@ EXPERIMENTS = [
     "epoch_seconds",
 ]
 RUN_NAMES = {
-    "smoke": (330, "c4a9c450e0a0d121"),
-    "laptop": (531, "11b89633bc454570"),
-    "short": (555, "9a5105473e1fb154"),
-    "paper": (438, "6d5a0eb6383d7737"),
+    "smoke": (330, "598ca328dcb9ffd4"),
+    "laptop": (528, "c4a6335f51588ac5"),
+    "short": (552, "e94c777eafcee5a5"),
+    "paper": (435, "9588d697d9ae4964"),
 }
 
 

@@ -40,10 +40,10 @@ EXPERIMENTS = [
     "epoch_seconds",
 ]
 RUN_NAMES = {
-    "smoke": (330, "c4a9c450e0a0d121"),
-    "laptop": (492, "b075030b27752333"),
-    "short": (543, "78b18f2815e27862"),
-    "paper": (426, "21247163be0c5fc4"),
+    "smoke": (330, "598ca328dcb9ffd4"),
+    "laptop": (489, "6650c743bc511de8"),
+    "short": (540, "d890e67b6ceaba60"),
+    "paper": (423, "a371a33feeb7474f"),
 }
 
 

@@ -47,7 +47,7 @@ from dynprune_lib.samplers.base import PruningSampler
 from dynprune_lib.samplers.dynamic_el2n import DynamicEL2N
 from dynprune_lib.samplers.early_stopping import InstanceEarlyStopping
 from dynprune_lib.samplers.epsilon_greedy import EpsilonGreedy
-from dynprune_lib.samplers.indexing import IndexedDataset, indexed
+from dynprune_lib.samplers.indexing import IndexedCollate, IndexedDataset, indexed, pruning_loader
 from dynprune_lib.samplers.infobatch import InfoBatch
 from dynprune_lib.samplers.last_score import LastScore
 from dynprune_lib.samplers.progressive_dropout import ProgressiveDropout
@@ -72,6 +72,7 @@ __all__ = [
     "Forget",
     "Full",
     "GraNd",
+    "IndexedCollate",
     "IndexedDataset",
     "InfoBatch",
     "InstanceEarlyStopping",
@@ -84,5 +85,6 @@ __all__ = [
     "TiltedRS2",
     "WithoutGroup",
     "indexed",
+    "pruning_loader",
     "sampler_class",
 ]

@@ -3,7 +3,8 @@
 from typing import Any
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from dynprune_lib.losses import per_sample, per_sample_cross_entropy
 
@@ -52,6 +53,18 @@ def default_losses(
         shapes = f"logits of shape {tuple(logits.shape)} for labels of shape {tuple(labels.shape)}"
         raise ValueError(f"the model has {shapes}: {_REMEDY}")
     return per_sample_cross_entropy(logits, labels, smoothing)
+
+
+def shifts_labels(model: nn.Module, loss_shifts: bool) -> bool:
+    """Return whether the label of a token is the next token, as in a causal language model.
+
+    Args:
+        model: the model, also one of PEFT.
+        loss_shifts: whether `Trainer` knows the loss of the model to shift the labels, which it does not for all.
+    """
+    model = model.get_base_model() if hasattr(model, "get_base_model") else model
+    is_seq2seq = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+    return loss_shifts or (type(model).__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values() and not is_seq2seq)
 
 
 _REMEDY = "pass losses_of=..., a function of (outputs, batch) that returns one loss per sample"

@@ -13,7 +13,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_utils import get_last_checkpoint, seed_worker
 
 from dynprune_lib.integrations._trainer_checks import check_arguments, check_dataset, check_losses
-from dynprune_lib.integrations._trainer_losses import default_losses
+from dynprune_lib.integrations._trainer_losses import default_losses, shifts_labels
 from dynprune_lib.integrations.steps import RunSteps
 from dynprune_lib.samplers import IndexedCollate, PruningSampler, indexed
 
@@ -124,7 +124,7 @@ class PruningMixin(_TrainerBase):
             outputs,
             batch,
             problem_type=getattr(getattr(self.model, "config", None), "problem_type", None),
-            shifts=self._loss_shifts_labels,
+            shifts=shifts_labels(self.model, self._loss_shifts_labels),
             smoothing=self.label_smoother.epsilon if self.label_smoother is not None else 0.0,
         )
 

@@ -99,14 +99,10 @@ class PruningMixin(_TrainerBase):
     # The loss ------------------------------------------------------------------------------------------------------
 
     def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any
     ) -> Any:
         if not model.training:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            return super().compute_loss(model, inputs, return_outputs, **kwargs)
         if INDEX_KEY not in inputs:
             raise ValueError(f"a training batch has no {INDEX_KEY}: do not remove it before compute_loss")
         batch = dict(inputs)

@@ -119,6 +119,7 @@ class PruningSampler(EpochSchedule, Sampler[int]):
 
         Call it before iterating, as for `torch.utils.data.DistributedSampler`.
         """
+        check_sharded_once()
         epoch = integer("epoch", epoch, at_least=0, at_most=MAX_EPOCH)
         self._usage.warn_of_past_epoch(self.epoch, self._num_trained, self.samples_in(self.epoch))
         self._usage.warn_of_return(self.epoch, epoch)

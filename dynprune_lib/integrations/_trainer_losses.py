@@ -62,9 +62,10 @@ def shifts_labels(model: nn.Module, loss_shifts: bool) -> bool:
         model: the model, also one of PEFT.
         loss_shifts: whether `Trainer` knows the loss of the model to shift the labels, which it does not for all.
     """
-    model = model.get_base_model() if hasattr(model, "get_base_model") else model
-    is_seq2seq = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
-    return loss_shifts or (type(model).__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values() and not is_seq2seq)
+    base: Any = model
+    base = base.get_base_model() if hasattr(base, "get_base_model") else base
+    is_seq2seq = getattr(getattr(base, "config", None), "is_encoder_decoder", False)
+    return loss_shifts or (type(base).__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values() and not is_seq2seq)
 
 
 _REMEDY = "pass losses_of=..., a function of (outputs, batch) that returns one loss per sample"

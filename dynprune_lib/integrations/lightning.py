@@ -44,15 +44,18 @@ class PruningCallback(Callback):
         self.find_loader(trainer)
         loop: Any = trainer.fit_loop
         epoch = loop.epoch_progress.current.processed
-        if epoch != self.sampler.epoch:  # Lightning has already made the iterator, whose workers load the other epoch
+        is_other = epoch != self.sampler.epoch
+        if is_other:
             self.sampler.set_epoch(epoch)
-            iter(loop._data_fetcher)
         self._set_length(trainer)
-        progress = loop.epoch_loop.batch_progress
-        if loop.restarted_mid_epoch and not progress.is_last_batch:
-            for _ in range(progress.current.processed):
-                next(loop._data_fetcher)
-            loop._data_fetcher.fetched = 0  # Lightning adds these batches
+        if is_other:  # Lightning has already made an iterator, whose workers load samples of the other epoch
+            iter(loop._data_fetcher)
+        if loop.restarted_mid_epoch:
+            self._skip_batches(loop)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        if batch_idx == 0:  # in an epoch that Lightning takes for a resumed one, nothing else is called before
+            self._set_length(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         self._set_length(trainer)
@@ -87,6 +90,15 @@ class PruningCallback(Callback):
         assert loader.batch_size is not None  # a DataLoader with a sampler has one
         limits = trainer.accumulate_grad_batches, trainer.limit_train_batches
         return RunSteps(self.sampler, loader.batch_size, loader.drop_last, *limits)
+
+    def _skip_batches(self, loop: Any) -> None:
+        progress = loop.epoch_loop.batch_progress
+        if progress.is_last_batch:  # the resumed epoch was complete: Lightning compares with its length, not the next
+            loop.max_batches = progress.current.processed
+            return
+        for _ in range(progress.current.processed):
+            next(loop._data_fetcher)
+        loop._data_fetcher.fetched = 0  # Lightning adds these batches
 
     def _set_length(self, trainer: Trainer) -> None:
         position, _ = self.find_loader(trainer)

@@ -72,7 +72,9 @@ class UsageMonitor:
         self.reset_counts()
         if not_finite:
             warnings.warn(f"{not_finite} scores of epoch {epoch} were not finite and were not recorded", stacklevel=3)
-        if self.scores_recorded and not self.samples_requested and not self.has_warned:
+        if epoch == self.resumed_epoch or self.has_warned:
+            return
+        if self.scores_recorded and not self.samples_requested:
             self.has_warned = True
             warnings.warn(
                 f"scores of epoch {epoch} were recorded, but the samples of this epoch were never requested from the"
@@ -80,8 +82,7 @@ class UsageMonitor:
                 " would select other samples)",
                 stacklevel=3,
             )
-        is_part = 0 < num_trained < TOLD_BELOW * num_samples and epoch != self.resumed_epoch
-        if is_part and not self.has_warned:
+        elif 0 < num_trained < TOLD_BELOW * num_samples:
             self.has_warned = True
             warnings.warn(
                 f"only {num_trained} of the {num_samples} samples of epoch {epoch} were trained on: if the epoch was"

@@ -13,6 +13,7 @@ from dynprune_lib import distributed
 from dynprune_lib.samplers.checks import boolean, check_batch, check_index_range, integer, real
 from dynprune_lib.samplers.order import Order
 from dynprune_lib.samplers.schedule import EpochSchedule
+from dynprune_lib.samplers.selection import highest_of_repeated
 from dynprune_lib.samplers.states import check_per_sample_state, check_settings, check_subset, check_weights
 from dynprune_lib.samplers.usage import UsageMonitor
 from dynprune_lib.samplers.wrappers import asked_by_torchdata, check_sharded_once
@@ -20,6 +21,7 @@ from dynprune_lib.samplers.wrappers import asked_by_torchdata, check_sharded_onc
 MAX_SAMPLES = 2**31  # subsets are stored as int32
 MAX_EPOCH = 2**31 - 2  # so are epochs, with -1 for "never"
 MAX_SCORE = 1e15  # squares of scores, and of differences of two scores, stay finite in float32
+MAX_REPEATING = 2048  # samples in a batch that may be repeated: all pairs of them are compared
 
 
 @dataclass(eq=False)
@@ -157,17 +159,21 @@ class PruningSampler(EpochSchedule, Sampler[int]):
     def observe(self, index: Tensor, scores: Tensor) -> None:
         """Record scores without training on them, for example when the whole data set is re-scored.
 
-        Scores are clamped to [-1e15, 1e15]. Scores that are not finite are not recorded; the next `set_epoch` warns of
-        their number. The arguments and errors are those of `update`.
+        A sample that is in the batch several times gets the highest of its scores, if the batch has at most 2,048
+        samples; in a larger one, all must differ. Scores are clamped to [-1e15, 1e15]. Scores that are not finite are
+        not recorded; the next `set_epoch` warns of their number. The arguments and errors are those of `update`.
         """
         check_batch("scores", index, scores)
         check_index_range(index, self.num_samples)
         scores = scores.detach()
         usable = torch.isfinite(scores)
-        scores = scores.float().clamp(-MAX_SCORE, MAX_SCORE)
-        self._move_state_to(scores.device)
         self._usage.count(usable)
-        self.record(index.to(scores.device, torch.int64, non_blocking=True), scores, usable)
+        scores = scores.float().clamp(-MAX_SCORE, MAX_SCORE)
+        index = index.to(scores.device, torch.int64, non_blocking=True)
+        self._move_state_to(scores.device)
+        if 0 < len(index) <= MAX_REPEATING:
+            scores, usable = highest_of_repeated(index, scores, usable)
+        self.record(index, scores, usable)
         self._scores_gathered = False
 
     def mean_loss(self, index: Tensor, losses: Tensor) -> Tensor:

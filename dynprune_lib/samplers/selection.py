@@ -1,4 +1,4 @@
-"""Selection of the k highest of N scores in O(N), without a sort and without Python lists."""
+"""Selection of the highest scores: the k highest of N in O(N), and the highest of a sample that is repeated."""
 
 import numpy as np
 import torch
@@ -32,6 +32,27 @@ def topk_random_ties(scores: Tensor, k: int, generator: torch.Generator) -> Tens
     tied = (scores == threshold).nonzero().squeeze(1)
     drawn = torch.randperm(len(tied), generator=generator)[: k - len(above)]
     return torch.cat([above, tied[drawn]])
+
+
+def highest_of_repeated(index: Tensor, scores: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the highest usable score of each sample in a batch, and whether it has one, without synchronising.
+
+    Args:
+        index: (B,) int64, positions of the samples, which may be repeated.
+        scores: (B,) float32.
+        usable: (B,) bool, whether a score counts.
+
+    Returns:
+        (B,) float32, the same at all places of a sample, and (B,) bool.
+
+    Example:
+        >>> scores, usable = torch.tensor([1.0, 5.0, 3.0]), torch.tensor([True, True, False])
+        >>> highest_of_repeated(torch.tensor([7, 7, 2]), scores, usable)
+        (tensor([5., 5., -inf]), tensor([ True,  True, False]))
+    """
+    same = (index[:, None] == index) & usable
+    highest = torch.where(same, scores, -torch.inf).amax(1)
+    return highest, same.any(1)
 
 
 def _kth_highest(scores: Tensor, k: int) -> float | int:

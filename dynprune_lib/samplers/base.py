@@ -21,7 +21,6 @@ from dynprune_lib.samplers.wrappers import asked_by_torchdata, check_sharded_onc
 MAX_SAMPLES = 2**31  # subsets are stored as int32
 MAX_EPOCH = 2**31 - 2  # so are epochs, with -1 for "never"
 MAX_SCORE = 1e15  # squares of scores, and of differences of two scores, stay finite in float32
-MAX_REPEATING = 2048  # samples in a batch that may be repeated: all pairs of them are compared
 
 
 @dataclass(eq=False)
@@ -159,9 +158,9 @@ class PruningSampler(EpochSchedule, Sampler[int]):
     def observe(self, index: Tensor, scores: Tensor) -> None:
         """Record scores without training on them, for example when the whole data set is re-scored.
 
-        A sample that is in the batch several times gets the highest of its scores, if the batch has at most 2,048
-        samples; in a larger one, all must differ. Scores are clamped to [-1e15, 1e15]. Scores that are not finite are
-        not recorded; the next `set_epoch` warns of their number. The arguments and errors are those of `update`.
+        A sample that is in the batch several times gets the highest of its scores. Scores are clamped to
+        [-1e15, 1e15]. Scores that are not finite are not recorded; the next `set_epoch` warns of their number. The
+        arguments and errors are those of `update`.
         """
         check_batch("scores", index, scores)
         check_index_range(index, self.num_samples)
@@ -171,9 +170,7 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         scores = scores.float().clamp(-MAX_SCORE, MAX_SCORE)
         index = index.to(scores.device, torch.int64, non_blocking=True)
         self._move_state_to(scores.device)
-        if 0 < len(index) <= MAX_REPEATING:
-            scores, usable = highest_of_repeated(index, scores, usable)
-        self.record(index, scores, usable)
+        self.record(index, *highest_of_repeated(index, scores, usable))
         self._scores_gathered = False
 
     def mean_loss(self, index: Tensor, losses: Tensor) -> Tensor:

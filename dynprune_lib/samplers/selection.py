@@ -50,9 +50,15 @@ def highest_of_repeated(index: Tensor, scores: Tensor, usable: Tensor) -> tuple[
         >>> highest_of_repeated(torch.tensor([7, 7, 2]), scores, usable)
         (tensor([5., 5., -inf]), tensor([ True,  True, False]))
     """
-    same = (index[:, None] == index) & usable
-    highest = torch.where(same, scores, -torch.inf).amax(1)
-    return highest, same.any(1)
+    in_order, order = index.sort()
+    is_next = in_order[1:] != in_order[:-1]
+    if index.device.type == "cpu" and is_next.all():  # the usual case; elsewhere, looking would synchronise the device
+        return scores, usable
+    group = torch.zeros_like(index)
+    group[order[1:]] = is_next.cumsum(0)
+    counted = torch.where(usable, scores, -torch.inf)
+    highest = torch.full_like(scores, -torch.inf).scatter_reduce_(0, group, counted, "amax")[group]
+    return highest, highest > -torch.inf
 
 
 def _kth_highest(scores: Tensor, k: int) -> float | int:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
+    from dynprune_lib.losses import per_sample, unreduced
     from dynprune_lib.samplers import (
         RCAP,
         RS2,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         EpsilonGreedy,
         EpsilonUCB,
         Full,
+        IndexedCollate,
         IndexedDataset,
         InfoBatch,
         InstanceEarlyStopping,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
         StaticScored,
         TiltedRS2,
         indexed,
+        pruning_loader,
     )
 
 __all__ = [
@@ -54,6 +57,7 @@ __all__ = [
     "EpsilonGreedy",
     "EpsilonUCB",
     "Full",
+    "IndexedCollate",
     "IndexedDataset",
     "InfoBatch",
     "InstanceEarlyStopping",
@@ -66,6 +70,9 @@ __all__ = [
     "StaticScored",
     "TiltedRS2",
     "indexed",
+    "per_sample",
+    "pruning_loader",
+    "unreduced",
 ]
 
 
@@ -73,9 +80,9 @@ def __getattr__(name: str) -> Any:
     """Import the samplers on first use: importing PyTorch takes seconds, and a command must be interruptible."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from dynprune_lib import samplers
+    from dynprune_lib import losses, samplers
 
-    return getattr(samplers, name)
+    return getattr(losses if hasattr(losses, name) else samplers, name)
 
 
 def __dir__() -> list[str]:

@@ -1,21 +1,27 @@
 """Hugging Face `Trainer` with a pruning sampler."""
 
+import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer_utils import get_last_checkpoint, seed_worker
 
-from dynprune_lib.integrations import check_equal_epochs
-from dynprune_lib.samplers import PruningSampler, indexed
+from dynprune_lib.integrations._trainer_checks import check_arguments, check_dataset, check_losses
+from dynprune_lib.integrations._trainer_losses import default_losses, shifts_labels
+from dynprune_lib.integrations.steps import RunSteps
+from dynprune_lib.samplers import IndexedCollate, PruningSampler, indexed
 
 INDEX_KEY = "dynprune_index"  # key of the sample indices in a batch
 STATE_FILE = "pruning_sampler.pt"  # file with the state of the sampler in a checkpoint
+
+if not hasattr(Trainer, "loss_is_scaled_for_ga"):
+    raise ImportError("this release of transformers is too old for pruning: pip install 'transformers>=5.23'")
 
 _TrainerBase = Trainer if TYPE_CHECKING else object  # a mixin needs no base, a type checker needs the attributes
 
@@ -23,17 +29,27 @@ _TrainerBase = Trainer if TYPE_CHECKING else object  # a mixin needs no base, a 
 class PruningMixin(_TrainerBase):
     """Mixin that adds a pruning sampler to any `Trainer`: `class MyPruningTrainer(PruningMixin, MyTrainer)`.
 
-    The sampler selects the training batches and computes the training loss. Its state is saved in, and resumed from,
-    the checkpoints of the trainer. With several processes, each loads the samples of its own shard.
+    The sampler selects the training batches and computes the training loss: the mean of the per-sample losses of all
+    batches and processes that one optimizer step accumulates. Its state is saved in, and resumed from, the checkpoints
+    of the trainer. With several processes, each loads the samples of its own shard. Epochs may differ in length.
 
     Args:
-        pruning_sampler: sampler for the samples of `train_dataset`, which must be dicts.
+        pruning_sampler: sampler for the samples of `train_dataset`.
         losses_of: function from the output of the model and the batch to the per-sample losses, (B,). Default: None,
-            for `classification_losses`.
+            for the loss of classification, token classification, language models, regression and multi-label models.
 
     Raises:
-        ValueError: if the sampler was made for another number of samples, or if its epochs differ in length.
+        TypeError: if `train_dataset` has no length.
+        ValueError: if the sampler was made for another number of samples, or if an option or method of the trainer
+            would not be used; the message names it.
     """
+
+    loss_is_scaled_for_ga = True  # for `Trainer`: do not divide the loss by the number of accumulated batches
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if issubclass(cls, Trainer) and cls.__mro__.index(Trainer) < cls.__mro__.index(PruningMixin):
+            raise TypeError(f"{cls.__name__} has PruningMixin after its Trainer: put PruningMixin first")
 
     def __init__(
         self,
@@ -43,49 +59,112 @@ class PruningMixin(_TrainerBase):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        check_equal_epochs(pruning_sampler, "Trainer")
-        dataset: Any = self.train_dataset
-        found, expected = len(dataset), pruning_sampler.num_samples
-        if found != expected:
-            raise ValueError(f"train_dataset has {found} samples, but the sampler was made for {expected}")
-        self.pruning_sampler, self.losses_of = pruning_sampler, losses_of or classification_losses
+        self.pruning_sampler, self.losses_of = pruning_sampler, losses_of
+        check_arguments(self.args, pruning_sampler)
+        check_dataset(self.train_dataset, pruning_sampler)
+        check_losses(self, PruningMixin)
         self.add_callback(_SaveSamplerState(pruning_sampler))
 
+    # Loading -------------------------------------------------------------------------------------------------------
+
     def get_train_dataloader(self) -> DataLoader:
-        dataset: Any = self.train_dataset
+        arguments, dataset, collate = self.args, self.train_dataset, self.data_collator
+        if hasattr(dataset, "remove_columns"):  # a Dataset of the library datasets
+            dataset = self._remove_unused_columns(dataset, description="training")
+        else:
+            collate = self._get_collator_with_removed_columns(collate, description="training")
         return _EpochLoader(
-            indexed(dataset, key=INDEX_KEY),
+            indexed(dataset),
             batch_size=self._train_batch_size,
             sampler=self.pruning_sampler,
-            collate_fn=self.data_collator,
-            drop_last=self.args.dataloader_drop_last,
-            num_workers=self.args.dataloader_num_workers,
-            pin_memory=self.args.dataloader_pin_memory,
-            persistent_workers=self.args.dataloader_persistent_workers,
+            collate_fn=IndexedCollate(collate, key=INDEX_KEY),
+            drop_last=arguments.dataloader_drop_last,
+            num_workers=arguments.dataloader_num_workers,
+            pin_memory=arguments.dataloader_pin_memory,
+            persistent_workers=arguments.dataloader_persistent_workers,
+            prefetch_factor=arguments.dataloader_prefetch_factor,
+            multiprocessing_context=arguments.dataloader_multiprocessing_context,
+            in_order=arguments.dataloader_in_order,
+            worker_init_fn=partial(
+                seed_worker, num_workers=arguments.dataloader_num_workers, rank=arguments.process_index
+            ),
         )
 
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the batches of one optimizer step, and remember how many samples of this process they have."""
+        batches, num_items = super().get_batch_samples(*args, **kwargs)
+        self._samples_in_step = sum(len(batch[INDEX_KEY]) for batch in batches)
+        return batches, num_items
+
+    # The loss ------------------------------------------------------------------------------------------------------
+
     def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any
     ) -> Any:
-        if INDEX_KEY not in inputs:  # an evaluation batch
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if not model.training:
+            return super().compute_loss(model, inputs, return_outputs, **kwargs)
+        if INDEX_KEY not in inputs:
+            raise ValueError(f"a training batch has no {INDEX_KEY}: do not remove it before compute_loss")
         batch = dict(inputs)
         index = batch.pop(INDEX_KEY)
         outputs = model(**batch)
-        loss = self.pruning_sampler.update(index, self.losses_of(outputs, batch))
+        loss = self.pruning_sampler.update(index, self._losses(outputs, batch))
+        # gradients are added over the batches of a step, and averaged over the processes, whose shards are equally long
+        loss = loss * (len(index) / self._samples_in_step)
         return (loss, outputs) if return_outputs else loss
+
+    def _losses(self, outputs: Any, batch: dict[str, Tensor]) -> Tensor:
+        if self.losses_of is not None:
+            return self.losses_of(outputs, batch)
+        return default_losses(
+            outputs,
+            batch,
+            problem_type=getattr(getattr(self.model, "config", None), "problem_type", None),
+            shifts=shifts_labels(self.model, self._loss_shifts_labels),
+            smoothing=self.label_smoother.epsilon if self.label_smoother is not None else 0.0,
+        )
+
+    # Epochs of different length --------------------------------------------------------------------------------------
+
+    def set_initial_training_values(self, args: TrainingArguments, dataloader: DataLoader) -> tuple[Any, ...]:
+        _, steps, examples, _, batch_size, batches, max_steps = super().set_initial_training_values(args, dataloader)
+        if args.max_steps > 0:
+            epochs, trained = self._steps.epochs(max_steps), max_steps * batch_size
+        else:
+            epochs, max_steps = math.ceil(args.num_train_epochs), self._steps.total(args.num_train_epochs)
+            trained = sum(self.pruning_sampler.samples_in(epoch) for epoch in range(epochs)) * args.world_size
+        return epochs, steps, examples, trained, batch_size, batches, max_steps
+
+    def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
+        super()._init_training_state(*args, **kwargs)
+        epoch, steps = self._steps.locate(self.state.global_step)
+        return epoch, 0 if self.args.ignore_data_skip else steps * self.args.gradient_accumulation_steps
+
+    def _run_epoch(self, *, epoch: int, **kwargs: Any) -> None:
+        kwargs |= {
+            "steps_in_epoch": self._steps.batches(epoch),
+            "num_update_steps_per_epoch": self._steps.in_epoch(epoch),
+        }
+        super()._run_epoch(epoch=epoch, **kwargs)
+
+    @property
+    def _steps(self) -> RunSteps:
+        arguments = self.args
+        return RunSteps(
+            self.pruning_sampler,
+            self._train_batch_size,
+            arguments.dataloader_drop_last,
+            arguments.gradient_accumulation_steps,
+        )
+
+    # Checkpoints -----------------------------------------------------------------------------------------------------
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         folder = resume_from_checkpoint
         if folder is True:
             folder = get_last_checkpoint(self.args.output_dir)
         if folder:
-            state = torch.load(Path(folder) / STATE_FILE, map_location="cpu", weights_only=True)
-            self.pruning_sampler.load_state_dict(state)
+            self.pruning_sampler.load_state_dict(_load_state(Path(folder)))
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
 
@@ -97,20 +176,6 @@ class PruningTrainer(PruningMixin, Trainer):
         >>> sampler = UCB(len(train_set), prune_rate=0.5)  # doctest: +SKIP
         >>> PruningTrainer(model, arguments, train_dataset=train_set, pruning_sampler=sampler).train()  # doctest: +SKIP
     """
-
-
-def classification_losses(outputs: Any, batch: dict[str, Tensor]) -> Tensor:
-    """Return the per-sample cross-entropy, (B,) float32, of a classification model.
-
-    Args:
-        outputs: output of the model, with "logits" (B, classes).
-        batch: batch with "labels" (B,) int64.
-
-    Example:
-        >>> classification_losses({"logits": torch.tensor([[2.0, 0.0], [0.0, 2.0]])}, {"labels": torch.tensor([0, 0])})
-        tensor([0.1269, 2.1269])
-    """
-    return F.cross_entropy(outputs["logits"].float(), batch["labels"], reduction="none")
 
 
 class _EpochLoader(DataLoader):
@@ -129,3 +194,11 @@ class _SaveSamplerState(TrainerCallback):
         sampler_state = self.sampler.state_dict()  # a collective call: on all ranks
         if state.is_world_process_zero:
             torch.save(sampler_state, Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / STATE_FILE)
+
+
+def _load_state(folder: Path) -> dict[str, Any]:
+    if not (folder / STATE_FILE).exists():
+        raise ValueError(
+            f"{folder} has no {STATE_FILE}: a trainer without pruning saved it, so load its model and start a new run"
+        )
+    return torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)

@@ -48,7 +48,7 @@ from dynprune_lib.samplers.dynamic_el2n import DynamicEL2N
 from dynprune_lib.samplers.early_stopping import InstanceEarlyStopping
 from dynprune_lib.samplers.epsilon_greedy import EpsilonGreedy
 from dynprune_lib.samplers.epsilon_ucb import EpsilonUCB
-from dynprune_lib.samplers.indexing import IndexedDataset, indexed
+from dynprune_lib.samplers.indexing import IndexedCollate, IndexedDataset, indexed, pruning_loader
 from dynprune_lib.samplers.infobatch import InfoBatch
 from dynprune_lib.samplers.last_score import LastScore
 from dynprune_lib.samplers.molpeg import MolPeg
@@ -81,6 +81,7 @@ __all__ = [
     "Forget",
     "Full",
     "GraNd",
+    "IndexedCollate",
     "IndexedDataset",
     "InfoBatch",
     "InstanceEarlyStopping",
@@ -96,5 +97,6 @@ __all__ = [
     "TiltedRS2",
     "WithoutGroup",
     "indexed",
+    "pruning_loader",
     "sampler_class",
 ]

@@ -11,14 +11,16 @@ from torch.utils.data import Sampler
 
 from dynprune_lib import distributed
 from dynprune_lib.samplers.checks import boolean, check_batch, check_index_range, integer, real
+from dynprune_lib.samplers.order import Order
 from dynprune_lib.samplers.schedule import EpochSchedule
+from dynprune_lib.samplers.selection import highest_of_repeated
 from dynprune_lib.samplers.states import check_per_sample_state, check_settings, check_subset, check_weights
 from dynprune_lib.samplers.usage import UsageMonitor
+from dynprune_lib.samplers.wrappers import asked_by_torchdata, check_sharded_once
 
 MAX_SAMPLES = 2**31  # subsets are stored as int32
 MAX_EPOCH = 2**31 - 2  # so are epochs, with -1 for "never"
 MAX_SCORE = 1e15  # squares of scores, and of differences of two scores, stay finite in float32
-ITERATION_CHUNK = 65_536  # indices converted to Python integers at a time; a list of all would need 36 bytes per sample
 
 
 @dataclass(eq=False)
@@ -128,8 +130,10 @@ class PruningSampler(EpochSchedule, Sampler[int]):
 
         Call it before iterating, as for `torch.utils.data.DistributedSampler`.
         """
+        check_sharded_once()
         epoch = integer("epoch", epoch, at_least=0, at_most=MAX_EPOCH)
-        self._usage.warn_of_past_epoch(self.epoch)
+        self._usage.warn_of_past_epoch(self.epoch, self._num_trained, self.samples_in(self.epoch))
+        self._usage.warn_of_return(self.epoch, epoch)
         # Epochs of one phase share their subset, so jumping to any of them, also backwards, must not select again.
         # Scores are gathered before `self.epoch` changes: the ranks recorded them on the shards of the old subset.
         if self._phase(epoch) != self._phase(self.epoch):
@@ -185,17 +189,19 @@ class PruningSampler(EpochSchedule, Sampler[int]):
     def observe(self, index: Tensor, scores: Tensor) -> None:
         """Record scores without training on them, for example when the whole data set is re-scored.
 
-        Scores are clamped to [-1e15, 1e15]. Scores that are not finite are not recorded; the next `set_epoch` warns of
-        their number. The arguments and errors are those of `update`.
+        A sample that is in the batch several times gets the highest of its scores. Scores are clamped to
+        [-1e15, 1e15]. Scores that are not finite are not recorded; the next `set_epoch` warns of their number. The
+        arguments and errors are those of `update`.
         """
         check_batch("scores", index, scores)
         check_index_range(index, self.num_samples)
         scores = scores.detach()
         usable = torch.isfinite(scores)
-        scores = scores.float().clamp(-MAX_SCORE, MAX_SCORE)
-        self._move_state_to(scores.device)
         self._usage.count(usable)
-        self.record(index.to(scores.device, torch.int64, non_blocking=True), scores, usable)
+        scores = scores.float().clamp(-MAX_SCORE, MAX_SCORE)
+        index = index.to(scores.device, torch.int64, non_blocking=True)
+        self._move_state_to(scores.device)
+        self.record(index, *highest_of_repeated(index, scores, usable))
         self._scores_gathered = False
 
     def mean_loss(self, index: Tensor, losses: Tensor) -> Tensor:
@@ -232,14 +238,18 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         return self._subset.long().sort().values
 
     def __len__(self) -> int:
+        check_sharded_once()
         return self.samples_in(self.epoch)
 
     def __iter__(self) -> Iterator[int]:
+        check_sharded_once()
         self._usage.warn_of_repeated_epoch(self.epoch)
-        return _iterate(self.indices())
+        return Order(self.indices())
 
     def state_dict(self) -> dict[str, Any]:
         """Return the settings, epoch, subset and scores, in copies that later steps do not change."""
+        if asked_by_torchdata():
+            return {}
         self._gather_scores()
         memory = {name: tensor.clone() for name, tensor in self.per_sample_state().items()}
         subset = self._subset.clone()
@@ -260,6 +270,8 @@ class PruningSampler(EpochSchedule, Sampler[int]):
             ValueError: if the state is of another sampler, of other settings or damaged. The message names the first
                 wrong part, and the sampler is unchanged.
         """
+        if asked_by_torchdata():
+            return
         self._check_state(state)
         self.epoch = int(state["epoch"])
         self._num_trained = int(state.get("trained", 0)) // distributed.world_size()  # absent from older states
@@ -268,7 +280,7 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         for name, tensor in self.per_sample_state().items():
             setattr(self, name, state["memory"][name].to(tensor.device, copy=True))
         self._scores_gathered = True
-        self._usage.scores_recorded = False
+        self._usage.scores_recorded, self._usage.resumed_epoch = False, self.epoch
         self._usage.reset_counts()
 
     # Methods for `select` and `record` to use ----------------------------------------------------------------------
@@ -346,8 +358,3 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         check_subset(state["subset"], (least, self.greatest_length(epoch)), self.num_samples)
         check_weights(state["weights"], self.num_samples if self.rescale and not self._uses_all(epoch) else None)
         check_per_sample_state(state["memory"], self.per_sample_state(), self.per_sample_range)
-
-
-def _iterate(order: Tensor) -> Iterator[int]:
-    for chunk in order.split(ITERATION_CHUNK):
-        yield from chunk.tolist()

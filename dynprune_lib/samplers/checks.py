@@ -21,6 +21,9 @@ def check_batch(name: str, index: Tensor, values: Tensor) -> None:
             ...
         ValueError: losses is a scalar: pass per-sample losses or scores, for example of a loss with ...
     """
+    for part, found in (("index", index), (name, values)):
+        if not isinstance(found, Tensor):
+            raise ValueError(f"{part} is a {type(found).__name__}: it must be a tensor: pass {_remedy(part)}")
     if values.ndim == 0:
         raise ValueError(
             f"{name} is a scalar: pass per-sample losses or scores, for example of a loss with reduction='none', or"
@@ -32,9 +35,14 @@ def check_batch(name: str, index: Tensor, values: Tensor) -> None:
             " dynprune_lib.indexed(dataset) adds to every batch"
         )
     if values.ndim != 1 or index.shape != values.shape:
+        hint = f"; {_remedy(name)} takes the mean of each sample" if values.ndim > 1 else ""
         raise ValueError(
-            f"index has shape {tuple(index.shape)} and {name} {tuple(values.shape)}: both must be (batch size,)"
+            f"index has shape {tuple(index.shape)} and {name} {tuple(values.shape)}: both must be (batch size,){hint}"
         )
+
+
+def _remedy(name: str) -> str:
+    return "torch.as_tensor(index)" if name == "index" else f"dynprune_lib.per_sample({name})"
 
 
 def check_index_range(index: Tensor, num_samples: int) -> None:
@@ -76,6 +84,8 @@ def integer(name: str, value: Any, at_least: int, at_most: int | None = None) ->
         ValueError: period is 0: it must be an integer of at least 1
     """
     number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+    if name == "num_samples" and hasattr(value, "__len__"):
+        raise ValueError(f"num_samples is a {type(value).__name__}: it must be an integer, len(dataset) for a data set")
     if number is None or number < at_least or (at_most is not None and number > at_most):
         allowed = f"of at least {at_least}" if at_most is None else f"from {at_least} to {at_most}"
         raise ValueError(f"{name} is {value!r}: it must be an integer {allowed}")

@@ -1,20 +1,28 @@
 """A data set that returns the index of every sample, so that a sampler knows which loss belongs to which sample."""
 
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
-from torch.utils.data import Dataset
+import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
+
+from dynprune_lib.samplers.base import PruningSampler
 
 
 class IndexedDataset(Dataset):
     """Data set that adds the index of every sample: `(index, dataset[index])`.
 
     `indexed` is an alias that reads well in a training loop: `DataLoader(indexed(train_set), ...)`. Wrap the outermost
-    data set: the index is a position in the wrapped data set.
+    data set: the index is a position in the wrapped data set. Other attributes are read from the wrapped data set and
+    set on it.
 
     Args:
         dataset: a map-style data set, also a `Subset` or a `ConcatDataset`.
         key: for samples that are dicts, the key under which the index is added to them. Default: None, which makes
             every sample a pair.
+
+    Raises:
+        TypeError: if the data set is an `IterableDataset`.
 
     Example:
         >>> indexed(["cat", "dog"])[1]
@@ -24,21 +32,126 @@ class IndexedDataset(Dataset):
     """
 
     def __init__(self, dataset: Dataset, key: str | None = None) -> None:
+        if isinstance(dataset, IterableDataset):
+            raise TypeError(
+                f"dataset is a {type(dataset).__name__}, an IterableDataset: a sampler picks samples by their position,"
+                " so the data set must have dataset[index] and len(dataset)"
+            )
         self.dataset, self.key = dataset, key
 
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]  # torch's Dataset does not declare its length
 
     def __getitem__(self, index: int) -> Any:
-        sample = self.dataset[index]
-        if self.key is None:
-            return index, sample
-        if self.key in sample:
-            raise ValueError(f"the samples already have a key {self.key!r}: choose another key for the index")
-        return {**sample, self.key: index}
+        return self._with_index(index, self.dataset[index])
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        """Return a batch of samples, which the data set loads at once if it can."""
+        fetch = getattr(self.dataset, "__getitems__", None)
+        samples = fetch(indices) if fetch else [self.dataset[index] for index in indices]
+        return [self._with_index(index, sample) for index, sample in zip(indices, samples, strict=True)]
+
+    def __getattr__(self, name: str) -> Any:
+        """Read an attribute of the wrapped data set."""
+        if name.startswith("__") or name in ("dataset", "key"):  # asked for by copy and pickle before they are set
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute of the wrapped data set, for example its `transform`."""
+        owner = self if name.startswith("__") or name in ("dataset", "key") else self.dataset
+        object.__setattr__(self, name, value) if owner is self else setattr(owner, name, value)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.dataset!r}, key={self.key!r})"
 
+    def _with_index(self, index: int, sample: Any) -> Any:
+        if self.key is None:
+            return index, sample
+        if not isinstance(sample, dict):
+            raise TypeError(
+                f"the samples are of type {type(sample).__name__}: key={self.key!r} needs dicts, use key=None"
+            )
+        if self.key in sample:
+            raise ValueError(f"the samples already have a key {self.key!r}: choose another key for the index")
+        return {**sample, self.key: index}
+
 
 indexed = IndexedDataset
+
+
+class IndexedCollate:
+    """Collate function for `indexed` samples that carries the index around any other collate function.
+
+    Use it if `collate_fn` expects the plain samples, for example to mix a batch or to pad it.
+
+    Args:
+        collate_fn: collate function of the samples without their index. Default: None, for that of PyTorch.
+        key: for batches that are dicts, the key under which the index is added. Default: None, which makes every batch
+            a pair of the index and the batch.
+
+    Example:
+        >>> DataLoader(indexed([[1.0], [2.0], [3.0]]), batch_size=2, collate_fn=IndexedCollate(max))
+        ... # doctest: +ELLIPSIS
+        <torch.utils.data.dataloader.DataLoader object at ...>
+        >>> IndexedCollate(max)([(0, 1.5), (1, 0.5)])
+        (tensor([0, 1]), 1.5)
+    """
+
+    def __init__(self, collate_fn: Callable[[list[Any]], Any] | None = None, key: str | None = None) -> None:
+        self.collate_fn, self.key = collate_fn or default_collate, key
+
+    def __call__(self, samples: list[tuple[int, Any]]) -> Any:
+        index = torch.tensor([position for position, _ in samples])
+        batch = self.collate_fn([sample for _, sample in samples])
+        if self.key is None:
+            return index, batch
+        if not isinstance(batch, MutableMapping):
+            raise TypeError(
+                f"the collate function returns a {type(batch).__name__}: the index needs a dict to be added to"
+            )
+        batch[self.key] = index
+        return batch
+
+
+def pruning_loader(
+    dataset: Dataset, sampler: PruningSampler, collate_fn: Callable[[list[Any]], Any] | None = None, **options: Any
+) -> DataLoader:
+    """Return a DataLoader whose batches are `(index, batch)`.
+
+    Args:
+        dataset: a map-style data set, not yet `indexed`.
+        sampler: sampler for the samples of this data set.
+        collate_fn: collate function of the samples without their index. Default: None, for that of PyTorch.
+        options: other arguments of the DataLoader, such as `batch_size`, `drop_last` and `num_workers`.
+
+    Raises:
+        ValueError: if the sampler was made for another number of samples.
+
+    Example:
+        >>> from dynprune_lib import Full
+        >>> for index, batch in pruning_loader(torch.tensor([1.0, 2.0]), Full(2, 0.0), batch_size=2):
+        ...     assert torch.equal(batch, index + 1)
+    """
+    check_num_samples(dataset, sampler)
+    return DataLoader(indexed(dataset), sampler=sampler, collate_fn=IndexedCollate(collate_fn), **options)
+
+
+def check_num_samples(dataset: Any, sampler: PruningSampler, name: str = "dataset") -> None:
+    """Check that a data set has as many samples as a sampler was made for.
+
+    Raises:
+        TypeError: if the data set has no length.
+        ValueError: if the numbers differ.
+
+    Example:
+        >>> from dynprune_lib import Full
+        >>> check_num_samples([5, 6, 7], Full(2, 0.0))
+        Traceback (most recent call last):
+            ...
+        ValueError: dataset has 3 samples, but the sampler was made for 2
+    """
+    if not hasattr(dataset, "__len__"):
+        raise TypeError(f"{name} is a {type(dataset).__name__} without a length: a sampler picks samples by position")
+    if len(dataset) != sampler.num_samples:
+        raise ValueError(f"{name} has {len(dataset)} samples, but the sampler was made for {sampler.num_samples}")

@@ -1,4 +1,4 @@
-"""Selection of the k highest of N scores in O(N), without a sort and without Python lists."""
+"""Selection of the highest scores: the k highest of N in O(N), and the highest of a sample that is repeated."""
 
 import numpy as np
 import torch
@@ -32,6 +32,33 @@ def topk_random_ties(scores: Tensor, k: int, generator: torch.Generator) -> Tens
     tied = (scores == threshold).nonzero().squeeze(1)
     drawn = torch.randperm(len(tied), generator=generator)[: k - len(above)]
     return torch.cat([above, tied[drawn]])
+
+
+def highest_of_repeated(index: Tensor, scores: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the highest usable score of each sample in a batch, and whether it has one, without synchronising.
+
+    Args:
+        index: (B,) int64, positions of the samples, which may be repeated.
+        scores: (B,) float32.
+        usable: (B,) bool, whether a score counts.
+
+    Returns:
+        (B,) float32, the same at all places of a sample, and (B,) bool.
+
+    Example:
+        >>> scores, usable = torch.tensor([1.0, 5.0, 3.0]), torch.tensor([True, True, False])
+        >>> highest_of_repeated(torch.tensor([7, 7, 2]), scores, usable)
+        (tensor([5., 5., -inf]), tensor([ True,  True, False]))
+    """
+    in_order, order = index.sort()
+    is_next = in_order[1:] != in_order[:-1]
+    if index.device.type == "cpu" and is_next.all():  # the usual case; elsewhere, looking would synchronise the device
+        return scores, usable
+    group = torch.zeros_like(index)
+    group[order[1:]] = is_next.cumsum(0)
+    counted = torch.where(usable, scores, -torch.inf)
+    highest = torch.full_like(scores, -torch.inf).scatter_reduce_(0, group, counted, "amax")[group]
+    return highest, highest > -torch.inf
 
 
 def _kth_highest(scores: Tensor, k: int) -> float | int:

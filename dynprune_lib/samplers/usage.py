@@ -5,18 +5,22 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+TOLD_BELOW = 0.6  # fraction of an epoch that was trained on; a loader that shards again leaves a half or less
+
 
 @dataclass
 class UsageMonitor:
     """Record of how a training loop has used its sampler since the last `set_epoch`.
 
-    Three mistakes would otherwise go unnoticed: `set_epoch` is never called, so every epoch has the same samples; the
-    loader uses other samples than the sampler selects; the recorded scores are not finite.
+    These mistakes would otherwise go unnoticed: `set_epoch` is never called, so every epoch has the same samples, or it
+    goes backwards; the loader uses other samples than the sampler selects, or only a part of them; the recorded scores
+    are not finite.
     """
 
     samples_requested: bool = True  # True at first: no epoch has started that could have gone wrong
     scores_recorded: bool = False
-    has_warned: bool = False  # of one of the first two mistakes, which a loop repeats every epoch
+    has_warned: bool = False  # of a mistake that a loop repeats every epoch
+    resumed_epoch: int | None = None  # of which another process may have trained on a part
     num_scores: int = 0
     num_finite: Tensor | None = None  # a tensor on the device of the scores: an int would synchronise the device
 
@@ -45,17 +49,43 @@ class UsageMonitor:
                 stacklevel=3,
             )
 
-    def warn_of_past_epoch(self, epoch: int) -> None:
-        """Warn of what went wrong in an epoch that is over."""
+    def warn_of_return(self, epoch: int, new_epoch: int) -> None:
+        """Warn if the epochs go backwards."""
+        if new_epoch < epoch and not self.has_warned:
+            self.has_warned = True
+            warnings.warn(
+                f"the epoch goes back from {epoch} to {new_epoch}: a loader prepared by accelerate counts the epochs"
+                " itself, so call loader.set_epoch(epoch) instead of sampler.set_epoch(epoch); for another run, make"
+                " another sampler",
+                stacklevel=3,
+            )
+
+    def warn_of_past_epoch(self, epoch: int, num_trained: int, num_samples: int) -> None:
+        """Warn of what went wrong in an epoch that is over.
+
+        Args:
+            epoch: its number.
+            num_trained: number of samples of this process that were trained on.
+            num_samples: number of samples that this process had.
+        """
         not_finite = self.num_scores - (0 if self.num_finite is None else int(self.num_finite))
         self.reset_counts()
         if not_finite:
             warnings.warn(f"{not_finite} scores of epoch {epoch} were not finite and were not recorded", stacklevel=3)
-        if self.scores_recorded and not self.samples_requested and not self.has_warned:
+        if epoch == self.resumed_epoch or self.has_warned:
+            return
+        if self.scores_recorded and not self.samples_requested:
             self.has_warned = True
             warnings.warn(
                 f"scores of epoch {epoch} were recorded, but the samples of this epoch were never requested from the"
                 " sampler: pass it to the DataLoader as `sampler=` and do not wrap it (a DistributedSampler around it"
                 " would select other samples)",
+                stacklevel=3,
+            )
+        elif 0 < num_trained < TOLD_BELOW * num_samples:
+            self.has_warned = True
+            warnings.warn(
+                f"only {num_trained} of the {num_samples} samples of epoch {epoch} were trained on: if the epoch was"
+                " not cut short on purpose, the loader shards or limits what the sampler has already selected",
                 stacklevel=3,
             )

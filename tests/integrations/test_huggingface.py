@@ -2,10 +2,9 @@ import warnings
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from dynprune_lib import UCB, indexed
+from dynprune_lib import UCB
 
 transformers = pytest.importorskip("transformers")
 from dynprune_lib.integrations.huggingface import STATE_FILE, PruningTrainer  # noqa: E402
@@ -85,34 +84,60 @@ def test_resuming_from_the_last_checkpoint(tmp_path):
     assert (trainer.state.global_step, sampler.epoch) == (16, 3)
 
 
+VARYING = {"warm_up": 1, "anneal_from": 3}
+
+
+def test_epochs_may_differ_in_length(tmp_path):
+    sampler, lengths = UCB(SAMPLES, 0.5, **VARYING), []
+    trainer = make_trainer(tmp_path, sampler, lr_scheduler_type="linear", logging_strategy="steps", logging_steps=1)
+    trainer.pruning_sampler.update = lambda *args: lengths.append(sampler.epoch) or UCB.update(sampler, *args)
+    trainer.train()
+    assert [lengths.count(epoch) for epoch in range(4)] == [8, 4, 4, 8]
+    assert trainer.state.global_step == trainer.state.max_steps == sampler.total_steps(4, BATCH) == 24
+    rates = [log["learning_rate"] for log in trainer.state.log_history if "learning_rate" in log]
+    assert len(rates) == 24
+    assert rates[-1] == pytest.approx(trainer.args.learning_rate / 24)  # the schedule ends with the run
+    epochs = [log["epoch"] for log in trainer.state.log_history if "learning_rate" in log]
+    assert [epochs[7], epochs[11], epochs[15], epochs[23]] == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize(
-    ("sampler", "message"),
+    ("options", "steps", "epochs"),
     [
-        (UCB(SAMPLES + 1, 0.5), "train_dataset has 64 samples, but the sampler was made for 65"),
-        (
-            UCB(SAMPLES, 0.5, warm_up=1),
-            r"Trainer assumes that all epochs have as many steps as the first: do not use warm_up \(1\)",
-        ),
+        ({"num_train_epochs": 2.5}, 14, 3),
+        ({"max_steps": 13}, 13, 3),
+        ({"max_steps": 30}, 30, 5),
+        ({"num_train_epochs": 4, "gradient_accumulation_steps": 3}, 3 + 2 + 2 + 3, 4),
     ],
 )
-def test_wrong_use_is_refused(tmp_path, sampler, message):
-    with pytest.raises(ValueError, match=message):
-        make_trainer(tmp_path, sampler)
+def test_the_run_ends_at_the_right_step(tmp_path, options, steps, epochs):
+    sampler = UCB(SAMPLES, 0.5, **VARYING)
+    trainer = make_trainer(tmp_path, sampler, save_strategy="no", **options)
+    trainer.train()
+    assert trainer.state.global_step == trainer.state.max_steps == steps
+    assert (trainer.state.num_train_epochs, sampler.epoch) == (epochs, epochs - 1)
 
 
-def test_a_custom_loop_with_accelerate():
-    accelerate = pytest.importorskip("accelerate")
-    accelerator, sampler = accelerate.Accelerator(cpu=True), UCB(SAMPLES, 0.5)
-    model, dataset = torch.nn.Linear(4, 2), indexed(Words(), key="index")
-    model, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1))
-    loader = DataLoader(dataset, batch_size=BATCH, sampler=sampler)  # not prepared: the sampler makes its own shards
-    for epoch in range(3):
-        sampler.set_epoch(epoch)
-        for batch in loader:
-            batch = {name: values.to(accelerator.device) for name, values in batch.items()}
-            losses = F.cross_entropy(model(batch["input_ids"].float()), batch["labels"], reduction="none")
-            optimizer.zero_grad()
-            accelerator.backward(sampler.update(batch["index"], losses))
-            optimizer.step()
-    assert len(loader) == SAMPLES // 2 // BATCH
-    assert torch.isfinite(sampler.mean).all()
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_resuming_at_any_step_is_bit_for_bit_equal(tmp_path, accumulate, workers):
+    options = {"gradient_accumulation_steps": accumulate, "dataloader_num_workers": workers, "save_strategy": "steps"}
+    whole = UCB(SAMPLES, 0.5, **VARYING)
+    expected = make_trainer(tmp_path, whole, save_steps=1, **options)
+    expected.train()
+    last = expected.state.max_steps
+    for step in (2, 3, last - 2) if workers else (1, 3, 5, 7, 8, 9, 16, 20):  # in epochs of 8, 4, 4 and 8 batches
+        if step >= last:
+            break
+        sampler = UCB(SAMPLES, 0.5, **VARYING)
+        trainer = make_trainer(tmp_path / "again", sampler, save_steps=100, **options)
+        trainer.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{step}"))
+        assert trainer.state.global_step == last
+        assert torch.equal(sampler.mean, whole.mean), step
+        assert torch.equal(weights(trainer), weights(expected)), step
+
+
+def test_samples_per_second_are_those_that_were_trained_on(tmp_path):
+    result = make_trainer(tmp_path, UCB(SAMPLES, 0.5, warm_up=1), save_strategy="no").train().metrics
+    trained = result["train_samples_per_second"] * result["train_runtime"]
+    assert trained == pytest.approx(SAMPLES + 3 * SAMPLES // 2, rel=0.01)

@@ -30,23 +30,24 @@ class Module(lightning.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def loader_of(sampler):
+def loader_of(sampler, **options):
     x = torch.randn(SAMPLES, 3, generator=torch.Generator().manual_seed(0))
-    return DataLoader(indexed(TensorDataset(x, (x[:, 0] > 0).long())), batch_size=BATCH, sampler=sampler)
+    return DataLoader(indexed(TensorDataset(x, (x[:, 0] > 0).long())), batch_size=BATCH, sampler=sampler, **options)
 
 
-def fit(folder, sampler, epochs, checkpoint=None, loader=None):
+def fit(folder, sampler, epochs, checkpoint=None, loader=None, callback=True, callbacks=(), make=Module, **options):
     trainer = lightning.Trainer(
         max_epochs=epochs,
         accelerator="cpu",
         logger=False,
-        enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder,
-        callbacks=[PruningCallback(sampler)],
+        callbacks=[*([PruningCallback(sampler)] if callback else []), *callbacks],
+        **{"enable_progress_bar": False} | options,
     )
-    module = Module(sampler)
-    trainer.fit(module, loader or loader_of(sampler), ckpt_path=checkpoint)
+    module = make(sampler)
+    loaders = loader if isinstance(loader, tuple) else (loader or loader_of(sampler),)
+    trainer.fit(module, *loaders, ckpt_path=checkpoint)
     return trainer, module
 
 
@@ -70,10 +71,153 @@ def test_resuming_from_a_checkpoint_restores_the_scores(tmp_path):
     assert torch.equal(module.model.weight, expected.model.weight)
 
 
+VARYING = {"warm_up": 1, "anneal_from": 3}
+
+
+class Schedule(Module):
+    """Module with validation and a learning rate that falls to 0 over the estimated number of steps."""
+
+    def __init__(self, sampler):
+        super().__init__(sampler)
+        self.epochs, self.validations = [], 0
+
+    def training_step(self, batch, _):
+        self.epochs.append(self.current_epoch)
+        return super().training_step(batch, _)
+
+    def validation_step(self, *_):
+        self.validations += 1
+
+    def configure_optimizers(self):
+        optimizer, self.total = super().configure_optimizers(), self.trainer.estimated_stepping_batches
+        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, self.total)
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+
+class Bars(lightning.callbacks.TQDMProgressBar):
+    """Progress bar that remembers where its epochs ended."""
+
+    def __init__(self):
+        super().__init__()
+        self.ends = []
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.ends.append((self.train_progress_bar.n, self.train_progress_bar.total))
+        super().on_train_epoch_end(trainer, pl_module)
+
+
+@pytest.mark.parametrize(
+    ("options", "batches", "steps"),
+    [
+        ({}, [8, 4, 4, 8], 24),
+        ({"accumulate_grad_batches": 3}, [8, 4, 4, 8], 3 + 2 + 2 + 3),
+        ({"limit_train_batches": 0.5}, [4, 2, 2, 4], 12),
+        ({"limit_train_batches": 5}, [5, 4, 4, 5], 18),
+        ({"max_steps": 14}, [8, 4, 2, 0], 14),
+        ({"reload_dataloaders_every_n_epochs": 1}, [8, 4, 4, 8], 24),
+    ],
+)
+def test_epochs_may_differ_in_length(tmp_path, options, batches, steps):
+    sampler, bars = UCB(SAMPLES, 0.5, **VARYING), Bars()
+    validation = DataLoader(TensorDataset(torch.zeros(1)))
+    options = options | {"enable_progress_bar": True, "num_sanity_val_steps": 0}
+    trainer, module = fit(
+        tmp_path, sampler, 4, loader=(loader_of(sampler), validation), callbacks=[bars], make=Schedule, **options
+    )
+    assert [module.epochs.count(epoch) for epoch in range(4)] == batches
+    assert trainer.global_step == module.total == steps
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.0)  # the schedule ends with the run
+    ends = [(count, count) for count in batches if count]
+    assert bars.ends[:2] == ends[:2]
+    assert bars.ends == ends or "max_steps" in options
+    assert module.validations == len([count for count in batches if count]) - ("max_steps" in options)
+
+
+class SaveEachBatch(lightning.Callback):
+    def on_train_batch_end(self, trainer, *_):
+        trainer.save_checkpoint(f"{trainer.default_root_dir}/{trainer.global_step}.ckpt")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("options", [{}, VARYING])
+def test_resuming_at_any_step_trains_on_the_rest(tmp_path, options, workers):
+    def run(sampler, folder, **more):
+        return fit(folder, sampler, 4, loader=loader_of(sampler, num_workers=workers), **more)
+
+    whole = UCB(SAMPLES, 0.5, **options)
+    trainer, expected = run(whole, tmp_path, callbacks=[SaveEachBatch()])
+    last = trainer.global_step
+    for step in (2, 8, last - 8) if workers else range(1, last):
+        sampler = UCB(SAMPLES, 0.5, **options)
+        trainer, module = run(sampler, tmp_path / "again", checkpoint=tmp_path / f"{step}.ckpt")
+        assert trainer.global_step == last
+        assert module.seen == expected.seen[step * BATCH :], step
+        assert torch.equal(sampler.mean, whole.mean)
+        assert torch.equal(module.model.weight, expected.model.weight)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_resuming_at_the_end_of_an_epoch_selects_anew(tmp_path, workers):
+    def run(sampler, epochs, **more):
+        saving = lightning.callbacks.ModelCheckpoint(tmp_path, save_last=True)
+        loader = loader_of(sampler, num_workers=workers)
+        return fit(tmp_path, sampler, epochs, loader=loader, callbacks=[saving], **more)[1].seen
+
+    expected = run(UCB(SAMPLES, 0.5), 4)
+    (tmp_path / "last.ckpt").unlink()
+    begun = run(UCB(SAMPLES, 0.5), 2)
+    assert begun + run(UCB(SAMPLES, 0.5), 4, checkpoint=tmp_path / "last.ckpt") == expected
+
+
+def test_one_of_several_loaders(tmp_path):
+    class Two(Module):
+        def training_step(self, batch, _):
+            return super().training_step(batch["pruned"], _)
+
+    sampler = UCB(SAMPLES, 0.5, **VARYING)
+    loader = {"pruned": loader_of(sampler), "other": DataLoader(TensorDataset(torch.zeros(3)))}
+    _, module = fit(tmp_path, sampler, 4, loader=loader, make=Two)
+    assert len(module.seen) == BATCH * (8 + 4 + 4 + 8)
+
+
+def test_a_data_module(tmp_path):
+    class Data(lightning.LightningDataModule):
+        def train_dataloader(self):
+            return loader_of(sampler)
+
+    sampler = UCB(SAMPLES, 0.5, anneal_from=1)
+    trainer, _ = fit(tmp_path, sampler, 2, loader=Data())
+    assert trainer.global_step == 4 + 8
+
+
+def test_manual_optimisation(tmp_path):
+    class Manual(Module):
+        automatic_optimization = False
+
+        def training_step(self, batch, _):
+            optimizer = self.optimizers()
+            optimizer.zero_grad()
+            self.manual_backward(super().training_step(batch, _))
+            optimizer.step()
+
+    automatic, manual = UCB(SAMPLES, 0.5, **VARYING), UCB(SAMPLES, 0.5, **VARYING)
+    expected = fit(tmp_path, automatic, 4)[1].model.weight
+    assert torch.equal(fit(tmp_path, manual, 4, make=Manual)[1].model.weight, expected)
+
+
 def test_wrong_use_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"Lightning assumes that all epochs .* anneal_from \(3\)"):
-        PruningCallback(UCB(SAMPLES, 0.5, anneal_from=3))
-    with pytest.raises(
-        ValueError, match=r"another sampler than this callback: .*Trainer\(use_distributed_sampler=False\)"
-    ):
+    message = (
+        r"another sampler than this callback: .*Trainer\(use_distributed_sampler=False\).* use limit_train_batches"
+    )
+    with pytest.raises(ValueError, match=message):
         fit(tmp_path, UCB(SAMPLES, 0.5), 1, loader=loader_of(UCB(SAMPLES, 0.5)))
+    with pytest.raises(ValueError, match=message):
+        fit(tmp_path, UCB(SAMPLES, 0.5), 1, overfit_batches=2)
+
+
+def test_a_checkpoint_without_a_sampler_is_refused(tmp_path):
+    sampler = UCB(SAMPLES, 0.5)
+    trainer, _ = fit(tmp_path, sampler, 1, callback=False)
+    trainer.save_checkpoint(tmp_path / "plain.ckpt")
+    with pytest.raises(ValueError, match="this checkpoint has no state of a sampler: a run without PruningCallback"):
+        fit(tmp_path, UCB(SAMPLES, 0.5), 2, checkpoint=tmp_path / "plain.ckpt")

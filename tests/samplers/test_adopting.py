@@ -195,3 +195,47 @@ def test_every_sample_is_selected_eventually():
     sampler = DynamicRandom(40, 0.5)
     seen = set(itertools.chain.from_iterable((sampler.set_epoch(epoch), list(sampler))[1] for epoch in range(12)))
     assert seen == set(range(40))
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [3, 1, 0, 4, 2], [2, 4, 3, 0, 1]])
+def test_a_repeated_sample_gets_its_highest_score(make, order):
+    index, scores = torch.tensor([1, 1, 1, 2, 3]), torch.tensor([2.0, 5.0, torch.nan, 4.0, torch.inf])
+    sampler, expected = make(40, 0.5), make(40, 0.5)
+    sampler.observe(index[order], scores[order])
+    expected.observe(torch.tensor([1, 2]), torch.tensor([5.0, 4.0]))
+    for name, values in expected.per_sample_state().items():
+        assert torch.equal(sampler.per_sample_state()[name], values), name
+
+
+def test_an_epoch_does_not_synchronise_the_device(make):
+    sampler = make(40, 0.5)
+    for _ in range(3):  # tensors without data: reading a number, copying to the host and nonzero() raise an error
+        loss = sampler.update(torch.arange(8, device="meta"), torch.rand(8, device="meta"))
+    assert loss.device.type == "meta"
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_mixed_precision_averaged_weights_and_compiled_losses(compiled):
+    model = torch.nn.Linear(3, 2)
+    optimizer, scaler = torch.optim.SGD(model.parameters(), lr=0.1), torch.amp.GradScaler("cpu")
+    average, start = torch.optim.swa_utils.AveragedModel(model), model.weight.detach().clone()
+    x, sampler = torch.rand(40, 3), UCB(40, 0.5)
+
+    def compute(x, y):
+        return F.cross_entropy(model(x), y, reduction="none")
+
+    losses_of = torch.compile(compute, backend="eager") if compiled else compute
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        for index, (x_batch, y) in DataLoader(
+            indexed(TensorDataset(x, (x[:, 0] > 0.5).long())), BATCH, sampler=sampler
+        ):
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = sampler.update(index, losses_of(x_batch, y))
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            average.update_parameters(model)
+    assert torch.isfinite(sampler.mean).all()
+    assert not torch.equal(average.module.weight, start)

@@ -1,0 +1,98 @@
+"""The code blocks of docs/adopting.md run as they are."""
+
+import re
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils.data import DataLoader, TensorDataset, default_collate
+
+from tests.helpers import ROOT
+
+pytestmark = pytest.mark.slow
+
+GUIDE = (ROOT / "docs" / "adopting.md").read_text()
+SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", GUIDE, re.MULTILINE | re.DOTALL))
+X = torch.randn(128, 4, generator=torch.Generator().manual_seed(0))
+EPOCHS = 3
+
+
+def code(section):
+    (block,) = re.findall(r"```python\n(.*?)```", SECTIONS[section], re.DOTALL)
+    return block
+
+
+def names():
+    """Return what the blocks take from the reader's program."""
+    model = torch.nn.Linear(4, 2)
+    return {
+        "torch": torch,
+        "F": F,
+        "DataLoader": DataLoader,
+        "train_set": TensorDataset(X, (X[:, 0] > 0).long()),
+        "model": model,
+        "optimizer": torch.optim.SGD(model.parameters(), 0.1),
+        "collate": default_collate,
+        "epochs": EPOCHS,
+        "first_epoch": 0,
+        "batches_done": 0,
+    } | {name: getattr(__import__("dynprune_lib"), name) for name in ("UCB", "pruning_loader")}
+
+
+def check(namespace):
+    sampler = namespace["sampler"]
+    assert torch.isfinite(sampler.mean).all()
+    assert sampler.epoch == EPOCHS - 1
+
+
+def test_plain_pytorch():
+    namespace = names()
+    exec(code("Plain PyTorch"), namespace)
+    check(namespace)
+
+
+def test_accelerate():
+    pytest.importorskip("accelerate")
+    namespace = names()
+    exec(code("accelerate"), namespace)
+    check(namespace)
+
+
+def test_hugging_face_trainer(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.BertConfig(
+        vocab_size=20, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    )
+    namespace = names() | {
+        "model": transformers.BertForSequenceClassification(config),
+        "train_set": [{"input_ids": row.abs().long() + 2, "labels": int(row[0] > 0)} for row in X],
+        "arguments": transformers.TrainingArguments(
+            str(tmp_path), num_train_epochs=EPOCHS, report_to="none", use_cpu=True, disable_tqdm=True
+        ),
+    }
+    exec(code("Hugging Face Trainer"), namespace)
+    check(namespace)
+    assert namespace["trainer"].state.global_step == 3 * 8  # Trainer's batches have 8 samples
+
+
+def test_lightning():
+    lightning = pytest.importorskip("lightning.pytorch")
+
+    class Net(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net = torch.nn.Linear(4, 2)
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+    options = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    namespace = names() | {"Net": Net, "Trainer": lightning.Trainer, "quiet": dict.fromkeys(options, False)}
+    exec(code("Lightning"), namespace)
+    check(namespace)
+
+
+def test_all_blocks_and_links_are_tested():
+    assert GUIDE.count("```python") == 4
+    for target in re.findall(r"\]\((?!http)([^)#]+)[^)]*\)", GUIDE):
+        assert (ROOT / "docs" / target).exists(), target

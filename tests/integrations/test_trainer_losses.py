@@ -1,0 +1,150 @@
+"""PruningTrainer with the kinds of models and labels that there are, and with gradient accumulation."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils.data import Dataset
+
+from dynprune_lib import UCB, Full
+
+transformers = pytest.importorskip("transformers")
+from transformers import AutoConfig  # noqa: E402
+
+from dynprune_lib.integrations._trainer_losses import default_losses, shifts_labels  # noqa: E402
+from dynprune_lib.integrations.huggingface import PruningTrainer  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+SAMPLES, LENGTH, WORDS = 44, 6, 20
+TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+LABELS = {
+    "classes": lambda words: words[0] % 3,
+    "tokens": lambda words: torch.where(words < 6, -100, words % 3),
+    "regression": lambda words: words[0] / WORDS,
+    "multi-label": lambda words: (words[:3] > 10).float(),
+    "causal": lambda words: torch.where(words < 6, -100, words),
+    "masked": lambda words: torch.where(words < 6, -100, words),
+    "seq2seq": lambda words: torch.where(words < 6, -100, words),
+}
+
+
+class Words(Dataset):
+    def __init__(self, kind):
+        self.kind = kind
+
+    def __len__(self):
+        return SAMPLES
+
+    def __getitem__(self, position):
+        words = torch.randint(2, WORDS, (LENGTH,), generator=torch.Generator().manual_seed(position))
+        return {"input_ids": words, "labels": LABELS[self.kind](words)}
+
+
+def make_model(kind):
+    transformers.set_seed(0)
+    if kind == "causal":
+        options = {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": LENGTH, "bos_token_id": 0, "eos_token_id": 1}
+        dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+        return transformers.GPT2LMHeadModel(AutoConfig.for_model("gpt2", vocab_size=WORDS, **options, **dropout))
+    if kind == "seq2seq":
+        options = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2, "dropout_rate": 0.0}
+        config = AutoConfig.for_model("t5", vocab_size=WORDS, decoder_start_token_id=0, **options)
+        return transformers.T5ForConditionalGeneration(config)
+    head = {"tokens": "TokenClassification", "masked": "MaskedLM"}.get(kind, "SequenceClassification")
+    num_labels = 1 if kind == "regression" else 3
+    config = AutoConfig.for_model("bert", vocab_size=WORDS, num_labels=num_labels, **TINY, **NO_DROPOUT)
+    return getattr(transformers, f"BertFor{head}")(config)
+
+
+def train(folder, kind, sampler, batch, accumulate=1, **options):
+    arguments = transformers.TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=batch,
+        gradient_accumulation_steps=accumulate,
+        num_train_epochs=1,
+        learning_rate=0.1,
+        optim="sgd",
+        lr_scheduler_type="constant",
+        max_grad_norm=0,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=True,
+        logging_strategy="epoch",
+        **options,
+    )
+    trainer = PruningTrainer(make_model(kind), arguments, train_dataset=Words(kind), pruning_sampler=sampler)
+    trainer.train()
+    return trainer
+
+
+def moved(trainer, kind):
+    parameters = zip(trainer.model.parameters(), make_model(kind).parameters(), strict=True)
+    return torch.cat([(after - before).detach().flatten() for after, before in parameters])
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_the_gradient_is_that_of_one_large_batch(tmp_path, kind):
+    whole = train(tmp_path, kind, Full(SAMPLES, 0.0), batch=16)  # of 16, 16 and 12 samples
+    parts = train(tmp_path, kind, Full(SAMPLES, 0.0), batch=5, accumulate=3)  # of 15, 15 and 14
+    assert whole.state.global_step == parts.state.global_step == 3
+    assert not torch.allclose(moved(whole, kind), moved(parts, kind), rtol=0.01)  # other batches
+
+    whole = train(tmp_path, kind, Full(SAMPLES, 0.0), batch=15)
+    assert moved(whole, kind).norm() > 0
+    assert torch.allclose(moved(parts, kind), moved(whole, kind), atol=1e-6)
+    losses = [trainer.state.log_history[-1]["train_loss"] for trainer in (whole, parts)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_the_losses_are_those_of_the_model(kind):
+    model = make_model(kind).eval()
+    config = model.config
+    for position in range(5):
+        batch = {name: value[None] for name, value in Words(kind)[position].items()}
+        outputs = model(**batch)
+        found = default_losses(outputs, batch, config.problem_type, shifts_labels(model, loss_shifts=False))
+        assert found.tolist() == pytest.approx([outputs["loss"].item()], rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["classes", "causal"])
+def test_full_data_trains_as_the_plain_trainer(tmp_path, kind):
+    pruned = train(tmp_path, kind, Full(SAMPLES, 0.0), batch=SAMPLES)
+    plain = transformers.Trainer(make_model(kind), pruned.args, train_dataset=Words(kind))
+    plain.train()
+    if kind == "causal":  # a mean over sequences, not over tokens: the directions are close
+        cosine = F.cosine_similarity(moved(pruned, kind), moved(plain, kind), dim=0)
+        assert cosine > 0.9
+    else:
+        assert torch.allclose(moved(pruned, kind), moved(plain, kind), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["classes", "causal", "tokens"])
+def test_label_smoothing_is_that_of_trainer(tmp_path, kind):
+    trainer = train(tmp_path, kind, UCB(SAMPLES, 0.5), batch=11, label_smoothing_factor=0.3)
+    model, batch = trainer.model.eval(), {name: value[None] for name, value in Words(kind)[0].items()}
+    expected = trainer.label_smoother(model(**batch), batch["labels"], shift_labels=kind == "causal")
+    assert trainer._losses(model(**batch), batch).tolist() == pytest.approx([expected.item()], rel=1e-4)
+    assert not torch.allclose(moved(trainer, kind), moved(train(tmp_path, kind, UCB(SAMPLES, 0.5), 11), kind))
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_scores_are_recorded_and_evaluation_works(tmp_path, kind):
+    sampler = UCB(SAMPLES, 0.5)
+    trainer = train(tmp_path, kind, sampler, batch=11)
+    assert sampler.mean.isfinite().sum() == SAMPLES // 2
+    assert trainer.evaluate(Words(kind))["eval_loss"] > 0
+
+
+def test_what_is_none_of_these_is_refused():
+    logits = torch.rand(2, 3)
+    with pytest.raises(ValueError, match="the model returned a tuple instead of a dict with logits: pass losses_of"):
+        default_losses((torch.tensor(0.0), logits), {"labels": torch.tensor([0, 1])})
+    with pytest.raises(ValueError, match="the model returned start_logits for a batch with start_positions; without"):
+        default_losses({"start_logits": logits}, {"start_positions": torch.tensor([0, 1])})
+    with pytest.raises(ValueError, match=r"has logits of shape \(2, 3\) for labels of shape \(2, 4\): pass losses_of"):
+        default_losses({"logits": logits}, {"labels": torch.zeros(2, 4, dtype=torch.long)})
+    with pytest.raises(ValueError, match=r"label_smoothing_factor is 0.1: a regression has no labels to smooth"):
+        default_losses({"logits": torch.rand(2, 1)}, {"labels": torch.rand(2)}, smoothing=0.1)

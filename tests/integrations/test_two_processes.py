@@ -1,0 +1,139 @@
+"""Two processes on the CPU under accelerate, Trainer and Lightning: one subset, its two halves, one gradient."""
+
+import os
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import multiprocessing
+from torch.utils.data import DataLoader, TensorDataset
+
+from dynprune_lib import UCB, Full, indexed
+from tests.helpers import free_port
+
+pytestmark = pytest.mark.slow
+
+SAMPLES, BATCH, EPOCHS = 400, 20, 3
+X = torch.randn(SAMPLES, 8, generator=torch.Generator().manual_seed(0))
+DATA = indexed(TensorDataset(X, (X[:, 0] > 0).long()))
+
+
+def start(rank, work, port, folder, options):
+    torch.set_num_threads(1)
+    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= world | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    torch.save(work(folder, **options), f"{folder}/{rank}.pt")
+
+
+def run(work, folder, **options):
+    """Return the results of `work(folder, **options)` in two processes."""
+    multiprocessing.spawn(start, args=(work, free_port(), str(folder), options), nprocs=2)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+
+
+PREPARED = [{}, {"use_seedable_sampler": True}, {"even_batches": False}]
+REFUSED = ["split_batches", "dispatch_batches"]
+
+
+def accelerate_loops(_):
+    loops = [accelerate_loop(prepare=False), *(accelerate_loop(**options) for options in PREPARED)]
+    errors = {}
+    for option in REFUSED:
+        try:
+            accelerate_loop(**{option: True})
+        except ValueError as error:
+            errors[option] = str(error)
+    torch.distributed.destroy_process_group()
+    return loops, errors
+
+
+def accelerate_loop(prepare=True, **options):
+    from accelerate import Accelerator, DataLoaderConfiguration
+
+    accelerator = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(**options))
+    sampler = UCB(SAMPLES, 0.5, warm_up=1)
+    model = torch.nn.Linear(8, 2)
+    model, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), 0.1))
+    loader = DataLoader(DATA, batch_size=BATCH, sampler=sampler, drop_last=True)
+    loader = accelerator.prepare(loader) if prepare else loader
+    epochs = []
+    for epoch in range(EPOCHS):
+        sampler.set_epoch(epoch)
+        seen, length = [], len(loader)
+        for index, (x, y) in loader:
+            loss = sampler.update(index, F.cross_entropy(model(x), y, reduction="none"))
+            optimizer.zero_grad()
+            accelerator.backward(loss)
+            optimizer.step()
+            seen += index.tolist()
+        assert length == len(seen) // BATCH
+        epochs.append((seen, sampler.subset().tolist()))
+    return epochs
+
+
+def test_accelerate_trains_on_the_halves_of_one_subset_or_refuses(tmp_path):
+    pytest.importorskip("accelerate")
+    (loops, errors), (other_loops, other_errors) = run(accelerate_loops, tmp_path)
+    for epochs in zip(loops, other_loops, strict=True):
+        for epoch, ((first, subset), (second, other_subset)) in enumerate(zip(*epochs, strict=True)):
+            assert subset == other_subset
+            assert len(first) == len(second) == (100 if epoch else 200)
+            assert sorted(first + second) == subset  # each sample once
+    assert errors == other_errors
+    for option in REFUSED:
+        assert f"prepared with {option}=True and would shard the samples again: use {option}=False" in errors[option]
+
+
+KINDS = ["classes", "causal"]
+
+
+def train_all(folder, **options):
+    return [train(folder, kind=kind, **options) for kind in KINDS]
+
+
+def train(folder, batch, accumulate, kind):
+    from tests.integrations import test_trainer_losses  # here, because every process that is started imports this file
+
+    sampler = Full(44, 0.0)
+    trainer = test_trainer_losses.train(folder, kind, sampler, batch, accumulate, ddp_backend="gloo")
+    return test_trainer_losses.moved(trainer, kind), trainer.state.global_step
+
+
+def test_trainer_has_the_gradient_of_one_large_batch(tmp_path):
+    pytest.importorskip("transformers")
+    from tests.integrations import test_trainer_losses
+
+    ranks = run(train_all, tmp_path, batch=5, accumulate=5)  # 5 + 5 + 5 + 5 + 2 in each process
+    for kind, *results in zip(KINDS, *ranks, strict=True):
+        whole = test_trainer_losses.train(tmp_path, kind, Full(44, 0.0), batch=44)
+        for moved, steps in results:
+            assert steps == 1
+            assert torch.allclose(moved, test_trainer_losses.moved(whole, kind), atol=1e-6)
+
+
+def fit(folder):
+    from tests.integrations import test_lightning
+
+    def run(**options):
+        sampler = UCB(test_lightning.SAMPLES, 0.5, warm_up=1)
+        quiet = {"devices": 2, "strategy": "ddp", "enable_checkpointing": False}
+        _, module = test_lightning.fit(folder, sampler, 3, **quiet, **options)
+        return module.seen, sampler.subset().tolist()
+
+    result, errors = run(use_distributed_sampler=False), []
+    for callback in (True, False):
+        try:
+            run(callback=callback)
+        except ValueError as error:
+            errors.append(str(error))
+    return result, errors
+
+
+def test_lightning_trains_on_the_halves_of_one_subset_or_refuses(tmp_path):
+    pytest.importorskip("lightning")
+    ((first, subset), errors), ((second, other_subset), other_errors) = run(fit, tmp_path)
+    assert len(first) == len(second) == 32 + 16 + 16
+    assert subset == other_subset == sorted(first[-16:] + second[-16:])
+    assert errors == other_errors
+    assert len(errors) == 2
+    assert all("Trainer(use_distributed_sampler=False)" in error for error in errors)

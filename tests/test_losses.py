@@ -1,0 +1,80 @@
+"""Per-sample losses of any shape and kind. The doctests of `dynprune_lib.losses` show the common ones."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dynprune_lib import UCB, per_sample, unreduced
+from dynprune_lib.losses import per_sample_cross_entropy
+
+
+@pytest.mark.parametrize("shape", [(8,), (8, 1), (8, 5), (8, 4, 4), (8, 2, 3, 3)])
+def test_losses_are_averaged_over_all_but_the_batch(shape):
+    losses = torch.rand(shape, requires_grad=True)
+    loss = UCB(8, 0.5).update(torch.arange(8), per_sample(losses))
+    assert loss.item() == pytest.approx(losses.mean().item())
+    loss.backward()
+    assert torch.allclose(losses.grad, torch.full(shape, 1 / losses.numel()))
+
+
+@pytest.mark.parametrize(
+    "losses", [[0.5, 1.5], np.array([0.5, 1.5]), (torch.tensor([0.5, 1.0]), torch.tensor([0.0, 0.5]))]
+)
+def test_lists_arrays_and_parts(losses):
+    assert torch.as_tensor(per_sample(losses)).tolist() == [0.5, 1.5]
+
+
+def test_parts_may_have_different_shapes():
+    parts = {"label": torch.ones(4), "box": torch.ones(4, 3), "mask": torch.ones(4, 2, 2)}
+    assert per_sample(parts).tolist() == [3.0] * 4
+
+
+@pytest.mark.parametrize("losses", [torch.tensor(1.0), 0.5, {"a": torch.tensor(1.0)}])
+def test_scalars_are_refused(losses):
+    with pytest.raises(ValueError, match=r"losses is a scalar: .* unreduced\(criterion\)"):
+        per_sample(losses)
+
+
+@pytest.mark.parametrize("losses", [torch.rand(8, 1), torch.rand(8, 5), {"a": torch.rand(8)}, [0.5] * 8, np.ones(8)])
+def test_the_error_of_a_sampler_names_the_remedy(losses):
+    with pytest.raises(ValueError, match=r"dynprune_lib.per_sample\(losses\)"):
+        UCB(8, 0.5).update(torch.arange(8), losses)
+
+
+@pytest.mark.parametrize("index", [[0, 1], np.arange(2), range(2)])
+def test_an_index_that_is_no_tensor_is_explained(index):
+    with pytest.raises(ValueError, match=r"index is a \w+: it must be a tensor: pass torch.as_tensor\(index\)"):
+        UCB(8, 0.5).update(index, torch.rand(2))
+
+
+@pytest.mark.parametrize(
+    ("criterion", "output", "target"),
+    [
+        (nn.CrossEntropyLoss(label_smoothing=0.1), torch.rand(6, 3), torch.arange(6) % 3),
+        (nn.BCEWithLogitsLoss(), torch.rand(6, 3), torch.ones(6, 3)),
+        (nn.MSELoss(), torch.rand(6, 1), torch.rand(6, 1)),
+        (nn.KLDivLoss(), torch.rand(6, 3), torch.rand(6, 3)),
+    ],
+)
+def test_a_criterion_without_its_mean(criterion, output, target):
+    losses = per_sample(unreduced(criterion)(output, target))
+    assert losses.shape == (6,)
+    assert losses.mean().item() == pytest.approx(criterion(output, target).item(), rel=1e-5)
+    assert criterion.reduction == "mean"  # it is copied
+
+
+def test_a_criterion_that_cannot_do_without_its_mean_is_refused():
+    class Own(nn.Module):
+        pass
+
+    with pytest.raises(ValueError, match="Own has no attribute reduction to set to 'none'"):
+        unreduced(Own())
+
+
+def test_cross_entropy_of_sequences_leaves_out_what_does_not_count():
+    logits, labels = torch.randn(2, 4, 5), torch.tensor([[1, -100, 3, -100], [-100] * 4])
+    losses = per_sample_cross_entropy(logits, labels, label_smoothing=0.2)
+    expected = F.cross_entropy(logits[0], labels[0], label_smoothing=0.2)
+    assert losses.tolist() == pytest.approx([expected.item(), 0.0])

@@ -57,7 +57,8 @@ class UCB1(Bandit):
         return super().per_sample_state() | {"count": self.count}
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> Tensor:
-        self.count.index_add_(0, index, usable.int())
+        # not index_add_: a sample that is in the batch several times counts once, as its highest score does
+        self.count.index_copy_(0, index, self.count.index_select(0, index) + usable.int())
         return super().record(index, scores, usable)
 
     def bound(self) -> Tensor:

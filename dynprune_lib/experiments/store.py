@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import torch
 
-from dynprune_lib.errors import RunLocked, StoreError, StoreNotWritable
+from dynprune_lib.errors import StoreError, StoreNotWritable
+from dynprune_lib.experiments import leases
 from dynprune_lib.experiments.records import Cost, RunRecord, StaticScores
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.files import atomic_write, make_folder
@@ -26,8 +26,8 @@ class Store:
     """Store of records.
 
     A record is NAME.json, next to it NAME.npz with how often each sample was selected. Scores that were computed before
-    training are such pairs too, in `scores`. Checkpoints and locks of unfinished runs are in the hidden folder
-    `.running`.
+    training are such pairs too, in `scores`. The hidden folder `.running` has checkpoints, leases and failures of
+    unfinished runs.
 
     A file that cannot be read, is cut or damaged, or holds something else than its name says raises StoreError, with
     the name of the file and the remedy.
@@ -85,7 +85,12 @@ class Store:
         return trace
 
     def save(self, record: RunRecord, arrays: dict[str, np.ndarray]) -> None:
-        """Keep a finished run and forget its checkpoint. The record comes last: where it is, all of it is."""
+        """Keep a finished run and forget its checkpoint. The record comes last: where it is, all of it is.
+
+        Raises:
+            RunLocked: another process has taken the run over.
+        """
+        leases.check(self.lease(record.spec))
         self._save_pair(self._path(record.spec, ""), arrays, record.to_json())
         self._running(record.spec, ".pt").unlink(missing_ok=True)
 
@@ -116,7 +121,8 @@ class Store:
         return scores
 
     def save_scores(self, scores: StaticScores) -> None:
-        """Keep the scores of a finished scoring and forget its checkpoint."""
+        """Keep the scores of a finished scoring and forget its checkpoint; raise RunLocked if it was taken over."""
+        leases.check(self.lease(scores.spec))
         content = {"spec": asdict(scores.spec), "cost": asdict(scores.cost), "environment": scores.environment}
         text = json.dumps(content, indent=2, allow_nan=False)
         self._save_pair(self._scores(scores.spec, ""), {"scores": scores.values.numpy()}, text)
@@ -128,7 +134,11 @@ class Store:
         Args:
             state: tensors and plain values.
             conditions: what must be the same for the run to go on: the data, the precision.
+
+        Raises:
+            RunLocked: another process has taken the run over.
         """
+        leases.check(self.lease(spec))
         buffer = io.BytesIO()
         torch.save({"spec": asdict(spec), "conditions": conditions, "state": state}, buffer)
         content = buffer.getbuffer()
@@ -168,25 +178,39 @@ class Store:
 
     @contextlib.contextmanager
     def claim(self, spec: RunSpec) -> Iterator[None]:
-        """Hold the run for this process; it is free again however the process ends.
+        """Hold the run for this process; others have it once the process has ended, or has stopped for long.
 
         Raises:
             RunLocked: another process holds it.
             StoreNotWritable: the folder cannot be written.
         """
-        path = self._running(spec, ".lock")
+        path = self.lease(spec)
         make_folder(path.parent)
-        lock = filelock.FileLock(path, timeout=0)
         try:
-            lock.acquire()
-        except filelock.Timeout:
-            raise RunLocked(f"{spec.name} is being trained by another process") from None
+            lease = leases.Lease(path)
         except OSError as error:
             raise StoreNotWritable(f"cannot write {path}: {error.strerror}") from error
         try:
             yield
         finally:
-            lock.release()
+            lease.release()
+
+    def lease(self, spec: RunSpec) -> Path:
+        """Return the file by which a process holds the run."""
+        return self._running(spec, ".lock")
+
+    def save_failure(self, spec: RunSpec, message: str) -> None:
+        """Keep why the run failed, until it is made or begun again."""
+        atomic_write(self._running(spec, ".failed"), message.encode())
+
+    def failure(self, spec: RunSpec) -> str | None:
+        """Return why the run failed when it was last tried; None if it did not."""
+        message = _read(self._running(spec, ".failed"))
+        return None if message is None else message.decode()
+
+    def forget_failure(self, spec: RunSpec) -> None:
+        """Let the run be tried again."""
+        self._running(spec, ".failed").unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _kept(self, spec: RunSpec) -> Iterator[dict[str, np.ndarray]]:

@@ -199,6 +199,10 @@ class Store:
         """Return the file by which a process holds the run."""
         return self._running(spec, ".lock")
 
+    def note(self, spec: RunSpec, text: str) -> None:
+        """Have the lease of a run that this process holds say how far it is."""
+        leases.note(self.lease(spec), text)
+
     def save_failure(self, spec: RunSpec, message: str) -> None:
         """Keep why the run failed, until it is made or begun again."""
         atomic_write(self._running(spec, ".failed"), message.encode())

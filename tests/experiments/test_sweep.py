@@ -4,6 +4,7 @@ import warnings
 import pytest
 
 from dynprune_lib.errors import SweepError
+from dynprune_lib.experiments import plan as plan_module
 from dynprune_lib.experiments import sweep as sweep_module
 from dynprune_lib.experiments.data import DataError
 from dynprune_lib.experiments.profile import load_profile
@@ -52,7 +53,8 @@ class Clock:
 
 def test_a_deadline_stops_before_it_and_loses_nothing(store, specs, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(sweep_module, "time", clock)
+    for module in (sweep_module, plan_module):
+        monkeypatch.setattr(module, "time", clock)
     long = dataclasses.replace(specs[0], epochs=100)
     sweep([long, *specs], Plan(store, deadline=20))
     assert 15 < clock.now <= 20

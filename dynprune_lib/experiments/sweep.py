@@ -73,7 +73,7 @@ def ensure_runs(
     """
     specs = profile.runs(experiment, seeds)
     store = Store(results_dir(results) / profile.name)
-    sweep(specs, Plan(store, data_dir, threads=profile.threads))
+    sweep(specs, Plan(store, data_dir, jobs=1, threads=profile.threads))
     records = [record for spec in specs if (record := store.load(spec))]
     if len(records) < len(specs):
         left = len(specs) - len(records)
@@ -129,7 +129,7 @@ def _make(missing: list[RunSpec], plan: Plan, devices: list[torch.device]) -> Pr
     if plan.retry:
         for spec in missing:
             plan.store.forget_failure(spec)
-    jobs = plan.jobs or len(devices)
+    jobs = min(plan.jobs or len(devices), len(missing))
     alone = missing if jobs == 1 else [spec for spec in missing if spec.alone]
     with Progress(missing) as progress, stopping.finish_epoch_on_signal(plan.grace):
         _walk(alone, replace(plan, jobs=1), progress.handle)

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dynprune_lib.cli import app
+from dynprune_lib.experiments.cluster import SweepJob
 from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.experiments.store import Store
 from tests.helpers import ROOT, hear_sigint, results
@@ -134,8 +135,22 @@ def test_jobs_of_a_cluster_make_what_is_missing(tmp_path):
     done = call("sweep", *which, "--cluster", "debug", "--minutes", "30")
     assert done.exit_code == 0, done.output
     assert "submitted 1 jobs (debug)" in done.stdout
-    assert call("status", *which).stdout == "smoke: 2 made, 0 running, 0 failed, 0 missing\n"
+    assert call("status", *which).stdout.splitlines()[-1] == "smoke: 2 made, 0 running, 0 failed, 0 missing"
     assert "no run of smoke is missing" in call("sweep", *which, "--cluster", "debug", "--minutes", "30").stdout
+
+
+def test_notebooks_are_executed_when_jobs_have_made_the_runs(tmp_path, monkeypatch):
+    notebooks = pytest.importorskip("dynprune_lib.report.notebooks", reason="the notebooks' packages are not installed")
+    pytest.importorskip("submitit", reason="the extra cluster is not installed")
+    made = load_profile("smoke").runs("quickstart", [0])
+    monkeypatch.setattr(SweepJob, "specs", made)
+    store = Store(tmp_path / "smoke")
+    executed = []
+    monkeypatch.setattr(notebooks, "reproduce_notebooks", lambda *given: executed.append((len(store.records()), given)))
+    options = ["--cluster", "debug", "--minutes", "30", "--jobs", "2", "-p", "seeds=[0]", "--results", tmp_path]
+    done = call("reproduce", *options)
+    assert done.exit_code == 0, done.output
+    assert executed == [(len(made), ("smoke", {"seeds": [0]}, None, tmp_path, 1))]
 
 
 def test_status_shows_what_is_missing_and_what_failed(tmp_path):

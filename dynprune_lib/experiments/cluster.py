@@ -108,6 +108,10 @@ class Request:
 
     Raises:
         SpecError: there is no such kind of cluster.
+
+    Example:
+        >>> Request("slurm", jobs=16, partition="gpu", options={"account": "abc"}).gpus
+        1
     """
 
     cluster: str

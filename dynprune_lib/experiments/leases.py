@@ -42,6 +42,16 @@ class Lease:
     Raises:
         RunLocked: another process holds it.
         OSError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "run.lock"
+        >>> lease = Lease(path)
+        >>> read_owner(path).pid == os.getpid(), lease.is_lost()
+        (True, False)
+        >>> lease.release()
+        >>> path.exists()
+        False
     """
 
     def __init__(self, path: Path) -> None:

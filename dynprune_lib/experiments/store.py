@@ -16,7 +16,7 @@ from dynprune_lib.errors import StoreError, StoreNotWritable
 from dynprune_lib.experiments import leases
 from dynprune_lib.experiments.records import Cost, RunRecord, StaticScores
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.files import atomic_write, make_folder
+from dynprune_lib.files import atomic_write, make_folder, read_if_there, reading
 
 CHECKPOINT = b"dynprune checkpoint, version 3\n"  # the first line of one; the second is the SHA-256 of the rest
 
@@ -101,8 +101,8 @@ class Store:
             StoreError: they are damaged, or of another scoring.
         """
         path = self._scores(spec, ".json")
-        with _reading(path, "is no whole file of scores", "they are made again"):
-            text = _read(path)
+        with reading(path, "is no whole file of scores", "they are made again"):
+            text = read_if_there(path)
             if text is None:
                 return None
             content = json.loads(text)
@@ -155,7 +155,7 @@ class Store:
         """
         path = self._running(spec, ".pt")
         with self.reading_checkpoint(spec):
-            content = _read(path)
+            content = read_if_there(path)
             if content is None:
                 return None
             head, digest = content[: len(CHECKPOINT)], content[len(CHECKPOINT) : len(CHECKPOINT) + 64]
@@ -174,7 +174,7 @@ class Store:
 
     def reading_checkpoint(self, spec: RunSpec) -> contextlib.AbstractContextManager[None]:
         """Turn whatever is wrong with a run's checkpoint, inside this context, into a StoreError."""
-        return _reading(self._running(spec, ".pt"), "is no checkpoint to go on from", "the run begins anew")
+        return reading(self._running(spec, ".pt"), "is no checkpoint to go on from", "the run begins anew")
 
     @contextlib.contextmanager
     def claim(self, spec: RunSpec) -> Iterator[None]:
@@ -209,7 +209,7 @@ class Store:
 
     def failure(self, spec: RunSpec) -> str | None:
         """Return why the run failed when it was last tried; None if it did not."""
-        message = _read(self._running(spec, ".failed"))
+        message = read_if_there(self._running(spec, ".failed"))
         return None if message is None else message.decode()
 
     def forget_failure(self, spec: RunSpec) -> None:
@@ -222,13 +222,13 @@ class Store:
         if not path.exists():
             raise StoreError(f"{path} is missing: remove the record next to it and the run is made again, with both")
         then = f"{spec.name}.json too, and the run is made again"
-        with _reading(path, "is no whole file of arrays", then), np.load(path, allow_pickle=False) as file:
+        with reading(path, "is no whole file of arrays", then), np.load(path, allow_pickle=False) as file:
             yield dict(file)
 
     @staticmethod
     def _read_record(path: Path) -> RunRecord | None:
-        with _reading(path, "is no whole run record", "the run is made again"):
-            text = _read(path)
+        with reading(path, "is no whole run record", "the run is made again"):
+            text = read_if_there(path)
             return None if text is None else RunRecord.from_json(text.decode())
 
     @staticmethod
@@ -246,26 +246,3 @@ class Store:
 
     def _running(self, spec: RunSpec, suffix: str) -> Path:
         return self.folder / ".running" / (spec.name + suffix)
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-@contextlib.contextmanager
-def _reading(path: Path, what: str, then: str) -> Iterator[None]:
-    """Raise a StoreError that names the file and the remedy for whatever goes wrong while it is read: a damaged file
-    can make json, NumPy and torch raise nearly anything."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except OSError as error:
-        reason = error.strerror or error
-        raise StoreError(f"{path} cannot be read ({reason}): make it readable, or remove it and {then}") from error
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise StoreError(f"{path} {what} ({reason}): remove it and {then}") from error

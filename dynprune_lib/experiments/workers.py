@@ -95,6 +95,11 @@ def placements(jobs: int, devices: list[torch.device], threads: int | None = Non
 
     Returns:
         One placement a process. On a CPU, each has cores of its own where there are enough and the system can do it.
+
+    Example:
+        >>> gpus = [torch.device("cuda", 0), torch.device("cuda", 1)]
+        >>> [place.device.index for place in placements(3, gpus, threads=1)]
+        [0, 1, 0]
     """
     threads = threads or max(1, torch.get_num_threads() // jobs)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []

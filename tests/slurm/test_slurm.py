@@ -29,7 +29,7 @@ def slurm(tmp_path_factory):
     """Run a command with Slurm; returns its output."""
     pytest.importorskip("submitit", reason="the extra cluster is not installed")
     folder = tmp_path_factory.mktemp("slurm")
-    script = [str(ROOT / "tests" / "slurm" / "one_node.sh"), str(folder), "3", str(free_port())]
+    script = ["bash", str(ROOT / "tests" / "slurm" / "one_node.sh"), str(folder), "3", str(free_port())]
     with (folder / "out").open("w") as out:
         cluster = subprocess.Popen(script, stdout=out, stderr=out)
     in_cluster = environment(SLURM_CONF=str(folder / "slurm.conf"))

@@ -1,8 +1,8 @@
 """Leases: claims that hold on a shared file system, NFS included, and end with their owner.
 
-A lease is a file that its owner creates exclusively and rewrites every RENEWAL seconds. No clocks of two machines are
-compared: a process takes over a file that has not changed for DURATION seconds of its own clock. On the machine of the
-owner, the lease of a process that has ended is free at once.
+A lease is a file that its owner links to a name that nobody has, and rewrites every RENEWAL seconds. No clocks of two
+machines are compared: a process takes over a file that has not changed for DURATION seconds of its own clock. On the
+machine of the owner, the lease of a process that has ended is free at once.
 
 An owner that was stopped for longer learns from `check` that its lease is lost, before it writes. For a moment there
 can still be two owners. The store bears it: every file is written whole, and both owners compute the same.
@@ -11,7 +11,6 @@ filelock has such a lease too, but never takes one over on NFS: it needs an atom
 """
 
 import contextlib
-import io
 import json
 import os
 import threading
@@ -58,11 +57,14 @@ class Lease:
         self.path, self.note = path, ""
         self._owner = Owner.this_process()
         self._writing = threading.Lock()  # who reads meanwhile may see half of it
-        self._file = _create(path)
+        own = path.with_name(f".{path.stem}.{self._owner.token}")
+        self._file = own.open("xb", buffering=0)
         try:
             self._write()
-        except OSError:
-            path.unlink()
+            _take(own, path)
+        except BaseException:
+            self._file.close()
+            own.unlink(missing_ok=True)
             raise
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._renew, daemon=True)
@@ -132,27 +134,42 @@ def wait_for_expiry(paths: Iterable[Path], stop: Callable[[], bool]) -> bool:
     first = {path: _read(path) for path in paths}
     waiting = {path: content for path, content in first.items() if content is not None and not _is_local(content)}
     while waiting and not stop():
-        if any(_is_free(path) for path in waiting):
+        if any(_has_expired(path, _read(path)) for path in waiting):
             return True
         waiting = {path: content for path, content in waiting.items() if _read(path) == content}
         time.sleep(min(1.0, RENEWAL) if waiting else 0)
     return False
 
 
-def _create(path: Path) -> io.FileIO:
+def _take(own: Path, path: Path) -> None:
+    """Give the file `own` the name of a lease; raise RunLocked if another process holds it."""
     for _ in range(2):
         with contextlib.suppress(FileExistsError):
-            return path.open("xb", buffering=0)  # O_EXCL, which is atomic on NFS from version 3 on
-        if not _is_free(path):
+            return _rename_to_free(own, path)
+        content = _read(path)
+        if not _has_expired(path, content):
             break
-        owner = read_owner(path)
-        _remove(path, owner.token if owner else None)
+        _remove(path, _token(content))
     raise RunLocked(f"{path.stem} is being trained by another process")
 
 
-def _is_free(path: Path) -> bool:
-    """Return whether nobody holds a lease any more, by what this process has seen of it until now."""
-    content, now = _read(path), time.monotonic()
+def _rename_to_free(own: Path, path: Path) -> None:
+    """Rename a file; raise FileExistsError if there is one of the new name."""
+    try:
+        os.link(own, path)
+    except FileExistsError:
+        if own.stat().st_nlink == 1:  # otherwise NFS has asked twice, as the first answer was lost
+            raise
+    except OSError:  # this file system has no links; one that cannot be written raises again
+        path.open("xb").close()
+        own.replace(path)
+        return
+    own.unlink()
+
+
+def _has_expired(path: Path, content: bytes | None) -> bool:
+    """Return whether nobody holds a lease with this content any more, by what this process has seen until now."""
+    now = time.monotonic()
     if content is None:
         return True
     before, since = _seen.get(path, (None, now))
@@ -168,8 +185,7 @@ def _remove(path: Path, token: str | None) -> None:
     aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex}")
     with contextlib.suppress(OSError):  # another process has removed it; or keeps it open, where that forbids it
         path.rename(aside)
-        owner = read_owner(aside)
-        if (owner.token if owner else None) == token:
+        if _token(_read(aside)) == token:
             aside.unlink()
         else:
             aside.replace(path)
@@ -189,6 +205,11 @@ def _parse(content: bytes | None) -> Owner | None:
         return Owner(**json.loads(content or b""))
     except (TypeError, ValueError):  # being written, or of another version
         return None
+
+
+def _token(content: bytes | None) -> str | None:
+    owner = _parse(content)
+    return owner.token if owner else None
 
 
 def _is_local(content: bytes) -> bool:

@@ -214,7 +214,9 @@ class Store:
 
     def forget_failure(self, spec: RunSpec) -> None:
         """Let the run be tried again."""
-        self._running(spec, ".failed").unlink(missing_ok=True)
+        path = self._running(spec, ".failed")
+        if path.exists():
+            path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _kept(self, spec: RunSpec) -> Iterator[dict[str, np.ndarray]]:

@@ -104,11 +104,11 @@ def make_missing(specs: list[RunSpec], plan: Plan) -> Outcome:
     private_folder("locks")
     devices = available_devices(plan.devices)
     missing, damaged = _look(specs, plan.store)
+    if not missing:
+        return Outcome(damaged, stopped=False)
     with Placement(devices[0], plan.threads).applied():
         for name in sorted({spec.dataset for spec in missing}):
             _load_data(name, plan.data_dir)
-        if not missing:
-            return Outcome(damaged, stopped=False)
         made = _make(missing, plan, devices)
     return Outcome(damaged + made.failures, made.stopped)
 

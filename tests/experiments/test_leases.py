@@ -183,7 +183,38 @@ def test_a_lease_that_was_replaced_meanwhile_is_put_back(path, tmp_path):
     lease.release()
 
 
-def test_a_lease_that_was_never_written_expires(path, pass_time):
+def test_file_systems_without_links_and_answers_that_are_lost(path, tmp_path, monkeypatch):
+    link = os.link
+
+    def no_links(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    def asked_twice(own, path):
+        link(own, path)
+        raise FileExistsError
+
+    for mocked in (no_links, asked_twice):
+        monkeypatch.setattr(os, "link", mocked)
+        lease = Lease(path)
+        assert not lease.is_lost()
+        assert list(tmp_path.iterdir()) == [path]
+        monkeypatch.setattr(os, "link", no_links)
+        assert is_held(path)
+        lease.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lease_that_cannot_be_written_leaves_nothing(path, tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        Lease(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lease_that_says_nothing_expires(path, pass_time):
     path.touch()
     assert is_held(path)
     pass_time(DURATION)

@@ -1,7 +1,8 @@
-"""Writing files so that none is ever half-written."""
+"""Writing files so that none is ever half-written, and reading them so that what is wrong with one is told."""
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from dynprune_lib.errors import StoreError, StoreNotWritable
@@ -48,3 +49,27 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreNotWritable(f"cannot make the folder {folder}: {error.strerror}") from error
+
+
+def read_if_there(path: Path) -> bytes | None:
+    """Return the content of a file, None if there is no such file."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+@contextlib.contextmanager
+def reading(path: Path, what: str, then: str) -> Iterator[None]:
+    """Raise a StoreError that names the file and the remedy for whatever goes wrong while it is read: a damaged file
+    can make json, NumPy and torch raise nearly anything."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise StoreError(f"{path} cannot be read ({reason}): make it readable, or remove it and {then}") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise StoreError(f"{path} {what} ({reason}): remove it and {then}") from error

@@ -1,9 +1,10 @@
-"""How a process stops: on SIGINT (Ctrl-C), on SIGTERM, and when the process that started it has ended.
+"""How a process stops: on SIGINT (Ctrl-C), on SIGTERM, on pre-emption, and when the process that started it has ended.
 
 This module imports no torch, so that it is in place before the seconds that such imports take.
 """
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import sys
@@ -13,6 +14,10 @@ from collections.abc import Iterator
 from types import FrameType
 
 GRACE = 5.0  # seconds that a process has to stop by itself, beyond the step that it is in
+
+
+PREEMPTION = {getattr(signal, name) for name in ("SIGTERM", "SIGUSR2") if hasattr(signal, name)}
+_requested = threading.Event()
 
 
 class Terminated(KeyboardInterrupt):
@@ -27,6 +32,41 @@ def exit_code(interrupt: KeyboardInterrupt) -> int:
 def raise_on_sigterm() -> None:
     """Raise Terminated in the main thread when SIGTERM arrives."""
     signal.signal(signal.SIGTERM, _raise_terminated)
+
+
+def is_requested() -> bool:
+    """Return whether a signal has asked to stop after the epoch under way."""
+    return _requested.is_set()
+
+
+@contextlib.contextmanager
+def finish_epoch_on_signal(grace: float) -> Iterator[None]:
+    """Let SIGTERM and SIGUSR2 end the work after the epoch under way, here and in the child processes.
+
+    Args:
+        grace: seconds that the epoch has; then Terminated is raised. With 0, nothing changes.
+    """
+    if not grace:
+        yield
+        return
+
+    def request(_: int, __: FrameType | None) -> None:
+        if not _requested.is_set():
+            _requested.set()
+            signal.setitimer(signal.ITIMER_REAL, grace)
+            for child in multiprocessing.active_children():
+                if child.pid:
+                    os.kill(child.pid, signal.SIGUSR2)
+
+    before = {number: signal.signal(number, request) for number in PREEMPTION}
+    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, _raise_terminated)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _requested.clear()
 
 
 @contextlib.contextmanager

@@ -9,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dynprune_lib.cli import app
+from dynprune_lib.experiments.cluster import SweepJob
+from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.experiments.store import Store
 from tests.helpers import ROOT, hear_sigint, results
 
@@ -57,6 +59,15 @@ def test_train_prints_and_keeps_the_result(tmp_path):
         (["train", "--data-dir", "/nowhere"], "/nowhere/cifar-10-batches-py/data_batch_1 is missing"),
         (["sweep", "big"], "unknown profile 'big': there are smoke, laptop, desktop, short, paper"),
         (["sweep", "smoke", "--experiment", "x"], "unknown experiment of profile smoke 'x'"),
+        (
+            ["sweep", "smoke", "--devices", "0;1"],
+            "devices is '0;1': list numbers of GPUs, each once, as in --devices 0,1",
+        ),
+        (["sweep", "smoke", "--devices", "0,0"], "devices is '0,0'"),
+        (["sweep", "smoke", "--devices", "99"], "device 99 is not a GPU that this process sees"),
+        (["sweep", "smoke", "--cluster", "slurm"], "minutes is None: --cluster needs the time limit of each job"),
+        (["sweep", "smoke", "--cluster", "moon", "--minutes", "9"], "unknown cluster 'moon': there are slurm, local"),
+        (["status", "smoke", "--experiment", "x"], "unknown experiment of profile smoke 'x'"),
         (["reproduce", "--profile", "big"], "unknown profile 'big'"),
         (["reproduce", "-p", "profil=smoke"], "no notebook has the parameter profil: there are"),
         (["data", "cifar10", "--data-dir", "/nowhere"], "dynprune data cifar10 --download"),
@@ -115,6 +126,38 @@ def test_a_sweep_without_all_that_was_asked_for_is_no_success(tmp_path):
     assert done.exit_code == 1
     assert "0 of 6 runs of smoke are in" in done.stdout
     assert "6 runs are missing (the time is up): the same command resumes" in done.stderr
+
+
+def test_jobs_of_a_cluster_make_what_is_missing(tmp_path):
+    pytest.importorskip("submitit", reason="the extra cluster is not installed")
+    which = ["smoke", "--experiment", "quickstart", "--seed", "0", "--results", tmp_path]
+    assert call("status", *which).stdout.splitlines()[-1] == "smoke: 0 made, 0 running, 0 failed, 2 missing"
+    done = call("sweep", *which, "--cluster", "debug", "--minutes", "30")
+    assert done.exit_code == 0, done.output
+    assert "submitted 1 jobs (debug)" in done.stdout
+    assert call("status", *which).stdout.splitlines()[-1] == "smoke: 2 made, 0 running, 0 failed, 0 missing"
+    assert "no run of smoke is missing" in call("sweep", *which, "--cluster", "debug", "--minutes", "30").stdout
+
+
+def test_notebooks_are_executed_when_jobs_have_made_the_runs(tmp_path, monkeypatch):
+    notebooks = pytest.importorskip("dynprune_lib.report.notebooks", reason="the notebooks' packages are not installed")
+    pytest.importorskip("submitit", reason="the extra cluster is not installed")
+    made = load_profile("smoke").runs("quickstart", [0])
+    monkeypatch.setattr(SweepJob, "specs", made)
+    store = Store(tmp_path / "smoke")
+    executed = []
+    monkeypatch.setattr(notebooks, "reproduce_notebooks", lambda *given: executed.append((len(store.records()), given)))
+    options = ["--cluster", "debug", "--minutes", "30", "--jobs", "2", "-p", "seeds=[0]", "--results", tmp_path]
+    done = call("reproduce", *options)
+    assert done.exit_code == 0, done.output
+    assert executed == [(len(made), ("smoke", {"seeds": [0]}, None, tmp_path, 1))]
+
+
+def test_status_shows_what_is_missing_and_what_failed(tmp_path):
+    spec, other = load_profile("smoke").runs("quickstart", [0])
+    Store(tmp_path / "smoke").save_failure(spec, f"{spec.name}: no memory")
+    done = call("status", "smoke", "--experiment", "quickstart", "--seed", "0", "--results", tmp_path)
+    assert done.stdout.splitlines()[:2] == [f"failed   {spec.name}: no memory", f"missing  {other.name}"]
 
 
 def test_what_is_not_installed_is_named(monkeypatch):

@@ -117,6 +117,32 @@ def test_workers_do_not_wait_for_the_end_of_an_epoch_when_their_sweep_is_killed(
     assert alive == []
 
 
+PRE_EMPTED = """
+from dataclasses import replace
+from pathlib import Path
+from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.store import Store
+from dynprune_lib.experiments.sweep import Plan, make_missing
+spec = RunSpec(dataset="digits", model="tiny", batch_size=32, epochs=100_000)
+if __name__ == "__main__":
+    plan = Plan(Store(Path({folder!r})), jobs=2, threads=1, grace=60)
+    print(make_missing([spec, replace(spec, seed=1)], plan))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
+def test_a_pre_empted_sweep_ends_after_the_epoch_under_way_of_each_worker(tmp_path, number):
+    (tmp_path / "pre_empted.py").write_text(PRE_EMPTED.format(folder=str(tmp_path / "store")))
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    text = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, str(tmp_path / "pre_empted.py")], env=environment, **text)
+    wait_for(lambda: len(list(tmp_path.rglob("*.pt"))) == 2, process)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=2 * SOON)
+    assert output == "Outcome(failures=[], stopped=True)\n", errors
+    assert list(tmp_path.rglob("*.lock")) == []
+
+
 def test_a_worker_that_dies_names_its_run_and_the_others_are_made(start, tmp_path):
     figure = ["sweep", "smoke", "--experiment", "where_accuracy_is_lost", "--seed", "0", "--results", tmp_path]
     process = start(*figure, "--jobs", "2")

@@ -22,10 +22,12 @@ class Progress:
 
     Attributes:
         failures: one message per failed run.
+        stopped: whether runs are left, as the time was up or a signal came.
     """
 
     def __init__(self, specs: list[RunSpec]) -> None:
         self.failures: list[str] = []
+        self.stopped = False
         self._epochs_left = {spec.name: spec.epochs for spec in specs}
         total = sum(spec.epochs * _weight(spec) for spec in specs)
         self._file = sys.stderr or io.StringIO()  # None if it was closed
@@ -41,7 +43,7 @@ class Progress:
         self._bar.close()
 
     def handle(self, event: str, spec: RunSpec | None, value: EpochRecord | RunRecord | str | None) -> None:
-        """Show one event of a sweep: `begun`, `epoch`, `finished` or `failed`, with its value."""
+        """Show one event of a sweep: `begun`, `epoch`, `finished`, `failed` or `stopped`, with its value."""
         getattr(self, f"_{event}")(spec, value)
 
     def _begun(self, spec: RunSpec, _: None) -> None:
@@ -65,6 +67,9 @@ class Progress:
     def _failed(self, _: RunSpec | None, message: str) -> None:
         self.failures.append(message)  # reported at the end of the sweep
         self._show()
+
+    def _stopped(self, *_: None) -> None:
+        self.stopped = True
 
     def _advance(self, spec: RunSpec, epochs: int) -> None:
         self._epochs_left[spec.name] -= epochs

@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import torch
 
-from dynprune_lib.errors import RunLocked, StoreError, StoreNotWritable
+from dynprune_lib.errors import StoreError, StoreNotWritable
+from dynprune_lib.experiments import leases
 from dynprune_lib.experiments.records import Cost, RunRecord, StaticScores
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.files import atomic_write, make_folder
+from dynprune_lib.files import atomic_write, make_folder, read_if_there, reading
 
 CHECKPOINT = b"dynprune checkpoint, version 3\n"  # the first line of one; the second is the SHA-256 of the rest
 
@@ -26,8 +26,8 @@ class Store:
     """Store of records.
 
     A record is NAME.json, next to it NAME.npz with how often each sample was selected. Scores that were computed before
-    training are such pairs too, in `scores`. Checkpoints and locks of unfinished runs are in the hidden folder
-    `.running`.
+    training are such pairs too, in `scores`. The hidden folder `.running` has checkpoints, leases and failures of
+    unfinished runs.
 
     A file that cannot be read, is cut or damaged, or holds something else than its name says raises StoreError, with
     the name of the file and the remedy.
@@ -85,7 +85,12 @@ class Store:
         return trace
 
     def save(self, record: RunRecord, arrays: dict[str, np.ndarray]) -> None:
-        """Keep a finished run and forget its checkpoint. The record comes last: where it is, all of it is."""
+        """Keep a finished run and forget its checkpoint. The record comes last: where it is, all of it is.
+
+        Raises:
+            RunLocked: another process has taken the run over.
+        """
+        leases.check(self.lease(record.spec))
         self._save_pair(self._path(record.spec, ""), arrays, record.to_json())
         self._running(record.spec, ".pt").unlink(missing_ok=True)
 
@@ -96,8 +101,8 @@ class Store:
             StoreError: they are damaged, or of another scoring.
         """
         path = self._scores(spec, ".json")
-        with _reading(path, "is no whole file of scores", "they are made again"):
-            text = _read(path)
+        with reading(path, "is no whole file of scores", "they are made again"):
+            text = read_if_there(path)
             if text is None:
                 return None
             content = json.loads(text)
@@ -116,7 +121,8 @@ class Store:
         return scores
 
     def save_scores(self, scores: StaticScores) -> None:
-        """Keep the scores of a finished scoring and forget its checkpoint."""
+        """Keep the scores of a finished scoring and forget its checkpoint; raise RunLocked if it was taken over."""
+        leases.check(self.lease(scores.spec))
         content = {"spec": asdict(scores.spec), "cost": asdict(scores.cost), "environment": scores.environment}
         text = json.dumps(content, indent=2, allow_nan=False)
         self._save_pair(self._scores(scores.spec, ""), {"scores": scores.values.numpy()}, text)
@@ -128,7 +134,11 @@ class Store:
         Args:
             state: tensors and plain values.
             conditions: what must be the same for the run to go on: the data, the precision.
+
+        Raises:
+            RunLocked: another process has taken the run over.
         """
+        leases.check(self.lease(spec))
         buffer = io.BytesIO()
         torch.save({"spec": asdict(spec), "conditions": conditions, "state": state}, buffer)
         content = buffer.getbuffer()
@@ -145,7 +155,7 @@ class Store:
         """
         path = self._running(spec, ".pt")
         with self.reading_checkpoint(spec):
-            content = _read(path)
+            content = read_if_there(path)
             if content is None:
                 return None
             head, digest = content[: len(CHECKPOINT)], content[len(CHECKPOINT) : len(CHECKPOINT) + 64]
@@ -164,29 +174,49 @@ class Store:
 
     def reading_checkpoint(self, spec: RunSpec) -> contextlib.AbstractContextManager[None]:
         """Turn whatever is wrong with a run's checkpoint, inside this context, into a StoreError."""
-        return _reading(self._running(spec, ".pt"), "is no checkpoint to go on from", "the run begins anew")
+        return reading(self._running(spec, ".pt"), "is no checkpoint to go on from", "the run begins anew")
 
     @contextlib.contextmanager
     def claim(self, spec: RunSpec) -> Iterator[None]:
-        """Hold the run for this process; it is free again however the process ends.
+        """Hold the run for this process; others have it once the process has ended, or has stopped for long.
 
         Raises:
             RunLocked: another process holds it.
             StoreNotWritable: the folder cannot be written.
         """
-        path = self._running(spec, ".lock")
+        path = self.lease(spec)
         make_folder(path.parent)
-        lock = filelock.FileLock(path, timeout=0)
         try:
-            lock.acquire()
-        except filelock.Timeout:
-            raise RunLocked(f"{spec.name} is being trained by another process") from None
+            lease = leases.Lease(path)
         except OSError as error:
             raise StoreNotWritable(f"cannot write {path}: {error.strerror}") from error
         try:
             yield
         finally:
-            lock.release()
+            lease.release()
+
+    def lease(self, spec: RunSpec) -> Path:
+        """Return the file by which a process holds the run."""
+        return self._running(spec, ".lock")
+
+    def note(self, spec: RunSpec, text: str) -> None:
+        """Have the lease of a run that this process holds say how far it is."""
+        leases.note(self.lease(spec), text)
+
+    def save_failure(self, spec: RunSpec, message: str) -> None:
+        """Keep why the run failed, until it is made or begun again."""
+        atomic_write(self._running(spec, ".failed"), message.encode())
+
+    def failure(self, spec: RunSpec) -> str | None:
+        """Return why the run failed when it was last tried; None if it did not."""
+        message = read_if_there(self._running(spec, ".failed"))
+        return None if message is None else message.decode()
+
+    def forget_failure(self, spec: RunSpec) -> None:
+        """Let the run be tried again."""
+        path = self._running(spec, ".failed")
+        if path.exists():
+            path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _kept(self, spec: RunSpec) -> Iterator[dict[str, np.ndarray]]:
@@ -194,13 +224,13 @@ class Store:
         if not path.exists():
             raise StoreError(f"{path} is missing: remove the record next to it and the run is made again, with both")
         then = f"{spec.name}.json too, and the run is made again"
-        with _reading(path, "is no whole file of arrays", then), np.load(path, allow_pickle=False) as file:
+        with reading(path, "is no whole file of arrays", then), np.load(path, allow_pickle=False) as file:
             yield dict(file)
 
     @staticmethod
     def _read_record(path: Path) -> RunRecord | None:
-        with _reading(path, "is no whole run record", "the run is made again"):
-            text = _read(path)
+        with reading(path, "is no whole run record", "the run is made again"):
+            text = read_if_there(path)
             return None if text is None else RunRecord.from_json(text.decode())
 
     @staticmethod
@@ -218,26 +248,3 @@ class Store:
 
     def _running(self, spec: RunSpec, suffix: str) -> Path:
         return self.folder / ".running" / (spec.name + suffix)
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-@contextlib.contextmanager
-def _reading(path: Path, what: str, then: str) -> Iterator[None]:
-    """Raise a StoreError that names the file and the remedy for whatever goes wrong while it is read: a damaged file
-    can make json, NumPy and torch raise nearly anything."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except OSError as error:
-        reason = error.strerror or error
-        raise StoreError(f"{path} cannot be read ({reason}): make it readable, or remove it and {then}") from error
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise StoreError(f"{path} {what} ({reason}): remove it and {then}") from error

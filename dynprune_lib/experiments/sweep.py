@@ -8,55 +8,47 @@ sweep resumes from the last checkpoints.
 import contextlib
 import functools
 import gc
-import multiprocessing
-import os
-import signal
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import cast
 
 import torch
 
 from dynprune_lib import stopping
 from dynprune_lib.errors import DeviceBusy, DynpruneError, RunLocked, StoreError, StoreNotWritable, SweepError
+from dynprune_lib.experiments import leases
 from dynprune_lib.experiments.data import ImageData, load_dataset
 from dynprune_lib.experiments.make import make_run
+from dynprune_lib.experiments.plan import Plan
 from dynprune_lib.experiments.profile import Profile
 from dynprune_lib.experiments.progress import Progress
 from dynprune_lib.experiments.records import EpochRecord, RunRecord
 from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.static_scores import scoring_spec
 from dynprune_lib.experiments.store import Store
+from dynprune_lib.experiments.workers import Placement, available_devices, current_device, run_workers
 from dynprune_lib.paths import private_folder, results_dir
 
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")  # torch's messages
 
 
 class OutOfTime(Exception):
-    """The next epoch would end after the deadline."""
+    """The next epoch would end after the deadline, or the process is to stop after this one."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a sweep is made.
+class Outcome:
+    """How a sweep ended.
 
     Args:
-        store: of the records.
-        data_dir: folder of the data sets. Default: see `load_dataset`.
-        jobs: number of processes. Default: 1.
-        threads: CPU threads per process. Default: None, torch's choice.
-        deadline: in seconds of `time.time()`. Default: None, no limit.
+        failures: one message per run that failed.
+        stopped: whether the time was up, or a signal has come, before all runs were made.
     """
 
-    store: Store
-    data_dir: str | Path | None = None
-    jobs: int = 1
-    threads: int | None = None
-    deadline: float | None = None
+    failures: list[str]
+    stopped: bool
 
 
 def ensure_runs(
@@ -81,7 +73,7 @@ def ensure_runs(
     """
     specs = profile.runs(experiment, seeds)
     store = Store(results_dir(results) / profile.name)
-    sweep(specs, Plan(store, data_dir, threads=profile.threads))
+    sweep(specs, Plan(store, data_dir, jobs=1, threads=profile.threads))
     records = [record for spec in specs if (record := store.load(spec))]
     if len(records) < len(specs):
         left = len(specs) - len(records)
@@ -99,16 +91,26 @@ def sweep(specs: list[RunSpec], plan: Plan) -> None:
     Raises:
         DataError: a data set is missing or damaged; raised before any training.
         PrivateFolderError: there is no folder for the locks of this user; raised before any training.
+        SpecError: there is no such device; raised before any training.
         SweepError: runs failed, or their records are damaged; the others have been made, unless nothing can be written
             any more. The message has one line per run.
     """
-    private_folder("locks")
-    missing, damaged = _look(specs, plan.store)
-    for name in sorted({spec.dataset for spec in missing}):
-        _load_data(name, plan.data_dir)
-    failures = damaged + (_make(missing, plan) if missing else [])
-    if failures:
+    if failures := make_missing(specs, plan).failures:
         raise SweepError("\n".join(failures))
+
+
+def make_missing(specs: list[RunSpec], plan: Plan) -> Outcome:
+    """Make the runs that are not in the store, as `sweep`, and return how it ended instead of raising SweepError."""
+    private_folder("locks")
+    devices = available_devices(plan.devices)
+    missing, damaged = _look(specs, plan.store)
+    if not missing:
+        return Outcome(damaged, stopped=False)
+    with Placement(devices[0], plan.threads).applied():
+        for name in sorted({spec.dataset for spec in missing}):
+            _load_data(name, plan.data_dir)
+        made = _make(missing, plan, devices)
+    return Outcome(damaged + made.failures, made.stopped)
 
 
 def _look(specs: list[RunSpec], store: Store) -> tuple[list[RunSpec], list[str]]:
@@ -123,40 +125,56 @@ def _look(specs: list[RunSpec], store: Store) -> tuple[list[RunSpec], list[str]]
     return missing, damaged
 
 
-def _make(missing: list[RunSpec], plan: Plan) -> list[str]:
-    with Progress(missing) as progress:
-        alone = missing if plan.jobs == 1 else [spec for spec in missing if spec.alone]
-        with _num_threads(plan.threads):
-            _walk(alone, replace(plan, jobs=1), progress.handle)
-        if together := [spec for spec in missing if spec not in alone]:
-            _walk_together(together, plan, progress)
-    return progress.failures
+def _make(missing: list[RunSpec], plan: Plan, devices: list[torch.device]) -> Progress:
+    if plan.retry:
+        for spec in missing:
+            plan.store.forget_failure(spec)
+    jobs = min(plan.jobs or len(devices), len(missing))
+    alone = missing if jobs == 1 else [spec for spec in missing if spec.alone]
+    with Progress(missing) as progress, stopping.finish_epoch_on_signal(plan.grace):
+        _walk(alone, replace(plan, jobs=1), progress.handle)
+        together = [spec for spec in missing if spec not in alone]
+        if together and not stopping.is_requested():
+            run_workers(_walk, together, replace(plan, jobs=jobs), devices, progress)
+        progress.stopped |= stopping.is_requested()
+    return progress
 
 
 def _walk(specs: list[RunSpec], plan: Plan, report: Callable[..., None]) -> None:
-    """Train, one after the other, the runs that nobody has made or holds.
+    """Train, one after the other, the runs that nobody has made or holds, and that have not failed in this sweep.
 
-    Runs that wait for scores of another process, or for the device to be theirs alone, are tried again when the others
-    are done.
+    Runs that wait for scores of another process, for the device to be theirs alone, or for a process of another machine
+    that may have ended, are tried again when the others are done.
     """
     while specs:
         taken = []
         for spec in specs:
             try:
                 with plan.store.claim(spec):
-                    if plan.store.load(spec) is None:  # another process may have made it since `_look`
+                    # another process may have made it since `_look`
+                    if plan.store.load(spec) is None and plan.store.failure(spec) is None:
                         _make_until(spec, plan, report)
             except (RunLocked, DeviceBusy):
                 taken.append(spec)
             except OutOfTime:
+                report("stopped", None, None)
                 return
             except StoreNotWritable as error:
                 report("failed", spec, str(error))
                 return  # no other run could be saved
             except Exception as error:  # whatever it is, the other runs do not depend on it
-                report("failed", spec, f"{spec.name}: {_what_happened(error)}")
+                message = f"{spec.name}: {_what_happened(error)}"
+                report("failed", spec, message)
+                with contextlib.suppress(StoreError):
+                    plan.store.save_failure(spec, message)
                 _free_memory()
-        specs = taken if len(taken) < len(specs) else []
+        specs = taken if len(taken) < len(specs) or _is_one_free(taken, plan) else []
+
+
+def _is_one_free(specs: list[RunSpec], plan: Plan) -> bool:
+    scorings = [scoring_spec(spec) for spec in specs if spec.is_static_scored]
+    paths = [plan.store.lease(spec) for spec in [*specs, *scorings]]
+    return leases.wait_for_expiry(paths, stop=lambda: plan.ends_within(0))
 
 
 def _make_until(spec: RunSpec, plan: Plan, report: Callable[..., None]) -> None:
@@ -166,13 +184,13 @@ def _make_until(spec: RunSpec, plan: Plan, report: Callable[..., None]) -> None:
         nonlocal started
         report("epoch", spec, epoch)
         started, seconds = time.time(), time.time() - started
-        if plan.deadline and time.time() + seconds > plan.deadline:
+        if plan.ends_within(seconds):
             raise OutOfTime
 
-    if plan.deadline and started > plan.deadline:
+    if plan.ends_within(0):
         raise OutOfTime
     report("begun", spec, None)
-    record = make_run(spec, _load_data(spec.dataset, plan.data_dir), plan.store, on_epoch, plan.jobs)
+    record = make_run(spec, _load_data(spec.dataset, plan.data_dir), plan.store, on_epoch, plan.jobs or 1)
     report("finished", spec, record)
 
 
@@ -192,86 +210,10 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _walk_together(specs: list[RunSpec], plan: Plan, progress: Progress) -> None:
-    workers = {}  # the end of its pipe that is read here -> the process
-    try:
-        for _ in range(plan.jobs):
-            reader, worker = _start(specs, plan)
-            workers[reader] = worker
-        _follow(workers, progress)
-    finally:
-        _stop(list(workers.values()))
-
-
-def _start(specs: list[RunSpec], plan: Plan) -> tuple[Connection, BaseProcess]:
-    context = multiprocessing.get_context("spawn")  # CUDA allows no fork
-    reader, writer = context.Pipe(duplex=False)
-    worker = context.Process(target=_work, args=(specs, plan, writer, os.getpid()), daemon=True)
-    with stopping.sigint_kept_from_children():
-        worker.start()
-    writer.close()  # only the worker has it now, so the pipe ends with the worker
-    return reader, worker
-
-
-def _follow(workers: dict[Connection, BaseProcess], progress: Progress) -> None:
-    """Show what workers report until all of them have ended."""
-    running: dict[Connection, RunSpec | None] = {}
-    readers = list(workers)
-    while readers:
-        for reader in cast(list[Connection], wait(readers)):
-            try:
-                event, spec, value = reader.recv()
-            except (EOFError, OSError):
-                readers.remove(reader)
-                workers[reader].join()
-                if code := workers[reader].exitcode:
-                    message = _how_it_ended(code, running.get(reader))
-                    progress.handle("failed", running.get(reader), message)
-                continue
-            running[reader] = spec if event in ("begun", "epoch") else None
-            progress.handle(event, spec, value)
-
-
-def _how_it_ended(code: int, spec: RunSpec | None) -> str:
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    who = f"the process that trained {spec.name}" if spec else "a training process"
-    hint = " (SIGKILL is how a system that is short of memory stops a process)" if code == -signal.SIGKILL else ""
-    return f"{who} {how}{hint}: the same sweep again goes on from its last checkpoint"
-
-
-def _stop(workers: list[BaseProcess]) -> None:
-    """Stop the processes that still run: by SIGTERM, then by SIGKILL."""
-    for worker in workers:
-        if worker.is_alive():
-            worker.terminate()
-    deadline = time.monotonic() + stopping.GRACE
-    for worker in workers:
-        worker.join(max(0.0, deadline - time.monotonic()))
-        worker.kill()
-        worker.join()
-
-
-def _work(specs: list[RunSpec], plan: Plan, writer: Connection, parent: int) -> None:
-    stopping.raise_on_sigterm()
-    stopping.stop_with_parent(parent)
-    torch.set_num_threads(plan.threads or max(1, torch.get_num_threads() // plan.jobs))
-    try:
-        with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):  # the parent has ended, or reports the interrupt
-            _walk(specs, plan, lambda *event: writer.send(event))
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # an exception would show while the interpreter shuts down
-
-
-@contextlib.contextmanager
-def _num_threads(threads: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _load_data(name: str, data_dir: str | Path | None) -> ImageData:
+    return _load_on(str(current_device()), name, data_dir)
 
 
 @functools.lru_cache(maxsize=1)
-def _load_data(name: str, data_dir: str | Path | None) -> ImageData:
-    return load_dataset(name, data_dir, "cuda" if torch.cuda.is_available() else "cpu")
+def _load_on(device: str, name: str, data_dir: str | Path | None) -> ImageData:
+    return load_dataset(name, data_dir, device)

@@ -62,7 +62,12 @@ def train(
         if rank() == 0:
             store.save_checkpoint(spec, saved, conditions)
 
-    train_epochs(state, spec.epochs, save, on_epoch)
+    def report(spec: RunSpec, epoch: EpochRecord) -> None:
+        store.note(spec, f"epoch {len(state.epochs)} of {spec.epochs}")
+        if on_epoch:
+            on_epoch(spec, epoch)
+
+    train_epochs(state, spec.epochs, save, report)
     scoring = scores.cost if scores else Cost()
     record = RunRecord(
         spec=spec,

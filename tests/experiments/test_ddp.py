@@ -20,9 +20,9 @@ pytestmark = pytest.mark.slow
 OPTIONS = {"dataset": "digits", "model": "tiny", "prune_rate": 0.5, "epochs": 8, "batch_size": 32}
 
 
-def command(ranks, results, **options):
+def command(ranks, results, rendezvous=("--standalone",), **options):
     # Standalone: at a free port, for the notebooks start processes of their own while these tests run.
-    torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m"]
+    torchrun = ["torch.distributed.run", *rendezvous, f"--nproc-per-node={ranks}", "-m"]
     launcher = [sys.executable, "-m", *(torchrun if ranks else [])]
     words = [f"--{name.replace('_', '-')}={value}" for name, value in (OPTIONS | options).items()]
     return [*launcher, "dynprune_lib", "train", *words, f"--results={results}"]
@@ -101,3 +101,17 @@ def test_what_cannot_be_shared_is_refused(tmp_path):
     code, _, err = call(2, tmp_path, sampler="forget")
     assert code != 0
     assert "are computed by one process: start it without torchrun first" in err
+
+
+def test_two_nodes_train_on_the_samples_that_one_process_trains_on(alone, tmp_path):
+    rendezvous = ["--nnodes=2", f"--master-port={free_port()}", "--master-addr=127.0.0.1"]
+    nodes = [start(1, tmp_path, rendezvous=[*rendezvous, f"--node-rank={node}"], sampler="ucb") for node in range(2)]
+    for node in nodes:
+        _, err = node.communicate(timeout=120)
+        assert node.returncode == 0, err
+    record, selections = made(tmp_path, "ucb")
+    expected, expected_selections = made(alone, "ucb")
+    assert record.environment["ranks"] == 2
+    assert [epoch.backward_passes for epoch in record.epochs] == [epoch.backward_passes for epoch in expected.epochs]
+    assert selections.sum() == expected_selections.sum()
+    assert record.test_accuracy == pytest.approx(expected.test_accuracy, abs=0.1)

@@ -122,7 +122,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_any_training(monkeypatch
     def read_only(*_):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("filelock.FileLock.acquire", read_only)
+    monkeypatch.setattr("dynprune_lib.experiments.leases.Lease", read_only)
     with pytest.raises(SweepError, match=r"^cannot write .*\.lock: Read-only file system$"):
         sweep(SPECS, Plan(Store(tmp_path / "folder")))
 

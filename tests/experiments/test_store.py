@@ -1,12 +1,9 @@
 import dataclasses
-import errno
 import json
-import multiprocessing
 import os
 import tempfile
 from pathlib import Path
 
-import filelock._unix as filelock_unix
 import numpy as np
 import pytest
 import torch
@@ -210,53 +207,32 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path, spec):
         Store(tmp_path / "results").save(make_record(spec), {"selections": np.zeros(1)})
 
 
-def hold(folder, spec, held, release, prepare=None):
-    if prepare:
-        prepare()
-    with Store(folder).claim(spec):
-        held.set()
-        release.wait(20)
+def test_what_another_process_has_taken_over_is_not_written(store, spec):
+    with store.claim(spec):
+        store.lease(spec).unlink()
+        with pytest.raises(RunLocked, match=f"{spec.name} was taken over by another process"):
+            store.save_checkpoint(spec, {}, {})
+        with pytest.raises(RunLocked):
+            store.save(make_record(spec), {"selections": np.zeros(1)})
+        with pytest.raises(RunLocked):
+            store.save_scores(StaticScores(spec=spec, values=torch.zeros(2), cost=Cost(), environment={}))
+    assert store.load(spec) is None
 
 
-@pytest.mark.slow
-def test_a_run_is_held_by_one_process_and_let_go_when_it_is_killed(store, spec):
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    process = context.Process(target=hold, args=(store.folder, spec, held, release))
-    process.start()
-    assert held.wait(20)
-    with pytest.raises(RunLocked, match="being trained by another process"), store.claim(spec):
-        pass
-    with store.claim(dataclasses.replace(spec, seed=1)):
-        pass
-    process.kill()
-    process.join()
+def test_a_run_is_held_by_one_process(store, spec):
+    with store.claim(spec):
+        with pytest.raises(RunLocked, match="being trained by another process"), store.claim(spec):
+            pass
+        with store.claim(dataclasses.replace(spec, seed=1)):
+            pass
     with store.claim(spec):
         pass
 
 
-def lose_flock():
-    """As on a file system without it: filelock then keeps the owner's number in the lock."""
-
-    def flock(*_):
-        raise OSError(errno.ENOSYS, "Function not implemented")
-
-    filelock_unix.fcntl.flock = flock
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:flock not supported")
-def test_a_killed_owner_lets_go_where_the_system_has_no_locks(store, spec, monkeypatch):
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    process = context.Process(target=hold, args=(store.folder, spec, held, release, lose_flock))
-    process.start()
-    assert held.wait(60)
-    monkeypatch.setattr(filelock_unix.fcntl, "flock", filelock_unix.fcntl.flock)  # put back at the end
-    lose_flock()
-    with pytest.raises(RunLocked), store.claim(spec):
-        pass
-    process.kill()
-    process.join()
-    with store.claim(spec):
-        pass
+def test_a_failure_is_kept_until_it_is_forgotten(store, spec):
+    assert store.failure(spec) is None
+    store.save_failure(spec, "no memory")
+    assert store.failure(spec) == "no memory"
+    store.forget_failure(spec)
+    store.forget_failure(spec)
+    assert store.failure(spec) is None

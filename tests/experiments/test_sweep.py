@@ -1,11 +1,15 @@
 import dataclasses
+import json
 import warnings
 
 import pytest
 
 from dynprune_lib.errors import SweepError
+from dynprune_lib.experiments import leases
+from dynprune_lib.experiments import plan as plan_module
 from dynprune_lib.experiments import sweep as sweep_module
 from dynprune_lib.experiments.data import DataError
+from dynprune_lib.experiments.owners import Owner
 from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, ensure_runs, sweep
@@ -52,7 +56,8 @@ class Clock:
 
 def test_a_deadline_stops_before_it_and_loses_nothing(store, specs, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(sweep_module, "time", clock)
+    for module in (sweep_module, plan_module):
+        monkeypatch.setattr(module, "time", clock)
     long = dataclasses.replace(specs[0], epochs=100)
     sweep([long, *specs], Plan(store, deadline=20))
     assert 15 < clock.now <= 20
@@ -80,6 +85,23 @@ def test_a_run_that_another_process_makes_is_left_to_it(store, specs):
         warnings.simplefilter("error")
         sweep(specs, Plan(store))
     assert [store.load(spec) is not None for spec in specs] == [False, True, True]
+
+
+def test_a_run_whose_owner_on_another_machine_has_ended_is_taken_over(store, specs, monkeypatch):
+    path = store.lease(specs[0])
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(dataclasses.asdict(dataclasses.replace(Owner.this_process(), machine="elsewhere"))))
+    now = 0.0
+
+    def sleep(_):
+        nonlocal now
+        now += leases.DURATION / 3
+
+    monkeypatch.setattr(leases.time, "monotonic", lambda: now)
+    monkeypatch.setattr(leases.time, "sleep", sleep)
+    sweep(specs, Plan(store))
+    assert now >= leases.DURATION
+    assert all(store.load(spec) for spec in specs)
 
 
 @pytest.mark.slow

@@ -139,10 +139,11 @@ class SaveEachBatch(lightning.Callback):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("options", [{}, VARYING])
-def test_resuming_at_any_step_trains_on_the_rest(tmp_path, options, workers):
+@pytest.mark.parametrize(("options", "max_steps"), [({}, -1), (VARYING, -1), (VARYING, 18)])
+def test_resuming_at_any_step_trains_on_the_rest(tmp_path, options, max_steps, workers):
     def run(sampler, folder, **more):
-        return fit(folder, sampler, 4, loader=loader_of(sampler, num_workers=workers), **more)
+        epochs = 4 if max_steps == -1 else -1
+        return fit(folder, sampler, epochs, loader=loader_of(sampler, num_workers=workers), max_steps=max_steps, **more)
 
     whole = UCB(SAMPLES, 0.5, **options)
     trainer, expected = run(whole, tmp_path, callbacks=[SaveEachBatch()])

@@ -8,7 +8,11 @@ from dynprune_lib import UCB, indexed
 lightning = pytest.importorskip("lightning.pytorch")
 from dynprune_lib.integrations.lightning import PruningCallback  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # a class that pytest-xdist would import in its main process, where the import of torchvision may fail
+    pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.warnings.PossibleUserWarning"),
+]
 
 SAMPLES, BATCH = 64, 8
 

@@ -41,7 +41,6 @@ class PruningCallback(Callback):
             trainer.__class__ = type(type(trainer).__name__, (_EstimatesSteps, type(trainer)), {})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        self.find_loader(trainer)
         loop: Any = trainer.fit_loop
         epoch = loop.epoch_progress.current.processed
         is_other = epoch != self.sampler.epoch

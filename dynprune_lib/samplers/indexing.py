@@ -91,9 +91,6 @@ class IndexedCollate:
             a pair of the index and the batch.
 
     Example:
-        >>> DataLoader(indexed([[1.0], [2.0], [3.0]]), batch_size=2, collate_fn=IndexedCollate(max))
-        ... # doctest: +ELLIPSIS
-        <torch.utils.data.dataloader.DataLoader object at ...>
         >>> IndexedCollate(max)([(0, 1.5), (1, 0.5)])
         (tensor([0, 1]), 1.5)
     """

@@ -1,1 +1,3 @@
-import dynprune_lib.integrations  # noqa: F401 (makes the import of torchvision work for the libraries)
+"""Processes that tests start import this, too: it makes the import of torchvision work for the libraries."""
+
+import dynprune_lib.integrations  # noqa: F401

@@ -1,6 +1,7 @@
 """The code blocks of docs/adopting.md run as they are."""
 
 import re
+import warnings
 
 import pytest
 import torch
@@ -88,7 +89,9 @@ def test_lightning():
 
     options = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
     namespace = names() | {"Net": Net, "Trainer": lightning.Trainer, "quiet": dict.fromkeys(options, False)}
-    exec(code("Lightning"), namespace)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # those of Lightning, of a class that pytest-xdist would import
+        exec(code("Lightning"), namespace)
     check(namespace)
 
 

@@ -8,7 +8,11 @@ from dynprune_lib import UCB, indexed
 lightning = pytest.importorskip("lightning.pytorch")
 from dynprune_lib.integrations.lightning import PruningCallback  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # a class that pytest-xdist would import in its main process, where the import of torchvision may fail
+    pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.warnings.PossibleUserWarning"),
+]
 
 SAMPLES, BATCH = 64, 8
 
@@ -139,10 +143,11 @@ class SaveEachBatch(lightning.Callback):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("options", [{}, VARYING])
-def test_resuming_at_any_step_trains_on_the_rest(tmp_path, options, workers):
+@pytest.mark.parametrize(("options", "max_steps"), [({}, -1), (VARYING, -1), (VARYING, 18)])
+def test_resuming_at_any_step_trains_on_the_rest(tmp_path, options, max_steps, workers):
     def run(sampler, folder, **more):
-        return fit(folder, sampler, 4, loader=loader_of(sampler, num_workers=workers), **more)
+        epochs = 4 if max_steps == -1 else -1
+        return fit(folder, sampler, epochs, loader=loader_of(sampler, num_workers=workers), max_steps=max_steps, **more)
 
     whole = UCB(SAMPLES, 0.5, **options)
     trainer, expected = run(whole, tmp_path, callbacks=[SaveEachBatch()])

@@ -84,6 +84,31 @@ def test_accelerate_trains_on_the_halves_of_one_subset_or_refuses(tmp_path):
         assert f"prepared with {option}=True and would shard the samples again: use {option}=False" in errors[option]
 
 
+def fsdp_loop(_):
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    torch.distributed.init_process_group("gloo")
+    torch.manual_seed(0)
+    model = fully_shard(torch.nn.Linear(8, 2), mesh=init_device_mesh("cpu", (2,)))
+    optimizer, sampler = torch.optim.SGD(model.parameters(), 0.1), UCB(SAMPLES, 0.5, anneal_from=2)
+    for epoch in range(EPOCHS):
+        sampler.set_epoch(epoch)
+        for index, (x, y) in DataLoader(DATA, batch_size=BATCH, sampler=sampler, drop_last=True):
+            loss = sampler.update(index, F.cross_entropy(model(x), y, reduction="none"))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return model.weight.full_tensor().detach(), sampler.state_dict()["memory"]["mean"]
+
+
+def test_fsdp_shards_the_model_and_the_sampler_the_samples(tmp_path):
+    (weight, mean), (other_weight, other_mean) = run(fsdp_loop, tmp_path)
+    assert torch.equal(weight, other_weight)
+    assert torch.equal(mean, other_mean)
+    assert torch.isfinite(mean).all()
+
+
 KINDS = ["classes", "causal"]
 
 

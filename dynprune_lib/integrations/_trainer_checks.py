@@ -4,6 +4,7 @@ from typing import Any
 
 from transformers import Trainer
 
+from dynprune_lib.integrations.steps import check_fixed_length
 from dynprune_lib.samplers import PruningSampler
 from dynprune_lib.samplers.indexing import check_num_samples
 
@@ -14,6 +15,7 @@ def check_arguments(arguments: Any, sampler: PruningSampler) -> None:
     Raises:
         ValueError: if they do; the message names the argument.
     """
+    check_fixed_length(sampler)
     strategy = getattr(arguments, "train_sampling_strategy", "random")
     if strategy != "random":
         _refuse("train_sampling_strategy", strategy, "the pruning sampler orders the samples, so use 'random'")

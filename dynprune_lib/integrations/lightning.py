@@ -9,7 +9,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from dynprune_lib.integrations.steps import RunSteps
+from dynprune_lib.integrations.steps import RunSteps, check_fixed_length
 from dynprune_lib.samplers import PruningSampler
 
 
@@ -35,6 +35,7 @@ class PruningCallback(Callback):
         self.sampler = sampler
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002 (called by name)
+        check_fixed_length(self.sampler)
         varies = self.sampler.warm_up or self.sampler.anneal_from is not None
         if stage == "fit" and varies and not isinstance(trainer, _EstimatesSteps):
             # Lightning computes this property from the first epoch, and modules read it to make their schedules

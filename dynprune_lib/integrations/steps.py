@@ -60,3 +60,19 @@ class RunSteps:
             step -= self.in_epoch(epoch)
             epoch += 1
         return epoch, step
+
+
+def check_fixed_length(sampler: PruningSampler) -> None:
+    """Raise ValueError if the length of the epochs follows from the losses: trainers ask for all steps beforehand.
+
+    Example:
+        >>> from dynprune_lib import InfoBatch
+        >>> check_fixed_length(InfoBatch(100, prune_rate=0.0, fill=False))
+        Traceback (most recent call last):
+            ...
+        ValueError: fill is False: a trainer needs its number of steps before it begins: use fill=True and a prune_rate
+    """
+    if not sampler.has_fixed_length:
+        raise ValueError(
+            "fill is False: a trainer needs its number of steps before it begins: use fill=True and a prune_rate"
+        )

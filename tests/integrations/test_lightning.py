@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from dynprune_lib import UCB, indexed
+from dynprune_lib import UCB, InfoBatch, indexed
 
 lightning = pytest.importorskip("lightning.pytorch")
 from dynprune_lib.integrations.lightning import PruningCallback  # noqa: E402
@@ -218,6 +218,8 @@ def test_wrong_use_is_refused(tmp_path):
         fit(tmp_path, UCB(SAMPLES, 0.5), 1, loader=loader_of(UCB(SAMPLES, 0.5)))
     with pytest.raises(ValueError, match=message):
         fit(tmp_path, UCB(SAMPLES, 0.5), 1, overfit_batches=2)
+    with pytest.raises(ValueError, match="fill is False: a trainer needs its number of steps"):
+        fit(tmp_path, InfoBatch(SAMPLES, 0.0, fill=False), 1)
 
 
 def test_a_checkpoint_without_a_sampler_is_refused(tmp_path):

@@ -121,10 +121,12 @@ def label_runs(runs: pd.DataFrame) -> pd.Series:
         runs: a table of `tabulate`.
 
     Example:
-        >>> label_runs(pd.DataFrame({"method": ["ucb", "rs2"], "modifier": ["annealed", ""]})).tolist()
-        ['UCB, annealed', 'RS2']
+        >>> label_runs(pd.DataFrame({"method": ["ucb", "seta"], "modifier": ["annealed", "own length"]})).tolist()
+        ['UCB, annealed', 'SeTa, own length']
     """
     labels = runs["method"].map(lambda method: style(method).label)
+    has_own_length = runs["modifier"].str.startswith("own length")
+    labels = labels.where(~has_own_length, labels.str.removesuffix(" (fixed length)"))
     return labels + runs["modifier"].map(lambda modifier: modifier and f", {modifier}")
 
 

@@ -20,10 +20,10 @@ from dynprune_lib.scores import REFERENCE_SCORES, SCORES
 def train_epoch(state: TrainState, epoch: int) -> EpochRecord:
     """Train one epoch on the subset that the sampler selects, and evaluate the model on the test set."""
     spec, data, sampler = state.spec, state.data, state.sampler
-    begun = _now(data.device)
+    begun, selects = _now(data.device), epoch == 0 or sampler.selects_at(epoch)
     # an untrained model knows nothing of the samples: the first epoch is not re-scored
-    rescored = rescore(state) if spec.rescore and epoch and sampler.selects_at(epoch) else 0
-    start, selects = _now(data.device), epoch == 0 or sampler.selects_at(epoch)
+    rescored = rescore(state) if spec.rescore and epoch and selects else 0
+    start = _now(data.device)
     sampler.set_epoch(epoch)
     subset, order, batch_size = sampler.subset(), sampler.indices(), local_batch_size(spec)
     state.selections[subset] += 1
@@ -109,10 +109,7 @@ def _ticks(state: TrainState, epoch: int, steps: int) -> list[int]:
     """Return by how many steps the schedule goes on after each optimizer step of an epoch: by one each.
 
     If the sampler has no fixed length, the schedule has the steps of the longest epochs, and all of them pass in every
-    epoch: it follows the progress in epochs.
-
-    Example:
-        An epoch of 2 steps that could have 5 goes on by 2 and by 3.
+    epoch: it follows the progress in epochs. An epoch of 2 steps that could have 5 goes on by 2 and by 3.
     """
     if state.sampler.has_fixed_length:
         return [1] * steps

@@ -217,12 +217,6 @@ def _differences(runs: pd.DataFrame, baseline: pd.DataFrame, on: list[str]) -> p
     return pairs.assign(test_accuracy=pairs["test_accuracy"] - pairs.pop("baseline"))
 
 
-def difference_from_full_data(runs: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Return the difference of a method from full data at each of its rates, see `paired_difference`."""
-    is_full = runs["method"] == "full"
-    return paired_difference(runs[runs["method"] == method], runs[is_full], on=["seed"])
-
-
 def change_with_length(runs: pd.DataFrame, method: str) -> pd.DataFrame:
     """Return how the difference of a method from full data changes with the number of epochs.
 

@@ -28,6 +28,16 @@ def test_digits_are_learned(digits, store, spec):
     assert store.load(record.spec) == record
 
 
+def train_whole_and_in_parts(spec, data, folder):
+    """Train a run at once, and again with two interruptions: the record and the store of each."""
+    whole, parts = Store(folder / "whole"), Store(folder / "parts")
+    expected = train(spec, data, whole)
+    for epochs in (1, 2):
+        with pytest.raises(Stop):
+            train(spec, data, parts, stop_after(epochs))
+    return (expected, whole), (train(spec, data, parts), parts)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", [name for name in sorted(SAMPLERS) if not issubclass(SAMPLERS[name], StaticScored)])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -35,12 +45,7 @@ def test_an_interrupted_run_ends_with_the_same_record(digits, tmp_path, spec, sa
     rate = 0.0 if sampler == "full" else 0.5
     recipe = {"averaging": 0.9, "bias_rate": 8, "flip": "alternating"} if precision == "bfloat16" else {}
     spec = dataclasses.replace(spec, sampler=sampler, settings={}, prune_rate=rate, precision=precision, **recipe)
-    whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
-    expected = train(spec, digits, whole)
-    for epochs in (1, 2):
-        with pytest.raises(Stop):
-            train(spec, digits, parts, stop_after(epochs))
-    record = train(spec, digits, parts)
+    (expected, whole), (record, parts) = train_whole_and_in_parts(spec, digits, tmp_path)
     assert results(record) == results(expected)
     assert (record.last_epoch, record.left_out) == (expected.last_epoch, expected.left_out)
     assert np.array_equal(parts.selections(spec), whole.selections(spec))
@@ -385,11 +390,6 @@ def test_a_run_with_epochs_of_any_length_resumes(digits, tmp_path, spec):
     spec = dataclasses.replace(
         spec, sampler="infobatch", prune_rate=0.0, settings={"fill": False, "period": 2}, epochs=5
     )
-    whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
-    expected = train(spec, digits, whole)
-    for epochs in (1, 2):
-        with pytest.raises(Stop):
-            train(spec, digits, parts, stop_after(epochs))
-    record = train(spec, digits, parts)
+    (expected, _), (record, _) = train_whole_and_in_parts(spec, digits, tmp_path)
     assert (results(record), record.left_out) == (results(expected), expected.left_out)
     assert len({epoch.samples_kept for epoch in record.epochs}) > 1

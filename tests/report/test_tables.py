@@ -146,7 +146,7 @@ def test_a_seed_that_one_method_lacks_is_left_out():
 
 
 def test_all_rates_have_the_full_data_run_of_their_seed_as_baseline():
-    found = tables.difference_from_full_data(RUNS, "ucb")
+    found = tables.paired_difference(*by_method(RUNS, "ucb", "full"), on=["seed"])
     assert found["mean"].tolist() == pytest.approx([-1.5, -10.0])
     assert found.loc[0.7, "ci95"] == 0
 

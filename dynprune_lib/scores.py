@@ -110,6 +110,25 @@ def loss_difference(logits: Tensor, labels: Tensor, reference: Tensor) -> Tensor
     return (loss(logits, labels) - loss(reference, labels)).abs()
 
 
+@torch.no_grad()
+def aum(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return minus the margin of the label: the highest other logit minus that of the label; negative if it is right.
+
+    Its mean over the epochs of a run is minus the area under the margin (AUM).
+
+    References:
+        Pleiss et al., NeurIPS 2020, "Identifying Mislabeled Data using the Area Under the Margin Ranking",
+        arXiv:2001.10528.
+
+    Example:
+        >>> aum(torch.tensor([[2.0, 0.0, 1.0], [2.0, 0.0, 1.0]]), torch.tensor([0, 1]))
+        tensor([-1.,  2.])
+    """
+    logits = logits.float()
+    others = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
+    return others - logits.gather(1, labels[:, None]).squeeze(1)
+
+
 SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "loss": loss,
     "least-confidence": least_confidence,
@@ -117,6 +136,7 @@ SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "margin": margin,
     "el2n": el2n,
     "error": error,
+    "aum": aum,
 }
 
 # these also take the logits of a reference model

@@ -27,6 +27,7 @@ def reference(name, logits, label):
         "margin": 1 - (np.sort(p)[-1] - np.sort(p)[-2]),
         "el2n": np.sqrt(((p - np.eye(4)[label]) ** 2).sum()),
         "error": float(np.float32(logits).argmax() != label),
+        "aum": max(np.delete(logits, label)) - logits[label],
     }[name]
 
 
@@ -48,6 +49,7 @@ def test_against_the_reference(name, samples):
         ("margin", 1, 0, 0),
         ("el2n", math.sqrt(0.75), 0, math.sqrt(2)),
         ("error", 0, 0, 1),
+        ("aum", 0, -100, 100),
     ],
 )
 def test_by_hand(name, undecided, sure_and_right, sure_and_wrong):

@@ -56,6 +56,7 @@ class ImageData:
         pad: padding of random crops, in pixels.
         flip: whether a mirrored image still belongs to its class.
         md5: of all images and labels.
+        wrong: (N,) bool on the CPU, the training samples whose labels were replaced by `add_label_noise`; else None.
     """
 
     name: str
@@ -67,6 +68,7 @@ class ImageData:
     pad: int
     flip: bool
     md5: str
+    wrong: Tensor | None = None
 
     @property
     def device(self) -> torch.device:

@@ -28,6 +28,8 @@ def train_epoch(state: TrainState, epoch: int) -> EpochRecord:
     subset, order, batch_size = sampler.subset(), sampler.indices(), local_batch_size(spec)
     state.selections[subset] += 1
     state.absences.count(subset, sampler.wanted if selects else None)
+    if state.composition is not None:
+        state.composition.count(subset)
     number = max(1, len(order) // batch_size)  # full batches only: one fixed shape; a short epoch has a short one
     batches = order.to(data.device).split(batch_size)[:number]
     selected = _now(data.device)

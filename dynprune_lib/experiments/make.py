@@ -1,5 +1,6 @@
 """Making one run, whether in one process or in several."""
 
+from dynprune_lib.experiments.corruption import add_label_noise, make_imbalanced
 from dynprune_lib.experiments.data import ImageData, hold_out
 from dynprune_lib.experiments.device_lock import use_device
 from dynprune_lib.experiments.records import RunRecord
@@ -26,8 +27,18 @@ def make_run(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | N
         StoreError: a file of the store is damaged, or nothing can be written.
         TrainingDiverged: a loss is not finite.
     """
-    if spec.validation:
-        data = hold_out(data, spec.validation)
+    data = prepare(data, spec)
     with use_device(data.device, spec.alone):
         scores = static_scores(spec, data, store, on_epoch, jobs) if spec.is_static_scored else None
         return train(spec, data, store, on_epoch, jobs, scores)
+
+
+def prepare(data: ImageData, spec: RunSpec) -> ImageData:
+    """Return the data that a run trains on: some samples held out, some classes rare, some labels wrong."""
+    if spec.validation:
+        data = hold_out(data, spec.validation)
+    if spec.imbalance > 1:
+        data = make_imbalanced(data, spec.imbalance, spec.seed)
+    if spec.label_noise:
+        data = add_label_noise(data, spec.label_noise, spec.seed)
+    return data

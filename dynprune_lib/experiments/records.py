@@ -103,6 +103,19 @@ class LeftOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Composition:
+    """What the subset of each epoch consists of, see `CompositionCounter`.
+
+    Args:
+        wrong_labels: number of selected samples with a wrong label, of each epoch.
+        of_each_class: numbers of selected samples of each class, in the order of the labels, of each epoch.
+    """
+
+    wrong_labels: list[int]
+    of_each_class: list[list[int]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """A finished run.
 
@@ -113,6 +126,7 @@ class RunRecord:
         scoring: cost of the scores that were computed before training. Default: none.
         last_epoch: more about the trained model; None in records of version 0.1.
         left_out: more about the selected subsets; None in records of version 0.1.
+        composition: what they consist of; None for data with clean labels and no rare classes.
 
     Raises:
         ValueError: the number of epochs is not that of the spec.
@@ -124,6 +138,7 @@ class RunRecord:
     scoring: Cost = field(default_factory=Cost)
     last_epoch: LastEpoch | None = None
     left_out: LeftOut | None = None
+    composition: Composition | None = None
 
     def __post_init__(self) -> None:
         if len(self.epochs) != self.spec.epochs:
@@ -167,7 +182,8 @@ class RunRecord:
         return cls(spec=spec, epochs=epochs, environment=values["environment"], scoring=scoring, **optional)
 
 
-OPTIONAL: dict[str, Any] = {"last_epoch": LastEpoch, "left_out": LeftOut}  # parts of a record that old ones lack
+# parts of a record that not all records have
+OPTIONAL: dict[str, Any] = {"last_epoch": LastEpoch, "left_out": LeftOut, "composition": Composition}
 
 
 @dataclass(frozen=True, kw_only=True)

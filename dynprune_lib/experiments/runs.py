@@ -40,6 +40,8 @@ NUMBERS = {
     "label_smoothing": ("the label smoothing", "[0, 1)"),
     "averaging": ("the decay of the average of the weights", "[0, 1)"),
     "bias_rate": ("the learning rate of norm biases, as a multiple", "(0, inf)"),
+    "label_noise": ("the fraction of wrong training labels", "[0, 1)"),
+    "imbalance": ("the size of the first class over that of the last", "[1, inf)"),
 }
 SCORING_SEEDS = 1000  # seeds from here on are those of models that score samples before training
 NOT_SETTINGS = {
@@ -84,6 +86,10 @@ class RunSpec:
         padding: "zeros" or "reflect". Default: "zeros".
         validation: number of training samples, drawn at random but the same for all seeds, that are held out and
             evaluated on in place of the test set, for choices of settings. Default: 0.
+        label_noise: fraction of the training labels that are replaced by another one, in [0, 1), see
+            `add_label_noise`; every seed has another draw. Default: 0.
+        imbalance: size of the first class over that of the last in the training set, at least 1, see
+            `make_imbalanced`. Default: 1, all samples.
         precision: name in PRECISIONS, of the forward and backward pass; parameters stay in float32. Default: "float32".
             A device without native bfloat16 uses float32, and the record says so.
         alone: whether to train only while no other run uses the device, for timings. Default: False.
@@ -121,6 +127,8 @@ class RunSpec:
     pad: int | None = None
     padding: str = "zeros"
     validation: int = 0
+    label_noise: float = 0.0
+    imbalance: float = 1.0
     precision: str = "float32"
     alone: bool = False
     seed: int = 0

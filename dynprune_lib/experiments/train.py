@@ -76,6 +76,7 @@ def train(
         scoring=scoring,
         last_epoch=describe_predictions(state.evaluated, data, spec.precision),
         left_out=state.absences.summary(),
+        composition=None if state.composition is None else state.composition.summary(),
     )
     arrays = {"selections": _packed(state.selections)}
     if state.trace:

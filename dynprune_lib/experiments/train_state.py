@@ -14,6 +14,7 @@ from dynprune_lib.distributed import world_size
 from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.absences import Absences
 from dynprune_lib.experiments.augment import normalize
+from dynprune_lib.experiments.composition import CompositionCounter
 from dynprune_lib.experiments.data import ImageData
 from dynprune_lib.experiments.models import build_model
 from dynprune_lib.experiments.optimizers import OPTIMIZERS
@@ -24,7 +25,7 @@ from dynprune_lib.experiments.speedrun import WHITENED, Whitening
 from dynprune_lib.samplers import PruningSampler
 from dynprune_lib.scores import REFERENCE_SCORES
 
-CHECKPOINTED = ("model", "optimizer", "schedule", "sampler", "average", "reference", "absences")
+CHECKPOINTED = ("model", "optimizer", "schedule", "sampler", "average", "reference", "absences", "composition")
 
 
 @dataclass
@@ -45,6 +46,7 @@ class TrainState:
         trace: one (samples,) float16 tensor per epoch, the mean scores of the traced samples.
         average: exponential average of the weights; None without `averaging`.
         reference: another one, whose logits the score needs; None for scores of the model alone.
+        composition: of the subsets; None for data with clean labels and no rare classes.
     """
 
     spec: RunSpec
@@ -60,6 +62,7 @@ class TrainState:
     trace: list[Tensor] = field(default_factory=list)
     average: AveragedModel | None = None
     reference: AveragedModel | None = None
+    composition: CompositionCounter | None = None
 
     @property
     def evaluated(self) -> nn.Module:
@@ -121,6 +124,7 @@ def build_train_state(
         absences=Absences(len(data.train)),
         average=_average(model, spec.averaging) if spec.averaging else None,
         reference=_average(model, spec.settings["decay"]) if spec.score in REFERENCE_SCORES else None,
+        composition=CompositionCounter(data) if spec.label_noise or spec.imbalance > 1 else None,
     )
 
 

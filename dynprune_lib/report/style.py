@@ -20,6 +20,7 @@ STYLES = {
     "ucb": Style("UCB", "#0072b2", "o"),
     "ucb1": Style("UCB1", "#2ca02c", "4"),
     "epsilon-ucb": Style("ε-UCB", "#17becf", "x"),
+    "cautious-greedy": Style("cautious greedy (ours)", "#a6611a", "."),
     "epsilon-greedy": Style("ε-greedy", "#d55e00", "s"),
     "dynamic-random": Style("dynamic random", "#009e73", "^"),
     "rs2": Style("RS2", "#1b4d3e", "h"),

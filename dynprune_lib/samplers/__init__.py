@@ -44,6 +44,7 @@ Settings are dataclass fields, and `__post_init__` checks them. Wherever a sampl
 
 from dynprune_lib.samplers.bandits import Bandit
 from dynprune_lib.samplers.base import PruningSampler
+from dynprune_lib.samplers.cautious_greedy import CautiousGreedy
 from dynprune_lib.samplers.dynamic_el2n import DynamicEL2N
 from dynprune_lib.samplers.early_stopping import InstanceEarlyStopping
 from dynprune_lib.samplers.epsilon_greedy import EpsilonGreedy
@@ -73,6 +74,7 @@ __all__ = [
     "UCB",
     "UCB1",
     "Bandit",
+    "CautiousGreedy",
     "DynamicEL2N",
     "DynamicRandom",
     "EpsilonGreedy",

@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 from dynprune_lib.samplers.base import PruningSampler
+from dynprune_lib.samplers.cautious_greedy import CautiousGreedy
 from dynprune_lib.samplers.dynamic_el2n import DynamicEL2N
 from dynprune_lib.samplers.early_stopping import InstanceEarlyStopping
 from dynprune_lib.samplers.epsilon_greedy import EpsilonGreedy
@@ -30,6 +31,7 @@ SAMPLERS: dict[str, type[PruningSampler]] = {
     "ucb": UCB,
     "ucb1": UCB1,
     "epsilon-ucb": EpsilonUCB,
+    "cautious-greedy": CautiousGreedy,
     "rs2": RS2,
     "infobatch": InfoBatch,
     "seta": SeTa,

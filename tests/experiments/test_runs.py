@@ -52,6 +52,8 @@ def test_every_field_makes_another_run():
         {"pad": 2},
         {"padding": "reflect"},
         {"validation": 100},
+        {"label_noise": 0.2},
+        {"imbalance": 50},
         {"precision": "bfloat16"},
         {"alone": True},
         {"seed": 1},

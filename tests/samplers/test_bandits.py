@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynprune_lib import UCB, UCB1, EpsilonGreedy, EpsilonUCB
+from dynprune_lib import UCB, UCB1, CautiousGreedy, EpsilonGreedy, EpsilonUCB
 
 observations = st.lists(
     st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 4.0, float("nan")]), min_size=5, max_size=30),
@@ -208,3 +208,34 @@ def test_epsilon_greedy_with_fewer_other_samples_than_it_explores():
 def test_refuses_settings_out_of_range(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_cautious_greedy_keeps_samples_last_that_look_like_another_class():
+    sampler = CautiousGreedy(6, 0.5)
+    scores = torch.tensor([-5.0, -4.0, -1.0, 3.0, 1.0, 2.0])
+    sampler.observe(torch.arange(6), scores)
+    sampler.set_epoch(1)
+    assert sampler.subset().tolist() == [0, 1, 2]
+    sampler.observe(torch.tensor([2]), torch.tensor([4.0]))  # its average is now above 0
+    sampler.set_epoch(2)
+    assert sampler.subset().tolist() == [0, 1, 4]  # filled with the least suspicious one
+
+
+def test_cautious_greedy_averages_all_scores_of_a_sample():
+    sampler = CautiousGreedy(3, 0.6, alpha=1.0)
+    for score in (-3.0, 1.0, 1.0):
+        sampler.observe(torch.tensor([0, 1]), torch.tensor([score, 0.5]))
+    sampler.observe(torch.tensor([2]), torch.tensor([-9.0]))
+    sampler.set_epoch(1)
+    assert sampler.subset().tolist() == [0]  # -1/3 on average, and the highest last score of the trusted
+
+
+def test_cautious_greedy_leaves_wrong_labels_out():
+    """A model that predicts the right class: the margins of wrong labels are negative."""
+    sampler, wrong = CautiousGreedy(100, 0.5), torch.arange(100) < 30
+    noise = torch.Generator().manual_seed(0)
+    for epoch in range(6):
+        sampler.set_epoch(epoch)
+        index = sampler.indices()
+        sampler.observe(index, torch.where(wrong[index], 1.0, -1.0) + torch.rand(len(index), generator=noise) / 2)
+    assert not wrong[sampler.subset()].any()

@@ -56,6 +56,7 @@ from dynprune_lib.samplers.molpeg import MolPeg
 from dynprune_lib.samplers.order_dp import OrderDP
 from dynprune_lib.samplers.own_length import OwnLength
 from dynprune_lib.samplers.progressive_dropout import ProgressiveDropout
+from dynprune_lib.samplers.proportional import Proportional
 from dynprune_lib.samplers.rcap import RCAP
 from dynprune_lib.samplers.registry import SAMPLERS, sampler_class
 from dynprune_lib.samplers.rs2 import RS2
@@ -92,6 +93,7 @@ __all__ = [
     "OrderDP",
     "OwnLength",
     "ProgressiveDropout",
+    "Proportional",
     "PruningSampler",
     "SeTa",
     "StaticRandom",

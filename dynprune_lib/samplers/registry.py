@@ -13,6 +13,7 @@ from dynprune_lib.samplers.infobatch import InfoBatch
 from dynprune_lib.samplers.molpeg import MolPeg
 from dynprune_lib.samplers.order_dp import OrderDP
 from dynprune_lib.samplers.progressive_dropout import ProgressiveDropout
+from dynprune_lib.samplers.proportional import Proportional
 from dynprune_lib.samplers.rcap import RCAP
 from dynprune_lib.samplers.rs2 import RS2
 from dynprune_lib.samplers.seta import SeTa
@@ -32,6 +33,7 @@ SAMPLERS: dict[str, type[PruningSampler]] = {
     "ucb1": UCB1,
     "epsilon-ucb": EpsilonUCB,
     "cautious-greedy": CautiousGreedy,
+    "proportional": Proportional,
     "rs2": RS2,
     "infobatch": InfoBatch,
     "seta": SeTa,

@@ -23,7 +23,7 @@ STYLES = {
     "cautious-greedy": Style("cautious greedy (ours)", "#a6611a", "."),
     "epsilon-greedy": Style("ε-greedy", "#d55e00", "s"),
     "dynamic-random": Style("dynamic random", "#009e73", "^"),
-    "proportional": Style("proportional", "#c51b7d", ","),
+    "proportional": Style("proportional", "#c51b7d", "$\\propto$"),
     "rs2": Style("RS2", "#1b4d3e", "h"),
     "infobatch": Style("InfoBatch", "#aa3377", "d"),
     "seta": Style("SeTa (fixed length)", "#bbaa00", "8"),

@@ -1,0 +1,50 @@
+"""Trials of faster selection rules on held-out images."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from dynprune_lib.paths import root
+from dynprune_lib.report.comparisons import contrast
+from dynprune_lib.report.frontier_text import factor, join
+
+BASELINE = "RS2"
+CANDIDATES = ("proportional", "tilted-rs2")  # the best of the trials at the cost of RS2, and the library's own
+
+
+def rule_trials() -> Path:
+    """Return the file with the accuracies of all trials on the held-out images."""
+    return root() / "docs" / "rule_trials.csv"
+
+
+def differences_from_rs2(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the difference of each rule from RS2 in accuracy on the held-out images.
+
+    Args:
+        trials: columns `rule`, `dataset`, `seed`, `passes` and `accuracy`, in %.
+
+    Returns:
+        Text, in percentage points with 95 % intervals: one row per rule, the best mean over the data sets first, one
+        column per data set, and `passes`, relative to those of RS2.
+    """
+    runs = trials.rename(columns={"accuracy": "test_accuracy"})
+    pairs = [(rule, BASELINE) for rule in runs["rule"].unique() if rule != BASELINE]
+    table = contrast(runs, "rule", pairs, ["dataset"], by="dataset").droplevel("baseline")
+    text = (table["mean"].map("{:+.1f}".format) + " ± " + table["ci95"].map("{:.1f}".format)).unstack("dataset")
+    passes = runs.groupby("rule")["passes"].mean()
+    text["passes"] = (passes / passes[BASELINE]).map("{:.2f}x".format)
+    return text.loc[table["mean"].unstack("dataset").mean(axis=1).sort_values(ascending=False).index]
+
+
+def headline(speed_ups: pd.DataFrame) -> str:
+    """Return what became of the candidates on the test set, in one sentence without a full stop.
+
+    Args:
+        speed_ups: rows of `frontier.speed_up` at the greatest length.
+    """
+    rows = speed_ups[speed_ups["method"].isin(CANDIDATES)]
+    found = [
+        f"{label} {join([f'{factor(row)} on {row.setting}' for row in of_label.itertuples()])}"
+        for label, of_label in rows.groupby("method_label", sort=False)
+    ]
+    return f"Candidates for a faster rule: {'; '.join(found)}"

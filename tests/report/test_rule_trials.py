@@ -1,0 +1,41 @@
+import pandas as pd
+
+from dynprune_lib.paths import root
+from dynprune_lib.report import rule_trials
+
+
+def trials(**accuracies):
+    rows = [
+        {"rule": rule, "dataset": "cifar10", "seed": seed, "passes": 100 if rule == "RS2" else 150, "accuracy": value}
+        for rule, values in accuracies.items()
+        for seed, value in enumerate(values)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_differences_are_from_rs2_and_the_best_comes_first():
+    table = rule_trials.differences_from_rs2(trials(RS2=[90, 92], worse=[88, 90], better=[93, 95]))
+    assert table.index.tolist() == ["better", "worse"]
+    # means 3 and -2; pooled variance 2 with 3 degrees of freedom, standard error sqrt(2/2 + 2/2), t = 3.182
+    assert table["cifar10"].tolist() == ["+3.0 ± 4.5", "-2.0 ± 4.5"]
+    assert table["passes"].tolist() == ["1.50x", "1.50x"]
+
+
+def test_the_headline_has_the_candidates_alone():
+    columns = ["method", "method_label", "setting", "speed_up", "bound"]
+    rows = [
+        ("ucb", "UCB", "A", 2.0, ""),
+        ("proportional", "proportional", "A", 1.3, ""),
+        ("proportional",) * 2 + ("B", 0.9, "<"),
+    ]
+    text = rule_trials.headline(pd.DataFrame(rows, columns=columns))
+    assert text == "Candidates for a faster rule: proportional 1.30x on A and < 0.90x on B"
+
+
+def test_the_committed_trials_say_what_the_text_says():
+    trials = pd.read_csv(rule_trials.rule_trials())
+    at_equal_cost = trials[trials["passes"] < 1.03 * trials.loc[trials["rule"] == "RS2", "passes"].mean()]
+    best = at_equal_cost.groupby(["rule", "dataset"])["accuracy"].mean().groupby("rule").mean().idxmax()
+    assert best == "in proportion to the mean loss"
+    recipes = pd.read_csv(root() / "docs" / "recipe_trials.csv").groupby("change")["accuracy"].mean()
+    assert recipes.max() - recipes["none (the profile's recipe)"] < 0.3

@@ -34,20 +34,22 @@ def measure_compute(runs: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The table without repeated runs and with more columns: `compute` in sample passes, where a pass without a
         backward pass counts as a third and scoring before training is included; `full_epochs`, the same in epochs of
-        full data; `saved`, the share of the compute of full data in as many epochs that the run saves, to the nearest
-        tenth; `method_label`, see `label_runs`; `setting`, the title of the data set, with the model if it is
-        not that of the first run.
+        full data; `saved`, the share of the compute of full data in as many epochs that such runs save in the mean over
+        seeds, to the nearest tenth; `method_label`, see `label_runs`; `setting`, the title of the data set, with the
+        model if it is not that of the first run.
     """
-    runs = runs.drop_duplicates(["dataset", "model", "method", "variant", "rate", "epochs", "seed"])
+    alike = ["dataset", "model", "method", "variant", "rate", "epochs"]
+    runs = runs.drop_duplicates([*alike, "seed"])
     forward_only = runs["forward_only"] + runs["scoring_forward_only"]
     compute = runs["passes"] + runs["scoring_passes"] + FORWARD * forward_only
     full_epoch = (runs["passes"] / runs["epochs"]).where(runs["method"] == "full")
     full_epochs = compute / full_epoch.groupby([runs["dataset"], runs["model"]]).transform("mean")
+    spent = full_epochs.groupby([runs[name] for name in alike]).transform("mean")
     nets = (", " + runs["model"].map(model_title)).where(runs["model"] != runs["model"].iloc[0], "")
     return runs.assign(
         compute=compute,
         full_epochs=full_epochs,
-        saved=(1 - full_epochs / runs["epochs"]).round(1) + 0.0,  # no -0.0
+        saved=(1 - spent / runs["epochs"]).round(1) + 0.0,  # no -0.0
         method_label=label_runs(runs),
         setting=runs["dataset"].map(dataset_title) + nets,
     )

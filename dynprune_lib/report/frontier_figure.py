@@ -29,13 +29,13 @@ def plot_frontier(runs: pd.DataFrame, tested: pd.DataFrame, title: str, caption:
     settings = list(runs.groupby("setting", sort=False))
     figure, panels = _panels(len(settings))
     for axes, (setting, group) in zip(panels, settings, strict=True):
-        _draw_full_data(axes, group)
+        draw_full_data(axes, group)
         _draw_methods(axes, group[group["saved"] == 0.5])
         if (tested["setting"] == setting).any():
             _draw_speed_up(axes, best(tested[tested["setting"] == setting]))
         axes.set_title(setting, fontsize="small")
         axes.set(xlabel="compute (epochs of full data)", ylabel="test accuracy (%)")
-        _label_in_doublings(axes)
+        label_in_doublings(axes)
     panels[0].legend(frameon=False, fontsize="x-small", loc="lower right")
     figure.suptitle(textwrap.fill(title, 45 * len(panels)), fontsize="small")
     figure.supxlabel(caption, fontsize="x-small")
@@ -51,7 +51,8 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(grid.flat)
 
 
-def _draw_full_data(axes: Axes, runs: pd.DataFrame) -> None:
+def draw_full_data(axes: Axes, runs: pd.DataFrame) -> None:
+    """Draw the accuracy of full data over compute, with its band."""
     band, look = full_data_band(runs), style("full")
     places = band["full_epochs"]
     axes.plot(
@@ -82,7 +83,8 @@ def _draw_speed_up(axes: Axes, row: pd.Series) -> None:
     axes.annotate(factor(row), textcoords="offset points", color=colour, fontweight="bold", **place)
 
 
-def _label_in_doublings(axes: Axes) -> None:
+def label_in_doublings(axes: Axes) -> None:
+    """Let doublings of compute have equal distances, with round numbers."""
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_locator(NullLocator())

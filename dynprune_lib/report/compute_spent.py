@@ -1,0 +1,127 @@
+"""Compare methods by the compute that they really spend: the saving that a setting promises is not always made."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from dynprune_lib.experiments.profile import FEWER_EPOCHS
+from dynprune_lib.report.figures import WIDTH, use_style
+from dynprune_lib.report.frontier import mean_of_seeds, measure_compute, speed_up
+from dynprune_lib.report.frontier_figure import draw_full_data, label_in_doublings
+from dynprune_lib.report.frontier_text import interval
+from dynprune_lib.report.style import ordered, style
+
+OWN_LENGTH = "own length"  # how the modifier of a method begins whose rule decides how long its epochs are
+DEFAULTS = ("fill = False", "anneal_from", "random_from")  # settings that the modifier says already
+
+
+def spent(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the runs of several experiments of one data set and model with the compute that they spent.
+
+    Args:
+        tables: tables of `tabulate`; full data in fewer epochs becomes a length of full data.
+
+    Returns:
+        A table of `measure_compute` with one more column, `has_own_length`. The labels of methods with epochs of their
+        own length name their settings.
+    """
+    runs = pd.concat(tables, ignore_index=True)
+    is_full = runs["method"].isin(["full", FEWER_EPOCHS])
+    runs = measure_compute(
+        runs.assign(method=runs["method"].mask(is_full, "full"), rate=runs["rate"].mask(is_full, 0.0))
+    )
+    has_own_length = runs["modifier"].str.startswith(OWN_LENGTH)
+    labels = runs["method_label"] + runs["variant"].map(_settings)
+    return runs.assign(has_own_length=has_own_length, method_label=runs["method_label"].mask(has_own_length, labels))
+
+
+def _settings(variant: str) -> str:
+    """Return the settings of a variant that its modifier does not say."""
+    settings = [setting for setting in variant.split(", ") if not setting.startswith(DEFAULTS)]
+    return "".join(f", {setting}" for setting in settings if setting)
+
+
+def saving_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return what each method promises, saves and reaches.
+
+    Args:
+        runs: a table of `spent`.
+
+    Returns:
+        One row per method and rate, the highest speed-up first, of the methods that are more accurate than full data at
+        its smallest length: `prune rate`; `compute saved`, really, of as many epochs on full data; `accuracy (%)`;
+        `speed-up` at equal accuracy with its 95 % interval, see `frontier.speed_up`; and `n`, the number of seeds.
+    """
+    cell = ["method_label", "epochs", "saved"]
+    means = runs.groupby(cell)["test_accuracy"].transform("mean")
+    runs = runs[means >= means[runs["method"] == "full"].min()]  # below, no compute of full data is as accurate
+    rates = runs.groupby(cell)["rate"].mean()
+    table = speed_up(runs)
+    keys = pd.MultiIndex.from_frame(table[cell])
+    table["rate"] = rates.reindex(keys).to_numpy()
+    really = 1 - table["full_epochs"] / table["epochs"]
+    shown = pd.DataFrame(
+        {
+            "method": table["method_label"],
+            "prune rate": table["rate"].map("{:.0%}".format),
+            "compute saved": really.map("{:.0%}".format),
+            "accuracy (%)": table["test_accuracy"].round(1),
+            "speed-up": [interval(row) for row in table.itertuples()],
+            "n": table["n"],
+        }
+    )
+    return shown.loc[table["speed_up"].sort_values(ascending=False).index].reset_index(drop=True)
+
+
+def headline(table: pd.DataFrame) -> str:
+    """Return where the prune rate and the saving differ most, in one sentence without a full stop.
+
+    Args:
+        table: a table of `saving_table`.
+
+    Example:
+        >>> headline(pd.DataFrame({"method": ["a", "b"], "prune rate": ["30%", "0%"], "compute saved": ["13%", "28%"]}))
+        'b at a prune rate of 0% saves 28% of the compute'
+    """
+    percent = table[["prune rate", "compute saved"]].map(lambda text: float(text.rstrip("%")))
+    row = table.loc[(percent["prune rate"] - percent["compute saved"]).abs().idxmax()]
+    return f"{row['method']} at a prune rate of {row['prune rate']} saves {row['compute saved']} of the compute"
+
+
+def plot_compute_spent(runs: pd.DataFrame, title: str, caption: str) -> Figure:
+    """Plot accuracy over the compute really spent: epochs of one length, and epochs of the length that the rule wants.
+
+    Args:
+        runs: a table of `spent`.
+        title: the message.
+        caption: what was trained, in small type below.
+    """
+    use_style()
+    figure, panels = plt.subplots(1, 2, sharex=True, sharey=True, layout="constrained", figsize=(2.1 * WIDTH, 3.4))
+    is_full = runs["method"] == "full"
+    kinds = {"epochs of a fixed length": ~runs["has_own_length"], "epochs of their own length": runs["has_own_length"]}
+    for axes, (kind, chosen) in zip(panels, kinds.items(), strict=True):
+        draw_full_data(axes, runs[is_full])
+        cells = mean_of_seeds(runs[chosen & ~is_full]).sort_values("full_epochs")
+        for method in ordered(cells["method"]):
+            look = style(method)
+            for label, curve in cells[cells["method"] == method].groupby("method_label"):
+                fill = look.colour if label == look.label else "white"
+                places, means = curve["full_epochs"], curve["test_accuracy"]
+                axes.plot(
+                    places, means, ":", color=look.colour, marker=look.marker, mfc=fill, ms=4, lw=0.8, label=label
+                )
+        axes.set(title=kind, xlabel="compute (epochs of full data)")
+        axes.legend(frameon=False, fontsize=5.5, loc="lower right", ncols=2 if len(cells) > 12 else 1)
+        label_in_doublings(axes)
+    lengths = runs[is_full].groupby("epochs")["test_accuracy"].mean().nsmallest(2)
+    panels[0].set(ylabel="test accuracy (%)")
+    panels[0].set_ylim(bottom=lengths.iloc[-1] - 2)  # methods that fail would stretch the axis
+    figure.suptitle(title, fontsize="small")
+    figure.supxlabel(caption, fontsize="x-small")
+    sns.despine(figure)
+    plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice
+    return figure

@@ -1,0 +1,49 @@
+import matplotlib as mpl
+import pandas as pd
+import pytest
+
+from dynprune_lib.report import compute_spent
+from tests.report.test_frontier import FULL, curve
+
+mpl.use("Agg")
+
+
+def spent(*curves):
+    return compute_spent.spent(list(curves))
+
+
+def test_full_data_in_fewer_epochs_is_a_length_of_full_data():
+    shorter = curve("fewer-epochs", {1: [80.0]}, cost=1.0).assign(rate=0.5)
+    runs = spent(FULL, shorter)
+    assert set(runs["method"]) == {"full"}
+    assert runs["saved"].unique().tolist() == [0.0]
+
+
+def test_a_saving_is_what_was_really_left_out():
+    scored = curve("dynamic-el2n", {2: [85.0]}, cost=0.5, forward_only=600.0)  # 1000 passes and 200 for scores
+    table = compute_spent.saving_table(spent(FULL, scored))
+    row = table.iloc[0]
+    assert (row["prune rate"], row["compute saved"]) == ("50%", "40%")
+
+
+def test_methods_below_the_shortest_full_run_are_left_out():
+    table = compute_spent.saving_table(spent(FULL, curve("ucb", {2: [70.0]}, 0.5), curve("rs2", {2: [85.0]}, 0.5)))
+    assert table["method"].tolist() == ["RS2"]
+
+
+def test_own_lengths_name_their_settings_and_have_a_panel():
+    own = {"modifier": "own length, annealed", "variant": "fill = False, anneal_from = 1, confidence = 0.7"}
+    runs = spent(FULL, curve("ucb", {2: [86.0]}, 0.5), curve("progressive-dropout", {2: [85.0]}, 0.4, **own))
+    label = "progressive data dropout, own length, annealed, confidence = 0.7"
+    assert runs.loc[runs["has_own_length"], "method_label"].unique().tolist() == [label]
+    figure = compute_spent.plot_compute_spent(runs, "title", "caption")
+    labels = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in figure.axes]
+    assert labels == [["full data", "UCB"], ["full data", label]]
+
+
+def test_seeds_of_an_own_length_that_save_different_amounts_are_one_cell():
+    own = {"modifier": "own length", "variant": "fill = False", "rate": 0.0}
+    first, second = curve("infobatch", {2: [85.0]}, 0.54, **own), curve("infobatch", {2: [86.0]}, 0.56, **own)
+    table = compute_spent.saving_table(spent(FULL, pd.concat([first, second.assign(seed=1)])))
+    assert table["n"].tolist() == [2]
+    assert table["accuracy (%)"].tolist() == [pytest.approx(85.5)]

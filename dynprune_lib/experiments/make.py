@@ -1,6 +1,6 @@
 """Making one run, whether in one process or in several."""
 
-from dynprune_lib.experiments.data import ImageData, hold_out
+from dynprune_lib.experiments.data import TensorData, hold_out
 from dynprune_lib.experiments.device_lock import use_device
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec
@@ -9,7 +9,9 @@ from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.train import OnEpoch, train
 
 
-def make_run(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | None = None, jobs: int = 1) -> RunRecord:
+def make_run(
+    spec: RunSpec, data: TensorData, store: Store, on_epoch: OnEpoch | None = None, jobs: int = 1
+) -> RunRecord:
     """Make a run: its static scores if it needs them, then the training. Both resume where they were interrupted.
 
     Args:

@@ -3,7 +3,6 @@ import torch
 
 from dynprune_lib.experiments.models import MODELS, build_model
 
-
 DIGIT = torch.zeros(1, 1, 8, 8)
 
 

@@ -18,7 +18,7 @@ from dynprune_lib.cli_sweep import (
 from dynprune_lib.distributed import rank, world_size
 from dynprune_lib.errors import SweepError
 from dynprune_lib.experiments.cluster import Request
-from dynprune_lib.experiments.data import download, load_dataset
+from dynprune_lib.experiments.data import DATASETS, ImageData, download, load_dataset
 from dynprune_lib.experiments.ddp import make_run_together, process_group
 from dynprune_lib.experiments.models import MODELS
 from dynprune_lib.experiments.optimizers import OPTIMIZERS
@@ -163,9 +163,11 @@ def data(
     if fetch:
         download(name, data_dir)
     found = load_dataset(name, data_dir)
-    height, width, channels = found.train.images.shape[1:]
-    size = sum(part.images.numel() for part in (found.train, found.test)) / 2**20
-    place = "" if name == "digits" or name.startswith("folder:") else f" in {resolved_data_dir(data_dir)}"
-    typer.echo(f"{name} is complete{place}")
-    typer.echo(f"{len(found.train):,} training and {len(found.test):,} test images, {len(found.classes)} classes")
-    typer.echo(f"{height} x {width} x {channels}, {size:.0f} MiB in memory, md5 of the tensors {found.md5}")
+    size = sum(part.inputs.nbytes for part in (found.train, found.test)) / 2**20
+    is_downloaded = name in DATASETS and DATASETS[name].download
+    typer.echo(f"{name} is complete" + (f" in {resolved_data_dir(data_dir)}" if is_downloaded else ""))
+    kind = "images" if isinstance(found, ImageData) else "samples"
+    task = f"{len(found.classes)} classes" if found.classes else "a regression"
+    typer.echo(f"{len(found.train):,} training and {len(found.test):,} test {kind}, {task}")
+    shape = " x ".join(map(str, found.train.inputs.shape[1:]))
+    typer.echo(f"{shape}, {size:.0f} MiB in memory, md5 of the tensors {found.md5}")

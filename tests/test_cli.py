@@ -87,6 +87,8 @@ def test_data_says_what_is_there():
     done = call("data", "digits")
     assert "digits is complete" in done.stdout
     assert "1,437 training and 360 test images, 10 classes" in done.stdout
+    done = call("data", "diabetes")
+    assert "diabetes is complete\n320 training and 122 test samples, a regression\n10, 0 MiB" in done.stdout
 
 
 def test_a_dry_run_lists_and_trains_nothing(tmp_path):

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dynprune_lib.experiments.data import ImageData
+from dynprune_lib.experiments.data import ImageData, TensorData
 
 
 def augment(
@@ -67,6 +67,11 @@ def alternating_flips(seed: int, views: Tensor) -> Tensor:
     """
     first = torch.randint(2, views.shape, generator=torch.Generator().manual_seed(seed))
     return (first + views) % 2 == 1
+
+
+def prepare(inputs: Tensor, data: TensorData) -> Tensor:
+    """Return inputs as a model takes them: images are normalised, others stay as they are."""
+    return normalize(inputs, data) if isinstance(data, ImageData) else inputs
 
 
 def normalize(images: Tensor, data: ImageData) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dynprune_lib.experiments.data import ImageData
+from dynprune_lib.experiments.data import TensorData
 from dynprune_lib.experiments.records import Composition
 
 
@@ -25,7 +25,7 @@ class CompositionCounter:
         [287]
     """
 
-    def __init__(self, data: ImageData) -> None:
+    def __init__(self, data: TensorData) -> None:
         self._labels = data.train.labels.cpu()
         self._wrong = torch.zeros(len(self._labels), dtype=torch.bool) if data.wrong is None else data.wrong
         self._num_classes = len(data.classes)

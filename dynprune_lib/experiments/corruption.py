@@ -5,10 +5,10 @@ from dataclasses import replace
 import torch
 
 from dynprune_lib.errors import SpecError
-from dynprune_lib.experiments.data import ImageData, Split
+from dynprune_lib.experiments.data import Split, TensorData
 
 
-def make_imbalanced(data: ImageData, ratio: float, seed: int) -> ImageData:
+def make_imbalanced(data: TensorData, ratio: float, seed: int) -> TensorData:
     """Return the data set with fewer training samples of each later class; the test part stays as it is.
 
     The sizes of the classes, in the order of the labels, form a geometric sequence. Which samples are kept is random.
@@ -19,7 +19,7 @@ def make_imbalanced(data: ImageData, ratio: float, seed: int) -> ImageData:
         seed: of the draw.
 
     Raises:
-        SpecError: a class would have no sample, or the data set has one class.
+        SpecError: a class would have no sample, or there is no other class.
 
     References:
         Cui et al., CVPR 2019, "Class-Balanced Loss Based on Effective Number of Samples", arXiv:1901.05555.
@@ -32,7 +32,7 @@ def make_imbalanced(data: ImageData, ratio: float, seed: int) -> ImageData:
     """
     labels, classes = data.train.labels.cpu(), len(data.classes)
     if classes < 2:
-        raise SpecError(f"imbalance is {ratio}: {data.name} has one class only")
+        raise SpecError(f"imbalance is {ratio}: {data.name} has no other class")
     smallest = int(torch.bincount(labels, minlength=classes).min())
     sizes = (smallest * ratio ** -(torch.arange(classes, dtype=torch.float64) / (classes - 1))).round().long()
     if sizes[-1] == 0:
@@ -40,10 +40,10 @@ def make_imbalanced(data: ImageData, ratio: float, seed: int) -> ImageData:
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     kept = torch.cat([order[labels[order] == label][:size] for label, size in enumerate(sizes.tolist())])
     kept = kept.sort().values.to(data.device)
-    return replace(data, train=Split(data.train.images[kept], data.train.labels[kept]))
+    return replace(data, train=Split(data.train.inputs[kept], data.train.labels[kept]))
 
 
-def add_label_noise(data: ImageData, fraction: float, seed: int) -> ImageData:
+def add_label_noise(data: TensorData, fraction: float, seed: int) -> TensorData:
     """Return the data set with a random other label for a random part of the training samples (symmetric noise).
 
     Args:
@@ -66,7 +66,7 @@ def add_label_noise(data: ImageData, fraction: float, seed: int) -> ImageData:
     """
     labels, classes = data.train.labels, len(data.classes)
     if classes < 2:
-        raise SpecError(f"label_noise is {fraction}: {data.name} has one class only")
+        raise SpecError(f"label_noise is {fraction}: {data.name} has no other class")
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(labels), generator=generator)[: round(fraction * len(labels))]
     steps = torch.randint(1, classes, (len(chosen),), generator=generator)
@@ -74,5 +74,5 @@ def add_label_noise(data: ImageData, fraction: float, seed: int) -> ImageData:
     noisy[chosen] = (noisy[chosen] + steps) % classes
     wrong = torch.zeros(len(labels), dtype=torch.bool)
     wrong[chosen] = True
-    train = Split(data.train.images, noisy.to(data.device))
+    train = Split(data.train.inputs, noisy.to(data.device))
     return replace(data, train=train, wrong=wrong)

@@ -1,4 +1,4 @@
-"""Data sets as uint8 tensors that live on the training device.
+"""Data sets as tensors that live on the training device.
 
 `load_dataset` never downloads (`download` does) and raises DataError, which names the file and the remedy, for whatever
 is missing or damaged.
@@ -9,17 +9,16 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dynprune_lib._torchvision import torchvision_datasets
 from dynprune_lib.errors import DataError, SpecError
+from dynprune_lib.experiments import public_files, tabular
 from dynprune_lib.experiments.image_folder import read_image_folder
+from dynprune_lib.experiments.text import QUESTION_TYPES, known_words, parse, token_ids
 from dynprune_lib.paths import data_dir as default_data_dir
 from dynprune_lib.paths import expand
 
@@ -31,31 +30,33 @@ class Split:
     """Training or test part of a data set.
 
     Args:
-        images: (N, height, width, channels) uint8.
-        labels: (N,) int64.
+        inputs: images are (N, height, width, channels) uint8, rows of a table (N, features) float32, sentences
+            (N, tokens) int64.
+        labels: (N,) int64; the targets of a regression are (N,) float32.
     """
 
-    images: Tensor
+    inputs: Tensor
     labels: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def images(self) -> Tensor:
+        """The inputs, by the name that they have in a data set of images."""
+        return self.inputs
+
 
 @dataclass(frozen=True)
-class ImageData:
-    """A data set on one device, and how its training images are augmented.
+class TensorData:
+    """A data set on one device, whose inputs a model takes as they are.
 
     Args:
         name: as passed to `load_dataset`.
-        classes: their names, in the order of the labels.
+        classes: their names, in the order of the labels; empty for a regression.
         train: training part.
         test: test part.
-        mean: (channels,) mean of the training pixels, in [0, 255].
-        std: (channels,) their standard deviation.
-        pad: padding of random crops, in pixels.
-        flip: whether a mirrored image still belongs to its class.
-        md5: of all images and labels.
+        md5: of all inputs and labels.
         wrong: (N,) bool on the CPU, the training samples whose labels were replaced by `add_label_noise`; else None.
     """
 
@@ -63,10 +64,6 @@ class ImageData:
     classes: tuple[str, ...]
     train: Split
     test: Split
-    mean: Tensor
-    std: Tensor
-    pad: int
-    flip: bool
     md5: str
     wrong: Tensor | None = None
 
@@ -74,6 +71,23 @@ class ImageData:
     def device(self) -> torch.device:
         """The device of all its tensors."""
         return self.train.labels.device
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageData(TensorData):
+    """A data set of images, and how its training images are augmented.
+
+    Args:
+        mean: (channels,) mean of the training pixels, in [0, 255].
+        std: (channels,) their standard deviation.
+        pad: padding of random crops, in pixels.
+        flip: whether a mirrored image still belongs to its class.
+    """
+
+    mean: Tensor
+    std: Tensor
+    pad: int
+    flip: bool
 
 
 Parts = tuple[tuple[str, ...], Split, Split]  # classes, training and test part
@@ -86,19 +100,19 @@ class Dataset:
     Args:
         title: name in captions.
         read: function of the folder of all data sets that returns classes, training and test part.
-        pad: padding of random crops, in pixels.
-        flip: whether a mirrored image still belongs to its class.
+        pad: padding of random crops of images, in pixels. Default: None, the inputs are no images.
+        flip: whether a mirrored image still belongs to its class. Default: False.
         download: function of that folder. Default: None, there is nothing to download.
     """
 
     title: str
     read: Callable[[Path], Parts]
-    pad: int
-    flip: bool
+    pad: int | None = None
+    flip: bool = False
     download: Callable[[Path], None] | None = None
 
 
-def load_dataset(name: str, data_dir: str | Path | None = None, device: torch.device | str = "cpu") -> ImageData:
+def load_dataset(name: str, data_dir: str | Path | None = None, device: torch.device | str = "cpu") -> TensorData:
     """Read a data set, check it and put it on `device`.
 
     Args:
@@ -121,22 +135,14 @@ def load_dataset(name: str, data_dir: str | Path | None = None, device: torch.de
     except OSError as error:
         place, reason = error.filename or name, error.strerror or error
         raise DataError(f"cannot read {place} ({reason}): correct the path or its permissions, or remove it") from error
-    mean, std = _pixel_statistics(train.images)
-    train, test = (Split(part.images.to(device), part.labels.to(device)) for part in (train, test))
-    return ImageData(
-        name=name,
-        classes=classes,
-        train=train,
-        test=test,
-        mean=mean.to(device),
-        std=std.to(device),
-        pad=dataset.pad,
-        flip=dataset.flip,
-        md5=_md5(train, test),
-    )
+    md5, train_on, test_on = _md5(train, test), _moved(train, device), _moved(test, device)
+    if dataset.pad is None:
+        return TensorData(name, classes, train_on, test_on, md5)
+    mean, std = (each.to(device) for each in _pixel_statistics(train.images))
+    return ImageData(name, classes, train_on, test_on, md5, mean=mean, std=std, pad=dataset.pad, flip=dataset.flip)
 
 
-def hold_out(data: ImageData, count: int) -> ImageData:
+def hold_out(data: TensorData, count: int) -> TensorData:
     """Return the data set with some training samples, drawn at random but always the same, in place of the test part.
 
     Args:
@@ -155,7 +161,7 @@ def hold_out(data: ImageData, count: int) -> ImageData:
         raise SpecError(f"validation is {count}: {data.name} has {len(data.train)} training samples, hold out fewer")
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0)).to(data.device)
     held, kept = order[:count], order[count:].sort().values
-    train, test = (Split(data.train.images[index], data.train.labels[index]) for index in (kept, held))
+    train, test = (Split(data.train.inputs[index], data.train.labels[index]) for index in (kept, held))
     return replace(data, train=train, test=test)
 
 
@@ -165,7 +171,7 @@ def dataset_title(name: str) -> str:
 
 
 def download(name: str, data_dir: str | Path | None = None) -> None:
-    """Download a data set of torchvision unless all its files are whole; other data sets need no download.
+    """Download a data set unless all its files are whole; image folders and scikit-learn's data sets need no download.
 
     Raises:
         DataError: the name is unknown, the network does not reach the files, or the folder cannot be written.
@@ -194,24 +200,37 @@ def _read_digits(_: Path) -> Parts:
     return tuple("0123456789"), _split(train_images, train_labels), _split(test_images, test_labels)
 
 
+def _read_table(read: Callable[[], tabular.Table], _: Path) -> Parts:
+    table = read()
+    return table.classes, Split(*table.train), Split(*table.test)
+
+
+def _read_trec(root: Path) -> Parts:
+    train, test = map(parse, public_files.trec_texts(root))
+    known = known_words(train.sentences)
+    train_part, test_part = (_split(token_ids(part.sentences, known), part.labels) for part in (train, test))
+    return QUESTION_TYPES, train_part, test_part
+
+
 def _read_cifar(name: str, root: Path) -> Parts:
-    _check_files(name, root)  # before torchvision unpickles them
-    source = _torchvision_class(name)
+    public_files.check_files(name, root)  # before torchvision unpickles them
+    source = public_files.torchvision_class(name)
     train, test = source(root, train=True), source(root, train=False)
     return tuple(train.classes), _split(train.data, train.targets), _split(test.data, test.targets)
 
 
 def _read_fashion_mnist(root: Path) -> Parts:
-    _check_files("fashion_mnist", root)
+    public_files.check_files("fashion_mnist", root)
     # not with torchvision's class, which reads extracted or processed files that nobody has checked
     train_images, train_labels, test_images, test_labels = (
-        np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8) for path, _ in _listed_files("fashion_mnist", root)
+        np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8)
+        for path, _ in public_files.listed_files("fashion_mnist", root)
     )
     train, test = (
         _split(images[16:].reshape(-1, 28, 28, 1).copy(), labels[8:].astype(np.int64))  # each follows its header
         for images, labels in ((train_images, train_labels), (test_images, test_labels))
     )
-    return tuple(_torchvision_class("fashion_mnist").classes), train, test
+    return tuple(public_files.torchvision_class("fashion_mnist").classes), train, test
 
 
 def _read_folder(path: Path) -> Parts:
@@ -219,68 +238,12 @@ def _read_folder(path: Path) -> Parts:
     return classes, _split(*parts["train"]), _split(*parts["test"])
 
 
-def _download_cifar(name: str, root: Path) -> None:
-    source = _torchvision_class(name)
-    _download(name, root, root, [(source.url, source.tgz_md5)])
+def _moved(split: Split, device: torch.device | str) -> Split:
+    return Split(split.inputs.to(device), split.labels.to(device))
 
 
-def _download_fashion_mnist(root: Path) -> None:
-    source = _torchvision_class("fashion_mnist")
-    archives = [(source.mirrors[0] + filename, md5) for filename, md5 in source.resources]
-    _download("fashion_mnist", root, _fashion_mnist_folder(root), archives)
-
-
-def _download(name: str, root: Path, folder: Path, archives: list[tuple[str, str]]) -> None:
-    try:
-        if not all(_is_whole(path, md5) for path, md5 in _listed_files(name, root)):
-            for address, md5 in archives:
-                torchvision_datasets().utils.download_and_extract_archive(address, folder, md5=md5)
-    except (OSError, HTTPException, RuntimeError) as error:
-        raise DataError(
-            f"cannot download {archives[0][0]} to {folder} ({error}): check the network and that the folder can be"
-            " written, or name the folder that has the data set by --data-dir or DYNPRUNE_DATA"
-        ) from error
-
-
-def _torchvision_class(name: str) -> Any:
-    datasets = torchvision_datasets()
-    return {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100, "fashion_mnist": datasets.FashionMNIST}[name]
-
-
-def _fashion_mnist_folder(root: Path) -> Path:
-    return root / "FashionMNIST" / "raw"
-
-
-def _listed_files(name: str, root: Path) -> list[tuple[Path, str]]:
-    """Return the files that a data set of torchvision is read from, each with its published md5."""
-    source = _torchvision_class(name)
-    if name == "fashion_mnist":
-        return [(_fashion_mnist_folder(root) / filename, md5) for filename, md5 in source.resources]
-    listed = [*source.train_list, *source.test_list, [source.meta["filename"], source.meta["md5"]]]
-    return [(root / source.base_folder / filename, md5) for filename, md5 in listed]
-
-
-def _check_files(name: str, root: Path) -> None:
-    for path, md5 in _listed_files(name, root):
-        if not path.is_file():
-            raise DataError(f"{path} is missing: {_how_to_download(name)}")
-        if not _is_whole(path, md5):
-            raise DataError(f"{path} is damaged (its md5 is not {md5}): remove it, then {_how_to_download(name)}")
-
-
-def _is_whole(path: Path, md5: str) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest() == md5
-
-
-def _how_to_download(name: str) -> str:
-    return f"run `dynprune data {name} --download`, or name the folder that has it by --data-dir or DYNPRUNE_DATA"
-
-
-def _split(images: np.ndarray | Tensor, labels: np.ndarray | Tensor | list[int]) -> Split:
-    return Split(torch.as_tensor(images).contiguous(), torch.as_tensor(labels, dtype=torch.int64))
+def _split(inputs: np.ndarray | Tensor, labels: np.ndarray | Tensor | list[int]) -> Split:
+    return Split(torch.as_tensor(inputs).contiguous(), torch.as_tensor(labels, dtype=torch.int64))
 
 
 def _pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -295,14 +258,23 @@ def _pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
 def _md5(*splits: Split) -> str:
     digest = hashlib.md5()
     for split in splits:
-        for tensor in (split.images, split.labels):
+        for tensor in (split.inputs, split.labels):
             digest.update(tensor.cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
 DATASETS = {
     "digits": Dataset("digits (8x8)", _read_digits, pad=1, flip=False),
-    "cifar10": Dataset("CIFAR-10", partial(_read_cifar, "cifar10"), 4, True, partial(_download_cifar, "cifar10")),
-    "cifar100": Dataset("CIFAR-100", partial(_read_cifar, "cifar100"), 4, True, partial(_download_cifar, "cifar100")),
-    "fashion_mnist": Dataset("Fashion-MNIST", _read_fashion_mnist, 2, True, _download_fashion_mnist),
+    "cifar10": Dataset(
+        "CIFAR-10", partial(_read_cifar, "cifar10"), 4, True, partial(public_files.download_cifar, "cifar10")
+    ),
+    "cifar100": Dataset(
+        "CIFAR-100", partial(_read_cifar, "cifar100"), 4, True, partial(public_files.download_cifar, "cifar100")
+    ),
+    "fashion_mnist": Dataset("Fashion-MNIST", _read_fashion_mnist, 2, True, public_files.download_fashion_mnist),
+    "trec": Dataset("TREC questions", _read_trec, download=public_files.download_trec),
+    "breast_cancer": Dataset("breast cancer", partial(_read_table, tabular.breast_cancer)),
+    "hastie": Dataset("Hastie 10.2", partial(_read_table, tabular.hastie)),
+    "diabetes": Dataset("diabetes", partial(_read_table, tabular.diabetes)),
+    "friedman": Dataset("Friedman 1", partial(_read_table, tabular.friedman)),
 }

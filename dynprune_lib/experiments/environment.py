@@ -11,13 +11,13 @@ import torch
 
 from dynprune_lib import __version__
 from dynprune_lib.distributed import world_size
-from dynprune_lib.experiments.data import ImageData
+from dynprune_lib.experiments.data import TensorData
 from dynprune_lib.experiments.precision import used_precision
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.paths import PACKAGE
 
 
-def describe_environment(spec: RunSpec, data: ImageData, jobs: int) -> dict[str, Any]:
+def describe_environment(spec: RunSpec, data: TensorData, jobs: int) -> dict[str, Any]:
     """Return what is needed to repeat a run and to judge its timings.
 
     Args:

@@ -2,15 +2,17 @@
 
 import math
 import time
+from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dynprune_lib.distributed import average, rank, world_size
 from dynprune_lib.errors import TrainingDiverged
 from dynprune_lib.experiments.augment import alternating_flips, augment, normalize
+from dynprune_lib.experiments.data import ImageData
 from dynprune_lib.experiments.evaluation import evaluate, score_all
+from dynprune_lib.experiments.objective import per_sample_losses
 from dynprune_lib.experiments.precision import autocast
 from dynprune_lib.experiments.records import EpochRecord
 from dynprune_lib.experiments.train_state import TrainState, local_batch_size
@@ -63,7 +65,8 @@ def rescore(state: TrainState) -> int:
     """Pass the scores of all training samples, without augmentation, to the sampler; return the forward passes."""
     data, spec = state.data, state.spec
     index = torch.arange(len(data.train), device=data.device)
-    state.sampler.observe(index, score_all(state.evaluated, data, spec.precision, SCORES[spec.score]))
+    score = SCORES[spec.score] if data.classes else per_sample_losses
+    state.sampler.observe(index, score_all(state.evaluated, data, spec.precision, score))
     return len(index)
 
 
@@ -81,20 +84,18 @@ def train_steps(state: TrainState, batches: tuple[Tensor, ...], epoch: int) -> T
     spec, data = state.spec, state.data
     # seeded by the epoch, so that a resumed run needs no random state of the interrupted one
     generator = torch.Generator(data.device).manual_seed(spec.seed * 100_003 + epoch + rank() * 1_000_000_007)
-    flip, pad = _flips(state), data.pad if spec.pad is None else spec.pad
+    prepared = _preparation(state, generator)
     state.model.train()
     step_losses = []
     for index, ticks in zip(batches, _ticks(state, epoch, len(batches)), strict=True):
-        mirrored = flip[index] if isinstance(flip, Tensor) else flip
-        images = normalize(augment(data.train.images[index], pad, mirrored, generator, spec.padding), data)
-        labels = data.train.labels[index]
+        inputs, labels = prepared(index), data.train.labels[index]
         with autocast(data.device, spec.precision):
-            logits = state.forward(images)
-        losses = F.cross_entropy(logits.float(), labels, reduction="none", label_smoothing=spec.label_smoothing)
+            outputs = state.forward(inputs)
+        losses = per_sample_losses(outputs, labels, spec.label_smoothing)
         if spec.rescore:
             loss = state.sampler.mean_loss(index, losses)
         else:
-            loss = state.sampler.update(index, losses, _scores(state, images, logits.detach(), labels))
+            loss = state.sampler.update(index, losses, _scores(state, inputs, outputs.detach(), labels))
         state.optimizer.zero_grad()
         loss.backward()
         state.optimizer.step()
@@ -119,19 +120,33 @@ def _ticks(state: TrainState, epoch: int, steps: int) -> list[int]:
     return [longest * (step + 1) // steps - longest * step // steps for step in range(steps)]
 
 
-def _scores(state: TrainState, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:
+def _scores(state: TrainState, inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:
     """Return the scores of a batch; None if they are the losses, which are computed anyway, unless smoothed."""
     spec = state.spec
     if state.reference is not None:
         with torch.no_grad(), autocast(state.data.device, spec.precision):
-            return REFERENCE_SCORES[spec.score](logits, labels, state.reference.module(images))
+            return REFERENCE_SCORES[spec.score](logits, labels, state.reference.module(inputs))
     return None if spec.score == "loss" and not spec.label_smoothing else SCORES[spec.score](logits, labels)
 
 
-def _flips(state: TrainState) -> bool | Tensor:
-    if state.spec.flip == "alternating" and state.data.flip:
-        return alternating_flips(state.spec.seed, state.selections).to(state.data.device)
-    return state.data.flip
+def _preparation(state: TrainState, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
+    """Return a function of the indices of a batch that returns its inputs; images are augmented and normalised."""
+    spec, data = state.spec, state.data
+    if not isinstance(data, ImageData):
+        return lambda index: data.train.inputs[index]
+    flip, pad = _flips(state, data), data.pad if spec.pad is None else spec.pad
+
+    def images(index: Tensor) -> Tensor:
+        mirrored = flip[index] if isinstance(flip, Tensor) else flip
+        return normalize(augment(data.train.images[index], pad, mirrored, generator, spec.padding), data)
+
+    return images
+
+
+def _flips(state: TrainState, data: ImageData) -> bool | Tensor:
+    if state.spec.flip == "alternating" and data.flip:
+        return alternating_flips(state.spec.seed, state.selections).to(data.device)
+    return data.flip
 
 
 def _check_finite(losses: Tensor, epoch: int) -> None:

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dynprune_lib.experiments.augment import normalize
-from dynprune_lib.experiments.data import ImageData, Split
+from dynprune_lib.experiments.augment import prepare
+from dynprune_lib.experiments.data import Split, TensorData
 from dynprune_lib.experiments.precision import autocast
 from dynprune_lib.experiments.records import LastEpoch
 
@@ -15,8 +15,15 @@ EVALUATION_BATCH = 1_000
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, split: Split, data: ImageData, precision: str) -> tuple[float, float]:
-    """Return mean loss and accuracy in [0, 1] of a model on a split, without test-time augmentation."""
+def evaluate(model: nn.Module, split: Split, data: TensorData, precision: str) -> tuple[float, float]:
+    """Return mean loss and accuracy in [0, 1] of a model on a split, without test-time augmentation.
+
+    Those of a regression are the mean squared error and R², the explained share of the variance, 0 if it is negative.
+    """
+    if not data.classes:
+        outputs = torch.cat([outputs for outputs, _ in predict(model, split, data, precision)])
+        error = F.mse_loss(outputs.squeeze(1), split.labels).item()
+        return error, max(0.0, 1 - error / split.labels.var(correction=0).item())
     correct = loss = torch.zeros((), device=data.device)
     for logits, labels in predict(model, split, data, precision):
         correct = correct + (logits.argmax(1) == labels).sum()
@@ -25,7 +32,7 @@ def evaluate(model: nn.Module, split: Split, data: ImageData, precision: str) ->
 
 
 @torch.no_grad()
-def describe_predictions(model: nn.Module, data: ImageData, precision: str) -> LastEpoch:
+def describe_predictions(model: nn.Module, data: TensorData, precision: str) -> LastEpoch:
     """Return the test accuracy of each class and the calibration error of a model."""
     logits, labels = (torch.cat(parts) for parts in zip(*predict(model, data.test, data, precision), strict=True))
     correct = (logits.argmax(1) == labels).double()
@@ -57,16 +64,16 @@ def calibration_error(confidence: Tensor, correct: Tensor, bins: int = 15) -> fl
     return round((gaps.abs().sum() / len(confidence)).item(), 6)
 
 
-def predict(model: nn.Module, split: Split, data: ImageData, precision: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield logits and labels of a split, batch by batch in its order; the model is put in evaluation mode."""
+def predict(model: nn.Module, split: Split, data: TensorData, precision: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield outputs and labels of a split, batch by batch in its order; the model is put in evaluation mode."""
     model.eval()
-    for images, labels in zip(split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True):
+    for inputs, labels in zip(split.inputs.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True):
         with autocast(data.device, precision):
-            logits = model(normalize(images, data)).float()
-        yield logits, labels
+            outputs = model(prepare(inputs, data)).float()
+        yield outputs, labels
 
 
 @torch.no_grad()
-def score_all(model: nn.Module, data: ImageData, precision: str, score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def score_all(model: nn.Module, data: TensorData, precision: str, score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Return the scores (N,) float32 of all training samples, without augmentation."""
     return torch.cat([score(logits, labels) for logits, labels in predict(model, data.train, data, precision)])

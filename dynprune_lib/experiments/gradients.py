@@ -6,13 +6,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from dynprune_lib.errors import SpecError
-from dynprune_lib.experiments.augment import normalize
-from dynprune_lib.experiments.data import ImageData
+from dynprune_lib.experiments.augment import prepare
+from dynprune_lib.experiments.data import TensorData
 
 CHUNK = 128  # samples whose gradients are in memory at a time
 
 
-def gradient_norms_of_all(model: nn.Module, data: ImageData, exact: bool) -> Tensor:
+def gradient_norms_of_all(model: nn.Module, data: TensorData, exact: bool) -> Tensor:
     """Return the gradient norms (N,) of all training samples, without augmentation.
 
     Args:
@@ -21,8 +21,8 @@ def gradient_norms_of_all(model: nn.Module, data: ImageData, exact: bool) -> Ten
         exact: whether to use the gradient of all parameters, else that of the last layer.
     """
     norms = gradient_norms if exact else last_layer_gradient_norms
-    chunks = zip(data.train.images.split(CHUNK), data.train.labels.split(CHUNK), strict=True)
-    return torch.cat([norms(model, normalize(images, data), labels) for images, labels in chunks])
+    chunks = zip(data.train.inputs.split(CHUNK), data.train.labels.split(CHUNK), strict=True)
+    return torch.cat([norms(model, prepare(inputs, data), labels) for inputs, labels in chunks])
 
 
 def gradient_norms(model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:

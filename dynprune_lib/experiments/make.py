@@ -1,7 +1,7 @@
 """Making one run, whether in one process or in several."""
 
 from dynprune_lib.experiments.corruption import add_label_noise, make_imbalanced
-from dynprune_lib.experiments.data import ImageData, hold_out
+from dynprune_lib.experiments.data import TensorData, hold_out
 from dynprune_lib.experiments.device_lock import use_device
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec
@@ -10,7 +10,9 @@ from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.train import OnEpoch, train
 
 
-def make_run(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | None = None, jobs: int = 1) -> RunRecord:
+def make_run(
+    spec: RunSpec, data: TensorData, store: Store, on_epoch: OnEpoch | None = None, jobs: int = 1
+) -> RunRecord:
     """Make a run: its static scores if it needs them, then the training. Both resume where they were interrupted.
 
     Args:
@@ -27,13 +29,13 @@ def make_run(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | N
         StoreError: a file of the store is damaged, or nothing can be written.
         TrainingDiverged: a loss is not finite.
     """
-    data = prepare(data, spec)
+    data = data_of(data, spec)
     with use_device(data.device, spec.alone):
         scores = static_scores(spec, data, store, on_epoch, jobs) if spec.is_static_scored else None
         return train(spec, data, store, on_epoch, jobs, scores)
 
 
-def prepare(data: ImageData, spec: RunSpec) -> ImageData:
+def data_of(data: TensorData, spec: RunSpec) -> TensorData:
     """Return the data that a run trains on: some samples held out, some classes rare, some labels wrong."""
     if spec.validation:
         data = hold_out(data, spec.validation)

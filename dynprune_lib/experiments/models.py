@@ -1,4 +1,4 @@
-"""ResNet-18 for 32 x 32 images, and the small networks of the profiles that run on a laptop."""
+"""ResNet-18 for 32 x 32 images, and small networks for images, tables and text that train on a laptop."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.speedrun import speedrun
+from dynprune_lib.experiments.text import PADDING, VOCABULARY
 
 
 class BasicBlock(nn.Module):
@@ -89,6 +90,28 @@ def strided(channels: int, classes: int) -> nn.Sequential:
     )
 
 
+def mlp(features: int, outputs: int) -> nn.Sequential:
+    """Return a network with two hidden layers, for rows of a table."""
+    return nn.Sequential(
+        nn.Linear(features, 128),
+        nn.ReLU(inplace=True),
+        nn.Linear(128, 128),
+        nn.ReLU(inplace=True),
+        nn.Linear(128, outputs),
+    )
+
+
+def bag(_: int, outputs: int) -> nn.Sequential:
+    """Return a bag of embeddings, for token ids: the mean over the words of a sentence, then a hidden layer."""
+    return nn.Sequential(
+        nn.EmbeddingBag(VOCABULARY, 128, padding_idx=PADDING),
+        nn.Linear(128, 128),
+        nn.ReLU(inplace=True),
+        nn.Linear(128, outputs),
+    )
+
+
+# name -> function of the size of the second axis of the inputs (channels, features or tokens) and of the outputs
 MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "resnet18": resnet18,
     "small": small,
@@ -96,34 +119,37 @@ MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "speedrun-wide": partial(speedrun, widths=(64, 256, 512)),
     "strided": strided,
     "tiny": tiny,
+    "mlp": mlp,
+    "bag": bag,
 }
 
 
-def build_model(name: str, image_shape: tuple[int, int, int], classes: int, seed: int) -> nn.Module:
+def build_model(name: str, example: Tensor, outputs: int, seed: int) -> nn.Module:
     """Return a model, initialised from `seed` only; the global random state of torch is left unchanged.
 
     Args:
         name: name in MODELS.
-        image_shape: (height, width, channels) of the images.
-        classes: number of classes.
+        example: a batch of the inputs, on the CPU: (B, channels, height, width), (B, features) or (B, tokens).
+        outputs: number of classes; 1 for a regression.
         seed: of the initialisation.
 
     Raises:
-        SpecError: the images are too small for the model.
+        SpecError: the model does not take such inputs; images may be too small for it.
 
     Example:
-        >>> build_model("tiny", (8, 8, 1), 10, seed=0)(torch.zeros(2, 1, 8, 8)).shape
+        >>> images = torch.zeros(2, 1, 8, 8)
+        >>> build_model("tiny", images, 10, seed=0)(images).shape
         torch.Size([2, 10])
     """
-    height, width, channels = image_shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = MODELS[name](channels, classes)
+        model = MODELS[name](example.shape[1], outputs)
     try:
         with torch.no_grad():
-            model.eval()(torch.zeros(1, channels, height, width))
-    except (RuntimeError, IndexError) as error:
-        raise SpecError(f"model {name} does not take images of {height} x {width}: choose another model") from error
+            model.eval()(example)
+    except (RuntimeError, IndexError, ValueError) as error:
+        kind, shape = str(example.dtype).removeprefix("torch."), tuple(example.shape[1:])
+        raise SpecError(f"model {name} does not take {kind} inputs of shape {shape}: choose another model") from error
     return model
 
 

@@ -52,7 +52,7 @@ class Profile:
 
     Attributes:
         name: one of PROFILES; with another data set, its name is appended.
-        dataset: of all runs but those of an experiment that names another.
+        dataset: of all runs but those that name another.
         model: of all runs but those that name another.
         epochs: of a run of length 1.
         threads: CPU threads for a run; None leaves torch's choice.
@@ -99,8 +99,8 @@ def load_profile(name: str, dataset: str | None = None) -> Profile:
 
     Args:
         name: one of PROFILES.
-        dataset: for all runs, in place of those that the profile has; then `name` says so too, and with it the folders
-            of records and figures.
+        dataset: for all runs but those with a recipe of their own, in place of those that the profile has; then `name`
+            says so too, and with it the folders of records and figures.
 
     Raises:
         SpecError: there is none of that name, or its files have a value that is not allowed.
@@ -138,7 +138,8 @@ def _experiment(content: dict, values: dict, settings: dict, given: dict) -> Exp
     roles: dict[str, Role] = {}
     for group in content["runs"]:
         for row in _rows({key: _value(value, values) for key, value in group.items()}):
-            spec = RunSpec.from_dict(_absolute(settings | row | given))
+            has_own_recipe = {"dataset", "model"} <= row.keys()  # nets for text take no images
+            spec = RunSpec.from_dict(_absolute(row if has_own_recipe else settings | row | given))
             is_fewer = spec.sampler == "full" and "saved" in row
             role = Role(FEWER_EPOCHS, row["saved"]) if is_fewer else stated_role(spec)
             runs.setdefault(spec.name, spec)

@@ -17,7 +17,7 @@ class EpochRecord:
     Args:
         train_loss: mean loss over the steps.
         test_loss: mean loss on the test set.
-        test_accuracy: in [0, 1].
+        test_accuracy: in [0, 1]; of a regression, R², the explained share of the variance, 0 if it is negative.
         samples_kept: size of the subset.
         steps: optimizer steps.
         forward_passes: samples that went forward.
@@ -124,7 +124,7 @@ class RunRecord:
         epochs: results and cost of every epoch.
         environment: where it was run, see `describe_environment`.
         scoring: cost of the scores that were computed before training. Default: none.
-        last_epoch: more about the trained model; None in records of version 0.1.
+        last_epoch: more about the trained model; None in records of version 0.1 and of regressions.
         left_out: more about the selected subsets; None in records of version 0.1.
         composition: what they consist of; None for data with clean labels and no rare classes.
 

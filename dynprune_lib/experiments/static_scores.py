@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dynprune_lib.distributed import world_size
 from dynprune_lib.errors import SpecError, StoreError, SweepError
-from dynprune_lib.experiments.data import ImageData
+from dynprune_lib.experiments.data import TensorData
 from dynprune_lib.experiments.environment import describe_environment
 from dynprune_lib.experiments.evaluation import score_all
 from dynprune_lib.experiments.gradients import gradient_norms_of_all
@@ -24,7 +24,7 @@ from dynprune_lib.experiments.runs import SCORING_SEEDS, RunSpec, check_choice
 from dynprune_lib.experiments.selection_groups import group_of
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.train import OnEpoch, conditions_of, train_epochs
-from dynprune_lib.experiments.train_state import TrainState, build_train_state, check_size
+from dynprune_lib.experiments.train_state import TrainState, build_train_state, check_fit
 from dynprune_lib.samplers import PruningSampler, StaticScored
 from dynprune_lib.samplers.forgetting import ForgettingEvents
 from dynprune_lib.scores import el2n
@@ -54,7 +54,7 @@ class ScoringMethod:
 
 
 def static_scores(
-    spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | None = None, jobs: int = 1
+    spec: RunSpec, data: TensorData, store: Store, on_epoch: OnEpoch | None = None, jobs: int = 1
 ) -> StaticScores:
     """Return the scores of a run with a static sampler, from the store or computed and saved there.
 
@@ -73,7 +73,7 @@ def static_scores(
         RunLocked: another process computes them.
         StoreError: those in the store are damaged, or of another data set.
     """
-    check_size(spec, data)
+    check_fit(spec, data)
     needed = scoring_spec(spec)
     if world_size() > 1:
         if found := stored_scores(spec, data, store):
@@ -87,7 +87,7 @@ def static_scores(
     return found
 
 
-def stored_scores(spec: RunSpec, data: ImageData, store: Store) -> StaticScores | None:
+def stored_scores(spec: RunSpec, data: TensorData, store: Store) -> StaticScores | None:
     """Return the scores of a run if they are in the store, else None.
 
     Raises:
@@ -117,7 +117,7 @@ def scoring_spec(spec: RunSpec) -> RunSpec:
     return replace(spec, prune_rate=rate, settings=settings, alone=False, seed=spec.scoring_seed, init_seed=None)
 
 
-def _compute(spec: RunSpec, data: ImageData, store: Store, on_epoch: OnEpoch | None, jobs: int) -> StaticScores:
+def _compute(spec: RunSpec, data: TensorData, store: Store, on_epoch: OnEpoch | None, jobs: int) -> StaticScores:
     check_choice("sampler with a scoring method (METHODS in static_scores.py)", spec.sampler, METHODS)
     method = METHODS[spec.sampler](spec, len(data.train))
     environment = describe_environment(spec, data, jobs)

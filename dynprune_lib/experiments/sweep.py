@@ -19,7 +19,7 @@ import torch
 from dynprune_lib import stopping
 from dynprune_lib.errors import DeviceBusy, DynpruneError, RunLocked, StoreError, StoreNotWritable, SweepError
 from dynprune_lib.experiments import leases
-from dynprune_lib.experiments.data import ImageData, load_dataset
+from dynprune_lib.experiments.data import TensorData, load_dataset
 from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.plan import Plan
 from dynprune_lib.experiments.profile import Profile
@@ -210,10 +210,10 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _load_data(name: str, data_dir: str | Path | None) -> ImageData:
+def _load_data(name: str, data_dir: str | Path | None) -> TensorData:
     return _load_on(str(current_device()), name, data_dir)
 
 
 @functools.lru_cache(maxsize=1)
-def _load_on(device: str, name: str, data_dir: str | Path | None) -> ImageData:
+def _load_on(device: str, name: str, data_dir: str | Path | None) -> TensorData:
     return load_dataset(name, data_dir, device)

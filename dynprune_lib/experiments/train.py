@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dynprune_lib.distributed import rank
 from dynprune_lib.experiments.checkpoint import ThrottledCheckpoint
-from dynprune_lib.experiments.data import ImageData
+from dynprune_lib.experiments.data import TensorData
 from dynprune_lib.experiments.environment import describe_environment
 from dynprune_lib.experiments.epoch import train_epoch
 from dynprune_lib.experiments.evaluation import describe_predictions
@@ -23,7 +23,7 @@ OnEpoch = Callable[[RunSpec, EpochRecord], None]
 
 def train(
     spec: RunSpec,
-    data: ImageData,
+    data: TensorData,
     store: Store,
     on_epoch: OnEpoch | None = None,
     jobs: int = 1,
@@ -74,7 +74,7 @@ def train(
         epochs=state.epochs,
         environment=environment,
         scoring=scoring,
-        last_epoch=describe_predictions(state.evaluated, data, spec.precision),
+        last_epoch=describe_predictions(state.evaluated, data, spec.precision) if data.classes else None,
         left_out=state.absences.summary(),
         composition=None if state.composition is None else state.composition.summary(),
     )

@@ -13,9 +13,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from dynprune_lib.distributed import world_size
 from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.absences import Absences
-from dynprune_lib.experiments.augment import normalize
+from dynprune_lib.experiments.augment import prepare
 from dynprune_lib.experiments.composition import CompositionCounter
-from dynprune_lib.experiments.data import ImageData
+from dynprune_lib.experiments.data import TensorData
 from dynprune_lib.experiments.models import build_model
 from dynprune_lib.experiments.optimizers import OPTIMIZERS
 from dynprune_lib.experiments.records import EpochRecord
@@ -50,7 +50,7 @@ class TrainState:
     """
 
     spec: RunSpec
-    data: ImageData
+    data: TensorData
     model: nn.Module
     forward: nn.Module
     optimizer: torch.optim.Optimizer
@@ -85,7 +85,7 @@ class TrainState:
 
 
 def build_train_state(
-    spec: RunSpec, data: ImageData, scores: Tensor | None = None, sampler: PruningSampler | None = None
+    spec: RunSpec, data: TensorData, scores: Tensor | None = None, sampler: PruningSampler | None = None
 ) -> TrainState:
     """Return the state of a run before its first epoch.
 
@@ -98,17 +98,17 @@ def build_train_state(
     Raises:
         SpecError: the spec does not fit the data.
     """
-    check_size(spec, data)
+    check_fit(spec, data)
     if sampler is None:
         sampler = spec.make_sampler(len(data.train), scores, data.train.labels)
         if spec.is_static_scored:
             _warn_of_missing_classes(spec, sampler, data)
-    height, width, channels = data.train.images.shape[1:]
     init_seed = spec.seed if spec.init_seed is None else spec.init_seed
-    model = build_model(spec.model, (height, width, channels), len(data.classes), init_seed)
+    first = prepare(data.train.inputs[:WHITENED], data).to("cpu")
+    model = build_model(spec.model, first[:1], max(1, len(data.classes)), init_seed)
     for layer in model.modules():
         if isinstance(layer, Whitening):
-            layer.fit(normalize(data.train.images[:WHITENED], data).to("cpu"))
+            layer.fit(first)
     model = model.to(data.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = OPTIMIZERS[spec.optimizer](model, spec)
     steps = sampler.total_steps(spec.epochs, local_batch_size(spec))
@@ -132,8 +132,17 @@ def _average(model: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
-def check_size(spec: RunSpec, data: ImageData) -> None:
-    """Raise SpecError if too few samples are kept for a batch or for the classes, or ranks cannot share a batch."""
+def check_fit(spec: RunSpec, data: TensorData) -> None:
+    """Raise SpecError if the run does not fit the data.
+
+    Too few samples are kept for a batch or for the classes, ranks cannot share a batch, or the run needs classes that a
+    regression does not have.
+    """
+    if not data.classes and (spec.is_static_scored or spec.score != "loss" or spec.label_smoothing):
+        raise SpecError(
+            f"{data.name} is a regression, which has no classes: choose the score loss, no label smoothing, and a"
+            f" sampler without static scores, not {spec.sampler}, {spec.score} and {spec.label_smoothing}"
+        )
     if spec.batch_size % world_size():
         raise SpecError(f"batch_size {spec.batch_size} cannot be shared equally by {world_size()} processes")
     kept = round((1 - spec.prune_rate) * len(data.train))
@@ -145,7 +154,7 @@ def check_size(spec: RunSpec, data: ImageData) -> None:
             )
 
 
-def _warn_of_missing_classes(spec: RunSpec, sampler: PruningSampler, data: ImageData) -> None:
+def _warn_of_missing_classes(spec: RunSpec, sampler: PruningSampler, data: TensorData) -> None:
     counts = torch.bincount(data.train.labels.cpu()[sampler.subset()], minlength=len(data.classes))
     missing = [name for name, count in zip(data.classes, counts.tolist(), strict=True) if count == 0]
     if missing:

@@ -149,8 +149,8 @@ def plot_differences(differences: pd.DataFrame, baseline: str, title: str) -> Fi
     return _finish(figure, axes, legend=False)
 
 
-def plot_ranking(differences: pd.DataFrame, baseline: str, title: str) -> Figure:
-    """Plot the differences of each method in one panel per level of compute saved, with 95 % intervals.
+def plot_ranking(differences: pd.DataFrame, baseline: str, title: str, panel: str = "saved") -> Figure:
+    """Plot the differences of each method with 95 % intervals, in one panel per level of compute saved or per data set.
 
     Methods are sorted by their mean over the panels. Means far below are written as text.
 
@@ -158,18 +158,19 @@ def plot_ranking(differences: pd.DataFrame, baseline: str, title: str) -> Figure
         differences: a table of `differences_from_baseline`.
         baseline: name of what the differences are from.
         title: title of the figure.
+        panel: column with one panel for each value, in their order. Default: "saved".
     """
     use_style()
     order = differences.groupby("method_label")["mean"].mean().sort_values(ascending=False).index
-    panels = list(differences.groupby("saved"))
+    panels = list(differences.groupby(panel, sort=panel == "saved"))
     figure, grid = plt.subplots(
         1, len(panels), sharey=True, squeeze=False, layout="constrained", figsize=(WIDTH + 2.6, 0.19 * len(order) + 1.2)
     )
-    for axes, (saved, rows) in zip(grid.flat, panels, strict=True):
+    for axes, (value, rows) in zip(grid.flat, panels, strict=True):
         limit = _usual_size(rows)
         _draw_differences(axes, rows.set_index("method_label").reindex(order), limit)
         axes.set_xlim(-limit, limit)
-        axes.set_title(f"{saved:.0%} saved", fontsize="small")
+        axes.set_title(f"{value:.0%} saved" if panel == "saved" else value, fontsize="small")
     grid[0, 0].set_yticks(range(len(order)), order)
     grid[0, 0].invert_yaxis()
     figure.suptitle(title, fontsize="small")

@@ -16,6 +16,7 @@ The same rules hold for every comparison:
 - A cell with a single run has a mean, but no interval and no test.
 """
 
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -164,7 +165,9 @@ def dunnett(runs: pd.DataFrame, cell: str, baseline: Hashable, by: str | Sequenc
     p, values = table["p"] * len(controls), runs.groupby([*by, cell])["test_accuracy"].agg(np.array)
     is_pooled = cells.loc[controls.index, "pool"].to_numpy() == cells.loc[list(controls), "pool"].to_numpy()
     for control, keys in controls[is_pooled].groupby(controls).groups.items():
-        tested = stats.dunnett(*values.loc[keys], control=values.loc[control], rng=0)
+        with warnings.catch_warnings():  # seeds may agree; the variance is that of all cells together
+            warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
+            tested = stats.dunnett(*values.loc[keys], control=values.loc[control], rng=0)
         p[keys] = tested.pvalue * len(controls) / len(keys)
     return _decide(table, p.clip(upper=1).to_numpy())
 

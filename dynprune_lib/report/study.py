@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dynprune_lib.errors import SweepError
-from dynprune_lib.experiments.data import ImageData, dataset_title, load_dataset
+from dynprune_lib.experiments.data import TensorData, dataset_title, load_dataset
 from dynprune_lib.experiments.profile import FEWER_EPOCHS, PROFILES, Experiment, Profile, load_profile
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec
@@ -23,6 +23,8 @@ from dynprune_lib.report.tables import tabulate
 from dynprune_lib.report.verdicts import Verdict
 
 PASSES_PER_SECOND = {  # on one CPU core, roughly
+    "mlp": 100_000,
+    "bag": 20_000,
     "tiny": 15_000,
     "strided": 5_000,
     "small": 2_000,
@@ -81,8 +83,8 @@ class Study:
 
     @property
     def title(self) -> str:
-        """Title of the data set."""
-        return dataset_title(self.records[0].spec.dataset)
+        """Title of the data set, or of several."""
+        return ", ".join(dict.fromkeys(dataset_title(record.spec.dataset) for record in self.records))
 
     @property
     def epochs(self) -> int:
@@ -100,7 +102,7 @@ class Study:
         """Folder of the figures and verdicts of the profile."""
         return root() / "figures" / self.profile.name
 
-    def data(self) -> ImageData:
+    def data(self) -> TensorData:
         """Load the data set of the runs.
 
         Raises:

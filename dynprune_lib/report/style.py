@@ -72,4 +72,10 @@ def model_title(name: str) -> str:
         >>> model_title("small"), model_title("resnet18")
         ('small net', 'ResNet-18')
     """
-    return {"resnet18": "ResNet-18", "speedrun-wide": "wide speedrun net"}.get(name, f"{name} net")
+    titles = {
+        "bag": "bag of embeddings",
+        "mlp": "multilayer perceptron",
+        "resnet18": "ResNet-18",
+        "speedrun-wide": "wide speedrun net",
+    }
+    return titles.get(name, f"{name} net")

@@ -95,7 +95,7 @@ def test_normalized_images_lie_channels_last():
     from dynprune_lib.experiments.data import ImageData
 
     batch = images()
-    data = ImageData("", (), None, None, torch.zeros(3), torch.ones(3), 0, False, "")
+    data = ImageData("", (), None, None, "", mean=torch.zeros(3), std=torch.ones(3), pad=0, flip=False)
     x = normalize(batch, data)
     assert x.shape == (64, 3, 6, 6)
     assert x.is_contiguous(memory_format=torch.channels_last)

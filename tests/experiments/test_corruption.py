@@ -7,7 +7,7 @@ import torch
 from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.corruption import add_label_noise, make_imbalanced
 from dynprune_lib.experiments.data import Split, load_dataset
-from dynprune_lib.experiments.make import make_run, prepare
+from dynprune_lib.experiments.make import data_of, make_run
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
@@ -68,14 +68,14 @@ def test_a_class_without_samples_is_refused(digits):
 
 @pytest.mark.parametrize("change", [make_imbalanced, add_label_noise])
 def test_one_class_has_no_other(digits, change):
-    with pytest.raises(SpecError, match="has one class only"):
-        change(dataclasses.replace(digits, classes=("all",)), 0.5, seed=0)
+    with pytest.raises(SpecError, match="has no other class"):
+        change(dataclasses.replace(digits, classes=("all",)), 2, seed=0)
 
 
 def test_held_out_samples_keep_their_labels(digits):
-    data = prepare(digits, spec_of(validation=300, label_noise=0.5, imbalance=10))
+    data = data_of(digits, spec_of(validation=300, label_noise=0.5, imbalance=10))
     assert len(data.test) == 300
-    clean = prepare(digits, spec_of(validation=300))
+    clean = data_of(digits, spec_of(validation=300))
     assert data.test.labels.equal(clean.test.labels)
     assert len(data.wrong) == len(data.train)
 
@@ -89,7 +89,7 @@ def test_a_fraction_or_ratio_out_of_its_range_is_refused(field, value):
 def test_the_record_tells_what_was_selected(digits, tmp_path):
     spec = spec_of(sampler="ucb", prune_rate=0.5, label_noise=0.2, imbalance=5)
     record = make_run(spec, digits, Store(tmp_path))
-    data = prepare(digits, spec)
+    data = data_of(digits, spec)
     counts, wrong = record.composition.of_each_class, record.composition.wrong_labels
     assert [sum(epoch) for epoch in counts] == [epoch.samples_kept for epoch in record.epochs]
     assert all(0 < number <= int(data.wrong.sum()) for number in wrong)

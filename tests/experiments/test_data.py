@@ -10,7 +10,8 @@ import torch
 
 from dynprune_lib._torchvision import torchvision_datasets
 from dynprune_lib.errors import DynpruneError
-from dynprune_lib.experiments.data import DataError, download, load_dataset
+from dynprune_lib.experiments.data import DataError, ImageData, download, load_dataset
+from dynprune_lib.experiments.text import VOCABULARY
 
 
 def test_digits_are_real_whole_and_stratified(digits):
@@ -63,6 +64,7 @@ def test_unknown_data_set():
         ("cifar10", "cifar-10-batches-py/data_batch_1"),
         ("cifar100", "cifar-100-python/train"),
         ("fashion_mnist", "FashionMNIST/raw/train-images-idx3-ubyte.gz"),
+        ("trec", "text/TREC.train.all"),
     ],
 )
 def test_a_missing_file_and_a_half_downloaded_one_are_named(tmp_path, name, file):
@@ -161,24 +163,85 @@ def test_what_is_not_the_original_is_never_unpickled(cifar, tmp_path, monkeypatc
     assert (tmp_path / "trace").exists()  # it is hostile indeed
 
 
-@pytest.mark.usefixtures("cifar", "fashion_mnist")
+@pytest.mark.usefixtures("cifar", "fashion_mnist", "trec")
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"cut")])
 @pytest.mark.parametrize(
     ("name", "file"),
     [
         ("cifar10", "cifar-10-batches-py/batches.meta"),
         ("fashion_mnist", "FashionMNIST/raw/t10k-labels-idx1-ubyte.gz"),
+        ("trec", "text/TREC.test.all"),
     ],
 )
 def test_whatever_is_not_whole_is_downloaded(tmp_path, monkeypatch, name, file, damage):
     fetched = []
     utils = torchvision_datasets().utils
-    monkeypatch.setattr(utils, "download_and_extract_archive", lambda address, *_, **__: fetched.append(address))
+    for fetch in ("download_and_extract_archive", "download_url"):
+        monkeypatch.setattr(utils, fetch, lambda address, *_, **__: fetched.append(address))
     download(name, tmp_path)
     assert not fetched
     damage(tmp_path / file)
     download(name, tmp_path)
     assert fetched
+
+
+QUESTIONS = {"TREC.train.all": "3 Who was it ?\n4 Where was it ?\n", "TREC.test.all": "3 Who is Ang\xe9lique ?\n"}
+
+
+@pytest.fixture
+def trec(tmp_path, monkeypatch):
+    """A small data set in the format and the layout of TREC; returns the folder of its files."""
+    folder = tmp_path / "text"
+    folder.mkdir()
+    for name, content in QUESTIONS.items():
+        (folder / name).write_bytes(content.encode("latin-1"))
+    md5s = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in QUESTIONS}
+    monkeypatch.setattr("dynprune_lib.experiments.public_files.TREC_FILES", md5s)
+    return folder
+
+
+def test_questions_are_token_ids_of_the_words_of_the_training_part(trec, tmp_path):
+    data = load_dataset("trec", tmp_path)
+    assert not isinstance(data, ImageData)
+    assert data.train.inputs.tolist() == [[1, 2, 3, 4], [1, 2, 3, 4]]  # who and where occur once
+    assert data.test.inputs.tolist() == [[1, 1, 1, 4]]
+    assert [data.classes[label] for label in data.train.labels] == ["human", "location"]
+    whole = {name: (trec / name).read_bytes() for name in QUESTIONS}
+    for name, content in whole.items():
+        (trec / name).unlink()
+        (trec / f"{name}.gz").write_bytes(gzip.compress(content))
+    assert load_dataset("trec", tmp_path).md5 == data.md5
+    for damaged in (b"cut", gzip.compress(b"other"), gzip.compress(whole["TREC.test.all"])[:-9]):
+        (trec / "TREC.test.all.gz").write_bytes(damaged)
+        with pytest.raises(DataError, match=r"TREC.test.all.gz is damaged .*: remove it, then run `dynprune data trec"):
+            load_dataset("trec", tmp_path)
+
+
+def test_the_real_questions():
+    try:
+        data = load_dataset("trec")
+    except DataError as error:
+        pytest.skip(f"TREC is not here: {error}")
+    assert (len(data.train), len(data.test)) == (5_452, 500)
+    assert data.train.labels.bincount().tolist() == [1162, 1250, 86, 1223, 835, 896]
+    assert data.train.inputs.max() < VOCABULARY
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "features"),
+    [("breast_cancer", 569, 30), ("hastie", 19_968, 10), ("diabetes", 442, 10), ("friedman", 19_968, 10)],
+)
+def test_tables_are_standardised_and_the_same_every_time(name, rows, features):
+    data = load_dataset(name)
+    assert len(data.train) + len(data.test) == rows
+    assert data.train.inputs.shape[1:] == (features,)
+    assert data.train.inputs.mean(0).abs().max() < 1e-5
+    torch.testing.assert_close(data.train.inputs.std(0, correction=0), torch.ones(features))
+    if not data.classes:
+        assert data.train.labels.dtype == torch.float32
+        assert data.train.labels.var(correction=0).item() == pytest.approx(1)
+    assert len(data.train) % 64 == 0  # half of it fills whole batches as well
+    assert load_dataset(name).md5 == data.md5
 
 
 @pytest.fixture
@@ -190,7 +253,7 @@ def no_network(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_network")
-@pytest.mark.parametrize("name", ["cifar10", "cifar100", "fashion_mnist"])
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "fashion_mnist", "trec"])
 def test_a_download_without_a_network_is_an_error_that_names_the_address(tmp_path, name):
     with pytest.raises(DataError, match=r"cannot download http.*no network.*check the network") as caught:
         download(name, tmp_path)
@@ -198,7 +261,7 @@ def test_a_download_without_a_network_is_an_error_that_names_the_address(tmp_pat
 
 
 @pytest.mark.usefixtures("no_network")
-@pytest.mark.parametrize("name", ["cifar10", "fashion_mnist"])
+@pytest.mark.parametrize("name", ["cifar10", "fashion_mnist", "trec"])
 def test_a_download_below_a_file_is_an_error_that_names_it(tmp_path, name):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=f"cannot download http.* to {tmp_path}/file/x.*can be written"):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from dynprune_lib.errors import SpecError
+from dynprune_lib.experiments.data import DATASETS
 from dynprune_lib.experiments.profile import PROFILES, _absolute, _value, load_profile
 from dynprune_lib.experiments.static_scores import scoring_spec
 from dynprune_lib.experiments.store import Store
@@ -91,7 +92,20 @@ def test_the_runs_that_the_project_is_about():
         ("dynamic-random", "epsilon-greedy", "ucb", "static-random", "forget", "el2n"), (0.3, 0.5, 0.7, 0.9), (0, 1, 2)
     ):
         assert case in runs
-    assert {spec.dataset for spec in load_profile("laptop").runs()} == {"cifar10", "cifar100"}
+    texts_and_tables = {"trec", "breast_cancer", "hastie", "diabetes", "friedman"}
+    assert {spec.dataset for spec in load_profile("laptop").runs()} == {"cifar10", "cifar100"} | texts_and_tables
+
+
+def test_runs_with_a_data_set_and_a_model_of_their_own_have_one_recipe_at_every_size():
+    names = {name: {spec.name for spec in load_profile(name).runs("beyond_images", [0])} for name in PROFILES}
+    assert names["smoke"] < names["desktop"] == names["short"] == names["paper"] < names["laptop"]
+    other = load_profile("smoke", "cifar10")
+    assert {spec.name for spec in other.runs("beyond_images", [0])} == names["smoke"]
+    assert {spec.dataset for spec in other.runs("quickstart")} == {"cifar10"}
+
+
+def test_no_run_of_the_smallest_size_needs_a_download():
+    assert not any(DATASETS[spec.dataset].download for spec in load_profile("smoke").runs())
 
 
 @pytest.mark.parametrize("name", PROFILES)

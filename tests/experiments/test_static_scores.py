@@ -98,10 +98,9 @@ def test_el2n_is_the_mean_over_models_of_other_seeds(digits, store, spec):
 
 @pytest.fixture(scope="module", params=["tiny", "small"])
 def model_and_batch(request):
-    shape = {"tiny": (8, 8, 1), "small": (32, 32, 3)}[request.param]
-    model = build_model(request.param, shape, 10, seed=0)
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(6, shape[2], *shape[:2], generator=generator)
+    shape = {"tiny": (1, 8, 8), "small": (3, 32, 32)}[request.param]
+    x = torch.randn(6, *shape, generator=torch.Generator().manual_seed(0))
+    model = build_model(request.param, x, 10, seed=0)
     model.train()(x)  # batch statistics that are not those of the start
     return model.eval(), x, torch.arange(6)
 

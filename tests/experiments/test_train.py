@@ -287,7 +287,7 @@ def test_the_recipe_of_every_profile_trains(store, profile):
     images = torch.randint(256, (64, 32, 32, 3), dtype=torch.uint8, generator=noise)
     split = Split(images, torch.arange(64) % 2)
     mean, std = torch.full((3,), 127.5), torch.full((3,), 74.0)
-    data = ImageData("noise", ("a", "b"), split, split, mean, std, pad=4, flip=True, md5="")
+    data = ImageData("noise", ("a", "b"), split, split, "", mean=mean, std=std, pad=4, flip=True)
     (spec,) = (spec for spec in load_profile(profile).runs("quickstart", [0]) if spec.sampler == "ucb")
     record = train(dataclasses.replace(spec, epochs=2, batch_size=32), data, store)
     assert [epoch.steps for epoch in record.epochs] == [1, 1]

@@ -57,6 +57,15 @@ def test_counts_are_shown_in_percent():
     assert axes.lines[0].get_ydata().tolist() == [37.5, 25, 37.5]
 
 
+def test_a_ranking_has_a_panel_for_each_data_set_in_their_order():
+    differences = pd.DataFrame({"dataset": ["text", "table"], "method_label": "UCB", "mean": [1.0, -2.0], "ci95": 0.5})
+    figure = figures.plot_ranking(differences, "full data", "title", panel="dataset")
+    assert [axes.get_title() for axes in figure.axes] == ["text", "table"]
+    assert [axes.lines[0].get_xdata().tolist() for axes in figure.axes] == [[1], [-2]]
+    figure = figures.plot_ranking(differences.assign(saved=[0.5, 0.3]), "full data", "title")
+    assert [axes.get_title() for axes in figure.axes] == ["30% saved", "50% saved"]
+
+
 def test_differences_are_plotted_in_rows():
     differences = pd.DataFrame({"mean": [1.0, -2.0], "ci95": [0.5, float("nan")]}, index=["a", "b"])
     (axes,) = figures.plot_differences(differences, "baseline", "title").axes

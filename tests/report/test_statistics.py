@@ -1,5 +1,7 @@
 """Each function against a hand-worked example or SciPy, and by simulation."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -139,6 +141,14 @@ def test_dunnett_is_scipys():
     assert table["p_family"].tolist() == pytest.approx(expected.tolist(), abs=1e-3)
     assert table.index.tolist() == [(0.5, "b"), (0.5, "c")]
     assert table["side"].tolist() == ["above", ""]
+
+
+def test_seeds_that_agree_are_no_reason_to_warn():
+    runs = runs_of(a=[95.0, 96.0, 97.0], b=[95.8677] * 3, c=[99.0, 99.5, 100.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = statistics.dunnett(runs, "method", "a")
+    assert table["side"].tolist() == ["", "above"]
 
 
 def test_rates_and_outlying_cells_share_the_error_rate():

@@ -97,6 +97,13 @@ def test_every_model_has_a_speed():
     assert set(PASSES_PER_SECOND) == set(MODELS)
 
 
+def test_a_caption_names_all_data_sets(tmp_path):
+    fill(tmp_path, "desktop", "beyond_images", [0])
+    study = load_study("beyond_images", results=tmp_path)
+    assert study.title == "breast cancer, Hastie 10.2, diabetes, Friedman 1"
+    assert study.caption == f"{study.title}, multilayer perceptron, 8 epochs, CPU, n = 1"
+
+
 def test_another_data_set_has_folders_and_a_caption_of_its_own(pictures, tmp_path):
     name = f"folder:{pictures}"
     where = {"dataset": name, "results": tmp_path / "results", "seeds": [5]}

@@ -53,7 +53,9 @@ def results_block() -> str:
         lines += ["", f"On another data set ({other.caption}):", "", *_accuracies(other)]
     lines += [
         "",
-        "Which claims hold in our setting (last column); [figures](figures/README.md) has the numbers of each verdict:",
+        "## Which claims hold",
+        "",
+        "Verdicts in our setting (last column); [figures](figures/README.md) has the numbers of each:",
         "",
         *_markdown(_verdict_table()),
     ]

@@ -28,7 +28,7 @@ lab: install  ## open the notebooks in JupyterLab
 render: install  ## execute the notebooks in place, as they are committed
 	"$(BIN)/python" -m dynprune_lib render
 
-docs: install  ## update README, gallery and sampler cards from the records
+docs: install  ## update README, results, gallery and sampler cards from the records
 	"$(BIN)/python" -m dynprune_lib docs
 
 site: install  ## build the site in site/html from the pages and notebooks as committed, without executing them

@@ -19,7 +19,7 @@ def readme_section(heading: str) -> str:
     """Return a section of the README for a page in docs/, so that no text is there twice."""
     _, _, text = (ROOT / "README.md").read_text().partition(f"\n## {heading}\n")
     text, _, _ = text.partition("\n## ")
-    return re.sub(r"\]\((?!http|#)", "](../", text)
+    return re.sub(r"\]\((?!http)", "](../", text.replace("](#", "](README.md#"))
 
 
 project = "dynprune"

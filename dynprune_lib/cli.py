@@ -152,7 +152,7 @@ def render() -> None:
 @app.command()
 @report_user_errors()
 def docs() -> None:
-    """Update README, gallery and sampler cards from records and verdicts, without executing a notebook."""
+    """Update README, results, gallery and sampler cards from records and verdicts, without executing a notebook."""
     from dynprune_lib.report.pages import update_pages
 
     update_pages()

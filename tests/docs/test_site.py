@@ -16,7 +16,7 @@ from tests.helpers import ROOT
 pytestmark = pytest.mark.slow
 
 PAGES = ["README", "CHANGELOG", "CONTRIBUTING", "figures/README"]
-PAGES += [f"docs/{name}" for name in ("adopting", "citation", "claims", "cluster", "desktop", "samplers")]
+PAGES += [f"docs/{path.stem}" for path in (ROOT / "docs").glob("*.md") if path.stem != "index"]
 PAGES += [f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")]
 PAGES += [f"docs/api/{path.stem}" for path in (ROOT / "docs" / "api").glob("*.rst")]
 

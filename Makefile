@@ -1,4 +1,4 @@
-# make reproduce | test | quick | lab | render | docs | bench | clean: each works in a fresh clone.
+# make reproduce | test | quick | lab | render | docs | site | bench | clean: each works in a fresh clone.
 PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= smoke
@@ -6,7 +6,7 @@ JOBS ?= 2
 
 BIN = $(VENV)/bin
 
-.PHONY: reproduce test quick check lab render docs bench install clean
+.PHONY: reproduce test quick check lab render docs site bench install clean
 
 reproduce: install  ## execute every notebook on PROFILE, training missing runs
 	"$(BIN)/python" -m dynprune_lib reproduce --profile $(PROFILE) --jobs $(JOBS)
@@ -28,8 +28,11 @@ lab: install  ## open the notebooks in JupyterLab
 render: install  ## execute the notebooks in place, as they are committed
 	"$(BIN)/python" -m dynprune_lib render
 
-docs: install  ## update README, gallery and sampler cards from the records
+docs: install  ## update README, results, gallery and sampler cards from the records
 	"$(BIN)/python" -m dynprune_lib docs
+
+site: install  ## build the site in site/html from the pages and notebooks as committed, without executing them
+	"$(BIN)/python" -m sphinx -q -W --keep-going -c docs -d site/doctrees . site/html
 
 bench: install  ## measure samplers and training loop on this machine, which must do nothing else; needs CIFAR-10
 	"$(BIN)/python" benchmarks/samplers.py > benchmarks/samplers.md
@@ -46,4 +49,4 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch "$@"
 
 clean:  ## remove what can be made again; results, figures and data stay
-	rm -rf "$(VENV)" reproduced build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis results/smoke figures/smoke
+	rm -rf "$(VENV)" reproduced site build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis results/smoke figures/smoke

@@ -2,7 +2,7 @@
 
 Dynamic data pruning skips part of the training set in every epoch. Its samplers decide which samples to skip from the
 per-sample losses that training computes anyway (Raju, Daruwalla and Lipasti 2021, "Accelerating Deep Learning with
-Dynamic Data Pruning", arXiv:2111.12621):
+Dynamic Data Pruning", arXiv:2111.12621)::
 
     sampler = UCB(len(train_set), prune_rate=0.5)
     loader = DataLoader(indexed(train_set), batch_size=128, sampler=sampler, drop_last=True)

@@ -110,6 +110,12 @@ def reproduce(
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", "-p", help="A notebook's parameter: -p seeds='[0]'.")
     ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Only this notebook: --only 03; may be repeated.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Only this notebook and those after it: --from 05.")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, each in its own process; or jobs.")] = 1,
     minutes: Annotated[float | None, typer.Option(min=0, help="With --cluster: time limit of each job.")] = None,
     cluster: Cluster = None,
@@ -119,9 +125,9 @@ def reproduce(
     data_dir: DataDir = None,
     results: Results = None,
 ) -> None:
-    """Execute all notebooks on a profile, training missing runs; executed copies and HTML go to reproduced/.
+    """Train the missing runs of a profile and execute the notebooks; executed copies and HTML go to reproduced/.
 
-    With --cluster, jobs train the missing runs first, and the notebooks are executed here when all jobs have ended.
+    With --cluster, jobs train the missing runs of all notebooks, and the notebooks are executed here when they ended.
     """
     from dynprune_lib.report.notebooks import reproduce_notebooks
 
@@ -131,7 +137,7 @@ def reproduce(
         job = sweep_job(profile, minutes, None, parameters.get("seeds"), data_dir, results)
         submit_jobs(job, request, wait_for_them=True)
         jobs = 1
-    reproduce_notebooks(profile, parameters, data_dir, results, jobs)
+    reproduce_notebooks(profile, parameters, data_dir, results, jobs, only or (), start)
 
 
 @app.command()
@@ -146,7 +152,7 @@ def render() -> None:
 @app.command()
 @report_user_errors()
 def docs() -> None:
-    """Update README, gallery and sampler cards from records and verdicts, without executing a notebook."""
+    """Update README, results, gallery and sampler cards from records and verdicts, without executing a notebook."""
     from dynprune_lib.report.pages import update_pages
 
     update_pages()

@@ -1,7 +1,7 @@
 """Scores of samples: one number from a sample's logits and label, higher if the model has more to learn from it.
 
 Every function in SCORES takes logits (B, classes) of any floating-point type and labels (B,) int64, and returns scores
-(B,) float32 on the same device, without a graph. A sampler records them in place of the losses:
+(B,) float32 on the same device, without a graph. A sampler records them in place of the losses::
 
     loss = sampler.update(index, losses, scores=margin(logits, labels))
 

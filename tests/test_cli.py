@@ -152,7 +152,15 @@ def test_notebooks_are_executed_when_jobs_have_made_the_runs(tmp_path, monkeypat
     options = ["--cluster", "debug", "--minutes", "30", "--jobs", "2", "-p", "seeds=[0]", "--results", tmp_path]
     done = call("reproduce", *options)
     assert done.exit_code == 0, done.output
-    assert executed == [(len(made), ("smoke", {"seeds": [0]}, None, tmp_path, 1))]
+    assert executed == [(len(made), ("smoke", {"seeds": [0]}, None, tmp_path, 1, (), None))]
+
+
+def test_notebooks_are_chosen_by_options(monkeypatch):
+    notebooks = pytest.importorskip("dynprune_lib.report.notebooks", reason="the notebooks' packages are not installed")
+    executed = []
+    monkeypatch.setattr(notebooks, "reproduce_notebooks", lambda *given: executed.append(given))
+    assert call("reproduce", "--only", "03", "--only", "05", "--from", "04").exit_code == 0
+    assert executed == [("smoke", {}, None, None, 1, ["03", "05"], "04")]
 
 
 def test_status_shows_what_is_missing_and_what_failed(tmp_path):

@@ -151,12 +151,13 @@ def test_training_needs_none_of_the_packages_of_the_notebooks():
     assert "runs of smoke" in done.stdout
 
 
-def test_what_the_readme_names_is_there():
-    readme = (ROOT / "README.md").read_text()
-    for target in re.findall(r"\]\((?!http|#)([^)]+)\)", readme):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", ["README.md", "docs/commands.md"])
+def test_what_a_page_names_is_there(page):
+    text = (ROOT / page).read_text()
+    for target in re.findall(r"\]\((?!http|#)([^)#]+)", text):
+        assert (ROOT / page).parent.joinpath(target).exists(), target
     make = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"(?:`|^    )make ([a-z]+)", readme, re.MULTILINE):
+    for target in re.findall(r"(?:`|^ *)make ([a-z]+)", text, re.MULTILINE):
         assert re.search(rf"^{target}:", make, re.MULTILINE), target
 
 
@@ -169,19 +170,13 @@ def test_tracked_files_stay_small():
 
 
 @pytest.mark.slow
-def test_the_numbers_of_the_readme_are_those_of_the_records():
-    from dynprune_lib.report.pages import results_block
+def test_the_numbers_of_the_pages_are_those_of_the_records():
+    from dynprune_lib.report.pages import pages
 
-    block = results_block()
-    assert "UCB" in block
-    assert block in (ROOT / "README.md").read_text()
-
-
-@pytest.mark.slow
-def test_the_cards_are_those_of_the_samplers_and_the_records():
-    from dynprune_lib.report.sampler_cards import cards
-
-    assert (ROOT / "docs" / "samplers.md").read_text() == cards()
+    made = pages()
+    assert "UCB" in made["README.md"]
+    for name, text in made.items():
+        assert (ROOT / name).read_text() == text, name
 
 
 def test_the_citation_and_the_changelog_name_this_version():

@@ -22,6 +22,7 @@ class Plan:
             the CPU where there is none.
         grace: seconds that an epoch has to end after SIGTERM or SIGUSR2. Default: 0, SIGTERM interrupts it.
         retry: whether runs that failed in an earlier sweep are tried again. Default: True.
+        lines: whether to write a line per finished run, next to the progress bar. Default: True.
     """
 
     store: Store
@@ -32,6 +33,7 @@ class Plan:
     devices: tuple[int, ...] | None = None
     grace: float = 0.0
     retry: bool = True
+    lines: bool = True
 
     def ends_within(self, seconds: float) -> bool:
         """Return whether the time is up after some seconds, or a signal has asked to stop."""

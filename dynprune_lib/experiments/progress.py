@@ -1,4 +1,4 @@
-"""Progress of long work: one bar for all runs, and one line per finished run."""
+"""Progress of long work: one bar for all of it, and one line per finished part."""
 
 import io
 import sys
@@ -12,27 +12,34 @@ from dynprune_lib.experiments.runs import RunSpec
 FORMAT = "{desc}: {percentage:3.0f} %|{bar:20}| {elapsed} < {remaining}{postfix}"
 
 
-class Progress:
-    """Progress bar over the sample passes of all runs, on stderr, with the last epoch's accuracy and speed.
+def progress_bar(total: int) -> tqdm:
+    """Return a progress bar on stderr, which disappears at its end.
 
     Plain tqdm: the notebook version freezes under papermill.
+    """
+    file = sys.stderr or io.StringIO()  # None if it was closed
+    look = {"bar_format": FORMAT, "smoothing": 0, "mininterval": 0.5, "dynamic_ncols": True, "leave": False}
+    return tqdm(total=total, file=file, **look)
+
+
+class Progress:
+    """Progress bar over the sample passes of all runs, with the last epoch's accuracy and speed.
 
     Args:
         specs: the runs that are to be made.
+        lines: whether to write a line per finished run. Default: True.
 
     Attributes:
         failures: one message per failed run.
         stopped: whether runs are left, as the time was up or a signal came.
     """
 
-    def __init__(self, specs: list[RunSpec]) -> None:
+    def __init__(self, specs: list[RunSpec], lines: bool = True) -> None:
         self.failures: list[str] = []
         self.stopped = False
         self._epochs_left = {spec.name: spec.epochs for spec in specs}
-        total = sum(spec.epochs * _weight(spec) for spec in specs)
-        self._file = sys.stderr or io.StringIO()  # None if it was closed
-        look = {"bar_format": FORMAT, "smoothing": 0, "mininterval": 0.5, "dynamic_ncols": True, "leave": False}
-        self._bar = tqdm(total=total, file=self._file, **look)
+        self._lines = lines
+        self._bar = progress_bar(sum(spec.epochs * _weight(spec) for spec in specs))
         self._count, self._done = len(specs), 0
 
     def __enter__(self) -> Self:
@@ -61,8 +68,9 @@ class Progress:
         self._done += 1
         self._show()
         self._advance(spec, self._epochs_left[spec.name])  # epochs of an earlier sweep
-        line = f"{_title(spec)}: {record.test_accuracy:.2%} after {record.training.seconds:.1f} s of training"
-        self._bar.write(line, file=self._file)
+        if self._lines:
+            line = f"{_title(spec)}: {record.test_accuracy:.2%} after {record.training.seconds:.1f} s of training"
+            self._bar.write(line, file=self._bar.fp)
 
     def _failed(self, _: RunSpec | None, message: str) -> None:
         self.failures.append(message)  # reported at the end of the sweep

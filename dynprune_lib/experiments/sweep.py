@@ -131,7 +131,7 @@ def _make(missing: list[RunSpec], plan: Plan, devices: list[torch.device]) -> Pr
             plan.store.forget_failure(spec)
     jobs = min(plan.jobs or len(devices), len(missing))
     alone = missing if jobs == 1 else [spec for spec in missing if spec.alone]
-    with Progress(missing) as progress, stopping.finish_epoch_on_signal(plan.grace):
+    with Progress(missing, plan.lines) as progress, stopping.finish_epoch_on_signal(plan.grace):
         _walk(alone, replace(plan, jobs=1), progress.handle)
         together = [spec for spec in missing if spec not in alone]
         if together and not stopping.is_requested():

@@ -3,26 +3,25 @@
 import contextlib
 import os
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
-from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from dynprune_lib.errors import NotebookError
-from dynprune_lib.experiments.profile import load_profile
+from dynprune_lib.experiments.profile import Profile, load_profile
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
+from dynprune_lib.report.notebook_progress import NotebookProgress, OnCellStart
 from dynprune_lib.report.pages import update_pages
 
 KEPT_METADATA = ("kernelspec", "language_info")
@@ -35,39 +34,51 @@ def reproduce_notebooks(
     data_dir: str | Path | None = None,
     results: str | Path | None = None,
     jobs: int = 1,
+    only: Collection[str] = (),
+    start: str | None = None,
 ) -> None:
-    """Execute every notebook, in order, on a profile; executed copies and HTML go to `reproduced/PROFILE/`.
+    """Train the missing runs of a profile, then execute the notebooks, in order.
+
+    Executed copies and HTML go to `reproduced/PROFILE/`, without progress and warnings. A progress bar shows first the
+    runs, then the notebooks; each executed notebook has a line.
 
     Args:
         profile: name of the profile.
         parameters: more parameters by name, each passed to the notebooks that have it. Default: none.
         data_dir: folder of the data sets. Default: see `load_dataset`.
         results: folder of the run records. Default: `results` in the checkout.
-        jobs: number of runs to train in parallel, at least 1. With more than one, missing runs are trained before the
-            first notebook. Default: 1.
+        jobs: number of runs to train in parallel, at least 1. Default: 1.
+        only: numbers of the notebooks to execute, such as "03". Default: all.
+        start: number of the first notebook to execute. Default: the first of all.
 
     Raises:
-        NotebookError: no notebook has one of the parameters, a folder cannot be written, or a notebook fails; the
-            message has the error of the cell.
+        NotebookError: no notebook has one of the parameters or numbers, a folder cannot be written, or a notebook
+            fails; the message then has the cell and its error. What was made before is kept.
+        SweepError: runs failed; the others are kept.
     """
-    notebooks = notebook_paths()
+    notebooks = choose_notebooks(only, start)
     folders = {"data_dir": data_dir, "results": results}
     given = (parameters or {}) | {"profile": profile}
     given |= {name: str(Path(folder).resolve()) for name, folder in folders.items() if folder is not None}
-    known = {path: set(papermill.inspect_notebook(path)) for path in notebooks}
+    known = {path: set(papermill.inspect_notebook(path)) for path in notebook_paths()}
     if unknown := set(given) - set().union(*known.values()):
         allowed = ", ".join(sorted(set().union(*known.values())))
         raise NotebookError(f"no notebook has the parameter {', '.join(sorted(unknown))}: there are {allowed}")
     target = root() / "reproduced" / profile
     chosen = load_profile(profile, given.get("dataset"))
     _check_writable(target, root() / "figures" / chosen.name)
-    if jobs > 1:
-        plan = Plan(Store(results_dir(given.get("results")) / chosen.name), given.get("data_dir"), jobs, chosen.threads)
-        sweep(chosen.runs(seeds=given.get("seeds")), plan)
-    for path in notebooks:
-        started = time.perf_counter()
-        _execute(path, target / path.name, {name: given[name] for name in given if name in known[path]})
-        print(f"{path.name:40} {time.perf_counter() - started:6.1f} s", flush=True)
+    store = Store(results_dir(given.get("results")) / chosen.name)
+    plan = Plan(store, given.get("data_dir"), jobs, chosen.threads, lines=False)
+    sweep(_runs_of(notebooks, chosen, given.get("seeds")), plan)
+    with NotebookProgress(len(notebooks)) as progress:
+        for path in notebooks:
+            passed = {name: given[name] for name in given if name in known[path]}
+            try:
+                with progress.of(path) as on_cell_start:
+                    _execute(path, target / path.name, passed, on_cell_start)
+            except NotebookError as error:
+                remedy = f"{target / path.name} has its output; --from {_number(path)} resumes here"
+                raise NotebookError(f"{error} ({remedy})") from error
     print(f"executed copies and HTML are in {target}")
 
 
@@ -81,14 +92,19 @@ def render_notebooks() -> None:
     """
     paths = notebook_paths()
     _check_writable(paths[0].parent, root() / "figures")
-    for path in paths:
-        notebook = nbformat.read(path, as_version=4)
-        folder = {"metadata": {"path": path.parent}}
-        with _kernel_settings() as config, _failures_of(path):
-            NotebookClient(notebook, kernel_name="python3", resources=folder, config=config).execute()
-        clean(notebook)
-        atomic_write(path, (nbformat.writes(notebook) + "\n").encode())
-        print(path.name, flush=True)
+    with NotebookProgress(len(paths)) as progress:
+        for path in paths:
+            notebook = nbformat.read(path, as_version=4)
+            with progress.of(path) as on_cell_start, _kernel_settings() as config:
+                NotebookClient(
+                    notebook,
+                    kernel_name="python3",
+                    resources={"metadata": {"path": path.parent}},
+                    config=config,
+                    on_cell_start=on_cell_start,
+                ).execute()
+            clean(notebook)
+            atomic_write(path, (nbformat.writes(notebook) + "\n").encode())
     update_pages()
 
 
@@ -104,14 +120,53 @@ def notebook_paths() -> list[Path]:
     return paths
 
 
+def choose_notebooks(only: Collection[str] = (), start: str | None = None) -> list[Path]:
+    """Return the notebooks of the checkout that have one of some numbers, from a number on.
+
+    Args:
+        only: numbers such as "03". Default: all.
+        start: the first number. Default: the first of all.
+
+    Raises:
+        NotebookError: there is no notebook of a number, or none is left.
+    """
+    paths = notebook_paths()
+    numbers = [_number(path) for path in paths]
+    for number in [*only, *([] if start is None else [start])]:
+        if number not in numbers:
+            raise NotebookError(f"no notebook has the number {number!r}: there are {', '.join(numbers)}")
+    chosen = [path for path in paths if (not only or _number(path) in only) and _number(path) >= (start or "")]
+    if not chosen:
+        raise NotebookError(f"notebook {', '.join(only)} comes before {start}: leave out --only or --from")
+    return chosen
+
+
 def clean(notebook: NotebookNode) -> None:
-    """Remove from a notebook what depends on the machine: metadata of the execution, and progress bars."""
+    """Remove from a notebook what depends on the machine: metadata of the execution, progress bars and warnings."""
     notebook.metadata = NotebookNode({name: notebook.metadata[name] for name in KEPT_METADATA})
     notebook.metadata.language_info = NotebookNode(name="python")
     for cell in notebook.cells:
         cell.metadata = NotebookNode({name: cell.metadata[name] for name in ("tags",) if name in cell.metadata})
+    _drop_stderr(notebook)
+
+
+def _drop_stderr(notebook: NotebookNode) -> None:
+    """Remove progress bars and warnings from the outputs of a notebook."""
+    for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+
+
+def _number(path: Path) -> str:
+    return path.stem.partition("_")[0]
+
+
+def _runs_of(notebooks: list[Path], profile: Profile, seeds: Collection[int] | None) -> list[RunSpec]:
+    """Return the runs that notebooks show, in the order of the profile."""
+    names = {path.stem for path in notebooks}
+    shown = [name for name, experiment in profile.experiments.items() if experiment.notebook in names]
+    wanted = {spec.name for name in shown for spec in profile.runs(name, seeds)}
+    return [spec for spec in profile.runs(seeds=seeds) if spec.name in wanted]
 
 
 def _check_writable(*folders: Path) -> None:
@@ -136,30 +191,17 @@ def _kernel_settings() -> Iterator[Config]:
         yield Config({"KernelManager": files} if use_files else {})
 
 
-@contextlib.contextmanager
-def _failures_of(path: Path) -> Iterator[None]:
-    """Raise NotebookError with one line for a cell that fails and a kernel that dies or does not answer."""
-    try:
-        yield
-    except PapermillExecutionError as error:
-        raise NotebookError(f"{path.name}, cell {error.exec_count}: {error.ename}: {error.evalue}") from error
-    except CellExecutionError as error:
-        raise NotebookError(f"{path.name}: {error.ename}: {error.evalue}") from error
-    except (RuntimeError, TimeoutError, OSError) as error:  # from nbclient: the kernel died or did not start
-        raise NotebookError(f"{path.name}: {error}: is there enough memory and disk space?") from error
-
-
-def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
+def _execute(source: Path, target: Path, parameters: dict[str, Any], on_cell_start: OnCellStart) -> None:
     with tempfile.TemporaryDirectory() as folder, _kernel_settings() as config:
         copy = Path(folder) / source.name  # papermill writes in place, and more than once
+        options = {"kernel_name": "python3", "progress_bar": False, "config": config, "on_cell_start": on_cell_start}
         try:
-            with _failures_of(source):
-                notebook = papermill.execute_notebook(
-                    source, copy, parameters, kernel_name="python3", progress_bar=False, config=config
-                )
+            papermill.execute_notebook(source, copy, parameters, **options)
         finally:
-            if copy.exists():
-                atomic_write(target, copy.read_bytes())  # of a failed notebook as well: it shows where it failed
-    clean(notebook)  # the HTML page shows results only; the executed copy keeps all output
+            if copy.exists():  # of a failed notebook as well: it shows where it failed
+                notebook = nbformat.read(copy, as_version=4)
+                _drop_stderr(notebook)
+                atomic_write(target, (nbformat.writes(notebook) + "\n").encode())
+    clean(notebook)
     html, _ = HTMLExporter().from_notebook_node(notebook)
     atomic_write(target.with_suffix(".html"), html.encode())

@@ -1,10 +1,11 @@
-"""Write README, gallery and sampler cards from records and verdicts: no number in them is typed by hand."""
+"""Write README, results, gallery and sampler cards from records and verdicts: no number in them is typed by hand."""
 
 import re
 from pathlib import Path
 
 import pandas as pd
 
+from dynprune_lib.errors import DynpruneError
 from dynprune_lib.experiments.data import dataset_title
 from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.experiments.store import Store
@@ -17,7 +18,6 @@ from dynprune_lib.report.style import model_title
 from dynprune_lib.report.tables import accuracy_table, describe
 from dynprune_lib.report.verdicts import Verdict, load_verdicts
 
-BLOCK = re.compile(r"(?<=<!-- results: written by `dynprune docs` -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
 FIRST_FIGURES = {  # of the README, by preference
     "frontier": "Test accuracy over compute: full data at many lengths, and each method",
     "accuracy_vs_pruning_rate": "Test accuracy against compute saved, one line per method",
@@ -28,38 +28,51 @@ Written by `dynprune docs` from the files that the notebooks save here. Points a
 where neither is, which may be for lack of runs: the evidence then has the smallest difference that would have been
 detected. All comparisons of one claim are one family, with the family-wise error rate held at 5 %. Intervals are those
 of each difference alone, at 95 %; the run-to-run variance is pooled over the methods of one rate."""
-PROFILE_BLOCK = re.compile(
-    r"(?<=<!-- profiles: written by `dynprune docs` -->\n).*?(?=<!-- end of profiles -->)", re.DOTALL
-)
 COMMITTED = PROFILES[1:]  # figures of the smallest profile are not committed
 
 
-def results_block() -> str:
-    """Return the results of the README in Markdown, from the committed records.
+def pages() -> dict[str, str]:
+    """Return the text of every page that is written from records and verdicts, by its path in the checkout."""
+    compared = equal_compute.all_differences()
+    return {
+        "README.md": _filled("README.md", result=[*bottom_line(), *_first_figure()], claims=_claims(compared)),
+        "docs/results.md": _filled(
+            "docs/results.md",
+            accuracies=accuracies(),
+            recommendation=recommendation(*compared) if compared else [],
+            profiles=_markdown(pd.DataFrame([_profile_row(name) for name in PROFILES])),
+        ),
+        "docs/samplers.md": cards(),
+        "figures/README.md": gallery(),
+    }
 
-    They are the bottom line, the first figure, accuracies, verdicts and the recommended method.
-    """
+
+def update_pages() -> None:
+    """Write all pages of `pages`."""
+    for name, text in pages().items():
+        atomic_write(root() / name, text.encode())
+
+
+def _filled(name: str, **blocks: list[str]) -> str:
+    """Return a page with each of its blocks, between two comments, replaced by some lines."""
+    text = (root() / name).read_text()
+    for block, lines in blocks.items():
+        first, last = f"<!-- {block}: written by `dynprune docs` -->", f"<!-- end of {block} -->"
+        if not re.search(f"{first}.*{last}", text, re.DOTALL):
+            raise DynpruneError(f"{name} has no block {block!r}: add the lines {first} and {last}")
+        before, after = text.split(first)[0], text.split(last)[1]
+        text = "\n".join([before + first, "", *lines, "", last + after])
+    return text
+
+
+def accuracies() -> list[str]:
+    """Return the test accuracies in Markdown."""
     study = load_study("accuracy_vs_pruning_rate")
-    lines = [
-        *bottom_line(),
-        *_first_figure(),
-        "",
-        f"Test accuracy in %, mean and 95 % interval over seeds ({study.caption}):",
-        "",
-        *_accuracies(study),
-    ]
+    lines = [f"Test accuracy in %, mean and 95 % interval over seeds ({study.caption}):", "", *_accuracies(study)]
     if best_records("another_data_set", results_dir())[0] == study.profile.name:
         other = load_study("another_data_set")
         lines += ["", f"On another data set ({other.caption}):", "", *_accuracies(other)]
-    lines += [
-        "",
-        "Which claims hold in our setting (last column); [figures](figures/README.md) has the numbers of each verdict:",
-        "",
-        *_markdown(_verdict_table()),
-    ]
-    if compared := equal_compute.all_differences():
-        lines += ["", *recommendation(*compared)]
-    return "\n".join([*lines, "", ""])
+    return lines
 
 
 def bottom_line() -> list[str]:
@@ -79,7 +92,7 @@ def bottom_line() -> list[str]:
     intervals = (
         f"Intervals in brackets hold for the paper's three methods together with 95 % confidence; {source} has more"
     )
-    return ["", *text.split("\n"), "", f"{intervals} ({captions})."]
+    return [*text.split("\n"), "", f"{intervals} ({captions})."]
 
 
 def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
@@ -109,10 +122,10 @@ def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
             f" set of the {count} methods with several seeds at every level, so these differences are optimistic. It is"
             " recommended because the family-wise test supports it on one data set and contradicts it on none"
         )
-    comparison = "[09_equal_compute](notebooks/09_equal_compute.ipynb)"
+    comparison = "[09_equal_compute](../notebooks/09_equal_compute.ipynb)"
     return [
-        f"Recommended by the {comparison} comparison: **{label}**. {why} ({caption}). Results of all methods are in"
-        " [docs/samplers.md](docs/samplers.md)."
+        f"Recommended by the {comparison} comparison: **{label}**. {why} ({caption}). [Samplers](samplers.md) has the"
+        " results of all methods."
     ]
 
 
@@ -121,7 +134,7 @@ def gallery() -> str:
     lines = ["# Figures and verdicts", "", *INTRO.splitlines(), ""]
     for verdict in _verdicts():
         lines += [
-            f"## {verdict.claim}: {verdict.title}",
+            f"## {_heading(verdict)}",
             "",
             f"**{verdict.verdict[0].upper()}{verdict.verdict[1:]}.** {verdict.evidence}.",
             "",
@@ -139,11 +152,6 @@ def gallery() -> str:
                 "",
             ]
     return "\n".join(lines)
-
-
-def profile_block() -> str:
-    """Return the sizes in Markdown: what they train, how many of their runs have a record, their hours and where."""
-    return "\n".join(["", *_markdown(pd.DataFrame([_profile_row(name) for name in PROFILES])), "", ""])
 
 
 def _profile_row(name: str) -> dict[str, str]:
@@ -165,33 +173,36 @@ def _profile_row(name: str) -> dict[str, str]:
     }
 
 
-def update_pages() -> None:
-    """Write the results block of the README, the gallery and the sampler cards."""
-    path = root() / "README.md"
-    text = BLOCK.sub(lambda _: results_block(), path.read_text())
-    atomic_write(path, PROFILE_BLOCK.sub(lambda _: profile_block(), text).encode())
-    atomic_write(root() / "figures" / "README.md", gallery().encode())
-    atomic_write(root() / "docs" / "samplers.md", cards().encode())
-
-
 def _verdicts() -> list[Verdict]:
     """Return one verdict per claim, from the largest profile that has one."""
     verdicts = {verdict.claim: verdict for profile in COMMITTED for verdict in load_verdicts(_folder(profile))}
     return [verdicts[claim] for claim in sorted(verdicts)]
 
 
-def _verdict_table() -> pd.DataFrame:
+def _claims(compared: tuple[pd.DataFrame, str] | None) -> list[str]:
+    """Return the claims with a short verdict each, and the recommended method."""
     rows = [
         {
             "claim": verdict.claim,
             "statement": verdict.title,
-            "verdict": f"**{verdict.verdict}**",
+            "verdict": f"[**{verdict.short}**](figures/README.md#{_anchor(_heading(verdict))})",
             "notebook": f"[{verdict.notebook[:2]}](notebooks/{verdict.notebook})",
-            "setting": verdict.provenance,
         }
         for verdict in _verdicts()
     ]
-    return pd.DataFrame(rows)
+    lines = _markdown(pd.DataFrame(rows))
+    if compared and (label := equal_compute.recommended(compared[0])):
+        lines += ["", f"Recommended at equal compute: **{label}** ([why](docs/results.md#recommended-method))."]
+    return lines
+
+
+def _heading(verdict: Verdict) -> str:
+    return f"{verdict.claim}: {verdict.title}"
+
+
+def _anchor(heading: str) -> str:
+    """Return the anchor that GitHub gives to a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def _accuracies(study: Study) -> list[str]:

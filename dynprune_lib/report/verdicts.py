@@ -37,6 +37,22 @@ class Verdict:
         verdict = "; ".join(f"{word.upper()}{where}{places}" for word, where, places in parts)
         return f"{self.claim}, {self.title}: {verdict}\n{self.evidence}\n({self.provenance})"
 
+    @property
+    def short(self) -> str:
+        """The verdict without its places.
+
+        Example:
+            >>> made = dict(claim="C1", title="", evidence="", provenance="", notebook="")
+            >>> Verdict(verdict="not shown", **made).short
+            'not shown'
+            >>> Verdict(verdict="supported on CIFAR-10; contradicted on CIFAR-100", **made).short
+            'partly supported, partly contradicted'
+        """
+        if self.verdict in ("supported", "contradicted"):
+            return self.verdict
+        words = [word for word in ("supported", "contradicted") if word in self.verdict]
+        return ", ".join(f"partly {word}" for word in words) or "not shown"
+
     def save(self, folder: Path) -> None:
         """Write `verdict_CLAIM.json` to the folder of a profile's figures."""
         atomic_write(folder / f"verdict_{self.claim}.json", (json.dumps(asdict(self), indent=2) + "\n").encode())

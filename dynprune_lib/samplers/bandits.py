@@ -17,7 +17,7 @@ class Bandit(PruningSampler):
     """Base class of samplers that treat every sample as an arm of a bandit and its scores as rewards.
 
     A reward is observed when the sample is trained on or re-scored. The exponential moving average of the scores s
-    needs 4 bytes per sample:
+    needs 4 bytes per sample::
 
         mean <- (1 - alpha) mean + alpha s
 

@@ -16,8 +16,8 @@ class InstanceEarlyStopping(OwnLength):
     """Fixed-length variant of instance-dependent early stopping (Yuan et al. 2025): it skips the samples whose loss has
     a second difference below `threshold`, as already mastered.
 
-    The second difference of the last three losses is |L(t) - 2 L(t-1) + L(t-2)|. It needs 4 bytes per sample more than
-    the last loss.
+    The second difference of the last three losses is `|L(t) - 2 L(t-1) + L(t-2)|`. It needs 4 bytes per sample more
+    than the last loss.
 
     Implementation choices: every epoch has `num_kept` samples, where the authors train on all samples that are not yet
     mastered, which are nearly all at first. The second difference is the last one, which needs three losses; the

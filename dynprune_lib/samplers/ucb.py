@@ -18,7 +18,7 @@ class UCB(Bandit):
 
     Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
 
-    The exponential moving average of the squared deviations from the mean needs 4 bytes per sample more than the mean:
+    The exponential moving average of the squared deviations from the mean needs 4 bytes per sample more than the mean::
 
         var <- (1 - alpha) var + alpha (s - mean_before)^2
 

@@ -245,7 +245,7 @@ def test_the_readme_begins_with_the_speed_up(monkeypatch):
     monkeypatch.setattr(pages, "best_records", lambda name, _: ("laptop", experiments.get(name, [])))
     made = {"caption": "small net", "experiment": SimpleNamespace(notebook="05_x")}
     monkeypatch.setattr(pages, "load_study", lambda name: SimpleNamespace(runs=pd.concat(experiments[name]), **made))
-    _, first, *_, last = pages.bottom_line()
+    first, *_, last = pages.bottom_line()
     assert first.startswith("**At equal accuracy, full data needs ")
     assert last.endswith("together with 95 % confidence; [05](notebooks/05_x.ipynb) has more (small net).")
     experiments.clear()

@@ -1,0 +1,47 @@
+"""The pages with blocks that are written from records and verdicts."""
+
+import pytest
+
+from dynprune_lib.errors import DynpruneError
+from dynprune_lib.report import pages
+from dynprune_lib.report.verdicts import Verdict
+
+PAGE = """\
+before
+<!-- claims: written by `dynprune docs` -->
+old
+<!-- end of claims -->
+after
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "root", lambda: tmp_path)
+    (tmp_path / "README.md").write_text(PAGE)
+    return tmp_path
+
+
+def test_a_block_is_replaced_and_the_rest_is_kept(checkout):
+    text = pages._filled("README.md", claims=["one", "two"])
+    assert text == PAGE.replace("old", "\none\ntwo\n")
+    (checkout / "README.md").write_text(text)
+    assert pages._filled("README.md", claims=["one", "two"]) == text
+
+
+@pytest.mark.usefixtures("checkout")
+def test_a_page_without_a_block_is_an_error():
+    with pytest.raises(DynpruneError, match=r"README.md has no block 'result': add the lines <!-- result: written by"):
+        pages._filled("README.md", result=["one"])
+
+
+def test_a_claim_has_a_short_verdict_that_leads_to_its_numbers(checkout):
+    made = {"evidence": "+1", "provenance": "CPU", "notebook": "05_x.ipynb"}
+    verdict = Verdict(
+        claim="C1", title="70 % and more, at once", verdict="supported on CIFAR-10 (1.1x or more)", **made
+    )
+    verdict.save(checkout / "figures" / "laptop")
+    _, _, row = pages._claims(None)
+    assert "[**partly supported**](figures/README.md#c1-70--and-more-at-once)" in row
+    assert row.endswith("| [05](notebooks/05_x.ipynb) |")
+    assert "\n## C1: 70 % and more, at once\n" in pages.gallery()

@@ -262,6 +262,20 @@ def costs(runs: pd.DataFrame) -> pd.DataFrame:
     return shares.assign(total=shares["training"] + shares["scoring"] + shares["forward_only"] / 3)
 
 
+def runs_until_it_pays(costs: pd.DataFrame) -> pd.Series:
+    """Return how many runs must share their scores before scoring and training together cost less than full data.
+
+    Args:
+        costs: columns `training` and `total` of `costs`, in passes of a full-data run; trainings cost less than 1.
+
+    Example:
+        >>> runs_until_it_pays(pd.DataFrame({"training": [0.5, 0.5, 0.9], "total": [0.9, 1.0, 2.0]})).tolist()
+        [1, 2, 12]
+    """
+    # (total - training) / n + training < 1
+    return np.floor((costs["total"] - costs["training"]) / (1 - costs["training"]) + 1e-9).astype(int) + 1
+
+
 def describe(differences: pd.DataFrame) -> str:
     """Format differences as text; the interval of a single seed is left out.
 

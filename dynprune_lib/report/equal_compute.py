@@ -144,8 +144,8 @@ def compared_with_published(runs: pd.DataFrame, source: str, dataset: str) -> pd
         dataset: name of the data set.
 
     Returns:
-        Test accuracy in % as text, with the difference from full data of the same source in brackets: one row per
-        method and source, one column per rate. Methods for which nothing is published are left out.
+        Test accuracy in % as text, with the difference from full data of the same source, where it is known, in
+        brackets: one row per method and source, one column per rate. Methods for which nothing is published are left out.
     """
     own = runs[runs["modifier"] == ""].groupby(["method", "saved"])["test_accuracy"].mean()
     own = own.rename_axis(["method", "rate"]).reset_index().assign(source=source)
@@ -156,7 +156,7 @@ def compared_with_published(runs: pd.DataFrame, source: str, dataset: str) -> pd
     for _, table in pd.concat([own, others]).groupby("source", sort=False):
         full = table.loc[table["method"] == "full", "test_accuracy"].max()
         text = [
-            f"{accuracy:.1f}" + (f" ({accuracy - full:+.1f})" if rate else "")
+            f"{accuracy:.1f}" + (f" ({accuracy - full:+.1f})" if rate and pd.notna(full) else "")
             for accuracy, rate in zip(table["test_accuracy"], table["rate"], strict=True)
         ]
         tables.append(table.assign(text=text))

@@ -11,6 +11,9 @@ import pandas as pd
 from dynprune_lib.files import atomic_write
 
 
+SHORT = 150  # characters of a verdict that a table shows in full
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """Verdict on a claim, with its evidence.
@@ -39,16 +42,16 @@ class Verdict:
 
     @property
     def short(self) -> str:
-        """The verdict without its places.
+        """The verdict, without its places if they are many.
 
         Example:
             >>> made = dict(claim="C1", title="", evidence="", provenance="", notebook="")
             >>> Verdict(verdict="not shown", **made).short
             'not shown'
-            >>> Verdict(verdict="supported on CIFAR-10; contradicted on CIFAR-100", **made).short
-            'partly supported, partly contradicted'
+            >>> Verdict(verdict="supported where the method is " + "UCB, " * 50, **made).short
+            'partly supported'
         """
-        if self.verdict in ("supported", "contradicted"):
+        if len(self.verdict) <= SHORT:
             return self.verdict
         words = [word for word in ("supported", "contradicted") if word in self.verdict]
         return ", ".join(f"partly {word}" for word in words) or "not shown"

@@ -25,7 +25,7 @@ from dynprune_lib.experiments.selection_groups import group_of
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.train import OnEpoch, conditions_of, train_epochs
 from dynprune_lib.experiments.train_state import TrainState, build_train_state, check_fit
-from dynprune_lib.samplers import PruningSampler, StaticScored
+from dynprune_lib.samplers import CautiousGreedy, PruningSampler, StaticScored
 from dynprune_lib.samplers.forgetting import ForgettingEvents
 from dynprune_lib.scores import el2n
 
@@ -177,6 +177,16 @@ def _grand(spec: RunSpec, num_samples: int) -> ScoringMethod:
     return ScoringMethod(_full(spec), spec.settings["at_epoch"], score, spec.settings["models"], passes)
 
 
+def _aum(spec: RunSpec, _: int) -> ScoringMethod:
+    def score(state: TrainState) -> Tensor:
+        assert isinstance(state.sampler, CautiousGreedy)  # the observer, below, which keeps all samples
+        return state.sampler.area / spec.epochs
+
+    return ScoringMethod(
+        replace(_full(spec), score="aum"), spec.epochs, score, observer=partial(CautiousGreedy, prune_rate=0.0)
+    )
+
+
 def _final_subset(spec: RunSpec, _: int) -> ScoringMethod:
     def score(state: TrainState) -> Tensor:
         return torch.zeros(len(state.data.train)).index_fill_(0, state.sampler.subset(), 1)
@@ -200,6 +210,7 @@ METHODS: dict[str, Callable[[RunSpec, int], ScoringMethod]] = {
     "forget": _forget,
     "el2n": _el2n,
     "grand": _grand,
+    "aum": _aum,
     "final-subset": _final_subset,
     "without-group": _without_group,
 }

@@ -145,7 +145,8 @@ def compared_with_published(runs: pd.DataFrame, source: str, dataset: str) -> pd
 
     Returns:
         Test accuracy in % as text, with the difference from full data of the same source, where it is known, in
-        brackets: one row per method and source, one column per rate. Methods for which nothing is published are left out.
+        brackets: one row per method and source, one column per rate. Methods for which nothing is published are left
+        out.
     """
     own = runs[runs["modifier"] == ""].groupby(["method", "saved"])["test_accuracy"].mean()
     own = own.rename_axis(["method", "rate"]).reset_index().assign(source=source)

@@ -109,9 +109,12 @@ def bottom_line(paper: pd.DataFrame, tested: pd.DataFrame) -> str:
     lines = [f"**{headline(tested)}.**", ""]
     for setting, rows in tested.groupby("setting", sort=False):
         top = best(rows)
+        needs = f"full data needs {interval(top)} that compute for the same accuracy"
+        if _has_no_ends(top):
+            needs = "how much compute full data needs for the same accuracy is not known from these runs"
         lines.append(
             f"- {setting}: {top['method_label']} reaches {top['test_accuracy']:.1f} % with half of the passes of"
-            f" {top['epochs']} epochs; full data needs {interval(top)} that compute for the same accuracy."
+            f" {top['epochs']} epochs; {needs}."
         )
     if where := no_speed_up(paper):
         lines.append(f"- No speed-up is shown {join(where)}.")
@@ -142,11 +145,15 @@ def interval(row: pd.Series) -> str:
     """
     if np.isnan(row.low):
         return factor(row)
-    if row.low == 0 and np.isinf(row.high):
+    if _has_no_ends(row):
         return f"{factor(row)} (interval without ends)"
     ends = f"{row.low:.2f} to {row.high:.2f}"
     ends = f"{row.low:.2f} or more" if np.isinf(row.high) else f"{row.high:.2f} or less" if row.low == 0 else ends
     return f"{factor(row)} ({ends})"
+
+
+def _has_no_ends(row: pd.Series) -> bool:
+    return row.low == 0 and np.isinf(row.high)
 
 
 def join(parts: list) -> str:

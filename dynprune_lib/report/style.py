@@ -38,6 +38,7 @@ STYLES = {
     "forget": Style("forget scores", "#e69f00", "P"),
     "el2n": Style("EL2N", "#56b4e9", "X"),
     "grand": Style("GraNd", "#8c6d31", "p"),
+    "aum": Style("AUM", "#636363", "$a$"),
     "final-subset": Style("UCB's final subset", "#7b5ea7", "<"),
     "without-group": Style("one group left out", "#b2182b", ">"),
     "fewer-epochs": Style("full data, fewer epochs", "#999999", "D"),

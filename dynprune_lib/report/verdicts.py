@@ -10,7 +10,6 @@ import pandas as pd
 
 from dynprune_lib.files import atomic_write
 
-
 SHORT = 150  # characters of a verdict that a table shows in full
 
 

@@ -61,13 +61,14 @@ from dynprune_lib.samplers.rcap import RCAP
 from dynprune_lib.samplers.registry import SAMPLERS, sampler_class
 from dynprune_lib.samplers.rs2 import RS2
 from dynprune_lib.samplers.seta import SeTa
-from dynprune_lib.samplers.static_scored import EL2N, FinalSubset, Forget, GraNd, StaticScored, WithoutGroup
+from dynprune_lib.samplers.static_scored import AUM, EL2N, FinalSubset, Forget, GraNd, StaticScored, WithoutGroup
 from dynprune_lib.samplers.tilted_rs2 import TiltedRS2
 from dynprune_lib.samplers.ucb import UCB
 from dynprune_lib.samplers.ucb1 import UCB1
 from dynprune_lib.samplers.uniform import DynamicRandom, Full, StaticRandom
 
 __all__ = [
+    "AUM",
     "EL2N",
     "RCAP",
     "RS2",

@@ -151,6 +151,28 @@ class GraNd(StaticScored):
 
 
 @dataclass(eq=False)
+class AUM(StaticScored):
+    """Sampler that keeps the samples with the largest areas under the margin in an earlier run on all samples: it drops
+    those that look mislabelled (Pleiss et al. 2020).
+
+    The area is the mean over the epochs of the label's logit minus the highest other logit. Unlike the other scores
+    here, which are higher for hard samples, it is higher for easy ones.
+
+    Implementation choice: the prune rate says how many samples are dropped. Pleiss et al. find a threshold by samples
+    with an artificial class.
+
+    References:
+        Pleiss et al., NeurIPS 2020, "Identifying Mislabeled Data using the Area Under the Margin Ranking",
+        arXiv:2001.10528.
+
+    Example:
+        >>> sampler = AUM(4, prune_rate=0.25, scores=torch.tensor([3.0, -1.0, 0.5, 2.0]))  # sample 1 looks mislabelled
+        >>> sampler.subset().tolist()
+        [0, 2, 3]
+    """
+
+
+@dataclass(eq=False)
 class FinalSubset(StaticScored):
     """Sampler that keeps, from the first epoch on, the subset that a dynamic sampler had at the end of an earlier run
     (claim C6 of Raju et al. 2021).
@@ -237,6 +259,7 @@ STATIC_SAMPLERS: dict[str, type[StaticScored]] = {
     "forget": Forget,
     "el2n": EL2N,
     "grand": GraNd,
+    "aum": AUM,
     "final-subset": FinalSubset,
     "without-group": WithoutGroup,
 }

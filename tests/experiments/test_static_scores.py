@@ -14,6 +14,7 @@ from dynprune_lib import SAMPLERS, Full, StaticScored
 from dynprune_lib.errors import SpecError, StoreError
 from dynprune_lib.experiments import static_scores as static
 from dynprune_lib.experiments.augment import normalize
+from dynprune_lib.experiments.corruption import add_label_noise
 from dynprune_lib.experiments.epoch import train_epoch
 from dynprune_lib.experiments.gradients import gradient_norms, last_layer_gradient_norms
 from dynprune_lib.experiments.models import build_model
@@ -23,6 +24,7 @@ from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.experiments.train import train
 from dynprune_lib.experiments.train_state import build_train_state
+from dynprune_lib.samplers import CautiousGreedy
 from dynprune_lib.samplers.forgetting import ForgettingEvents
 from dynprune_lib.scores import el2n
 from tests.helpers import Stop, results, stop_after
@@ -61,6 +63,22 @@ def test_forgetting_against_a_plain_loop(epochs):
 
 
 @pytest.mark.slow
+def test_aum_scores_of_a_training_are_low_for_wrong_labels(digits, store, spec):
+    noisy = add_label_noise(digits, 0.2, seed=0)
+    scores = static_scores(dataclasses.replace(static_spec(spec, "aum"), epochs=8), noisy, store).values
+    lowest = scores.argsort()[: int(noisy.wrong.sum())]
+    assert noisy.wrong[lowest].float().mean() > 0.6  # by chance, 0.2
+
+
+def test_aum_by_hand():
+    observer = CautiousGreedy(2, prune_rate=0.0)
+    for margins in ([1.0, -2.0], [3.0, 0.5]):
+        observer.observe(torch.arange(2), -torch.tensor(margins))
+    assert observer.area.tolist() == [4.0, -1.5]
+    observer.set_epoch(1)
+    assert len(observer) == 2
+
+
 def test_forget_scores_of_a_training_against_its_own_predictions(digits, store, spec):
     scores = static_scores(static_spec(spec, "forget"), digits, store).values
     full = dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=1000)

@@ -99,6 +99,9 @@ def train(
         typer.echo(f"scoring before training: {cost.backward_passes:,} passes and {cost.seconds:.1f} s")
 
 
+Only = Annotated[list[str] | None, typer.Option("--only", help="Only this notebook: --only 03; may be repeated.")]
+Start = Annotated[str | None, typer.Option("--from", help="Only this notebook and those after it: --from 05.")]
+
 app.command(name="sweep")(report_user_errors()(sweep_profile))
 app.command(name="status")(report_user_errors()(show_status))
 
@@ -110,12 +113,8 @@ def reproduce(
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", "-p", help="A notebook's parameter: -p seeds='[0]'.")
     ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", help="Only this notebook: --only 03; may be repeated.")
-    ] = None,
-    start: Annotated[
-        str | None, typer.Option("--from", help="Only this notebook and those after it: --from 05.")
-    ] = None,
+    only: Only = None,
+    start: Start = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, each in its own process; or jobs.")] = 1,
     minutes: Annotated[float | None, typer.Option(min=0, help="With --cluster: time limit of each job.")] = None,
     cluster: Cluster = None,
@@ -142,11 +141,11 @@ def reproduce(
 
 @app.command()
 @report_user_errors()
-def render() -> None:
-    """Execute all notebooks in place, as they are committed, and update the documents."""
+def render(only: Only = None, start: Start = None) -> None:
+    """Execute the notebooks in place, as they are committed, and update the documents."""
     from dynprune_lib.report.notebooks import render_notebooks
 
-    render_notebooks()
+    render_notebooks(only or (), start)
 
 
 @app.command()

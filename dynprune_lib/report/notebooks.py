@@ -82,15 +82,19 @@ def reproduce_notebooks(
     print(f"executed copies and HTML are in {target}")
 
 
-def render_notebooks() -> None:
-    """Execute every notebook in place with its default parameters, and update the pages that are written from it.
+def render_notebooks(only: Collection[str] = (), start: str | None = None) -> None:
+    """Execute notebooks in place with their default parameters, and update the pages that are written from them.
 
     Outputs are saved without execution times and paths of the machine, in the form in which they are committed.
 
+    Args:
+        only: see `reproduce_notebooks`, as is `start`. Default: all.
+        start: number of the first notebook to execute. Default: the first of all.
+
     Raises:
-        NotebookError: a folder cannot be written, or a notebook fails.
+        NotebookError: no notebook has one of the numbers, a folder cannot be written, or a notebook fails.
     """
-    paths = notebook_paths()
+    paths = choose_notebooks(only, start)
     _check_writable(paths[0].parent, root() / "figures")
     with NotebookProgress(len(paths)) as progress:
         for path in paths:

@@ -165,7 +165,7 @@ class Store:
             if hashlib.sha256(state).hexdigest().encode() != digest:
                 raise ValueError("its checksum is wrong")
             found = torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
-            if found["spec"] != asdict(spec):
+            if RunSpec.from_dict(found["spec"]) != spec:  # fields that it lacks have their defaults, as in a record
                 raise ValueError("it is of another run")
             for name, value in conditions.items():
                 if found["conditions"][name] != value:

@@ -169,6 +169,21 @@ class Hostile:
         return os.mkdir, ("executed",)
 
 
+def test_a_checkpoint_from_before_a_field_existed_goes_on(tmp_path, monkeypatch):
+    store, spec = Store(tmp_path), RunSpec(dataset="digits", model="tiny")
+    with store.claim(spec):
+        with monkeypatch.context() as earlier:
+            older = {name: value for name, value in dataclasses.asdict(spec).items() if name != "label_noise"}
+            earlier.setattr("dynprune_lib.experiments.store.asdict", lambda _: older)
+            store.save_checkpoint(spec, {"epochs": []}, {"precision": "float32"})
+        assert store.load_checkpoint(spec, {"precision": "float32"}) == {"epochs": []}
+        noisy = dataclasses.replace(spec, label_noise=0.2)
+    noisy_path, path = (store._running(each, ".pt") for each in (noisy, spec))
+    path.rename(noisy_path)
+    with pytest.raises(StoreError, match="it is of another run"):
+        store.load_checkpoint(noisy, {"precision": "float32"})
+
+
 def test_a_checkpoint_is_loaded_without_executing_anything(store, spec, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     store.save_checkpoint(spec, {"tensor": Hostile()}, {})  # with a checksum that is right

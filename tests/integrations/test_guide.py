@@ -1,6 +1,7 @@
 """The code blocks of docs/adopting.md run as they are."""
 
 import re
+import runpy
 import warnings
 
 import pytest
@@ -53,6 +54,35 @@ def test_plain_pytorch(capsys):
     assert capsys.readouterr().out.startswith("192 sample passes made, 192 left out (50.0%)")
 
 
+class Detector(torch.nn.Linear):
+    def forward(self, images, boxes, classes):
+        outputs = super().forward(images)
+        return {
+            "box": F.smooth_l1_loss(outputs[:, 2:], boxes),
+            "label": F.cross_entropy(outputs[:, :2], classes),
+        }
+
+
+def test_losses_without_per_sample_values():
+    detector = Detector(4, 4)
+    namespace = names() | {
+        "train_set": TensorDataset(X, X[:, :2], (X[:, 0] > 0).long()),
+        "detector": detector,
+        "optimizer": torch.optim.SGD(detector.parameters(), 0.1),
+    }
+    exec(code("Losses without per-sample values"), namespace)
+    check(namespace)
+    assert len(namespace["sampler"].mean.unique()) > 2 * 128 / 16  # averages of two epochs tell samples apart
+
+
+def test_a_detector_needs_half_of_the_steps():
+    full, pruned = (runpy.run_path(ROOT / f"notebooks/loops/{name}.py") for name in ("detector", "detector_pruned"))
+    assert (full["steps"], pruned["steps"]) == (600, 300)
+    assert min(full["overlap"], pruned["overlap"]) > 0.5  # of the found and the true boxes
+    assert min(full["accuracy"], pruned["accuracy"]) > 0.9
+    assert pruned["sampler"].report().share_left_out == 0.5
+
+
 def test_accelerate():
     pytest.importorskip("accelerate")
     namespace = names()
@@ -97,6 +127,6 @@ def test_lightning():
 
 
 def test_all_blocks_and_links_are_tested():
-    assert GUIDE.count("```python") == 4
+    assert GUIDE.count("```python") == 5
     for target in re.findall(r"\]\((?!http)([^)#]+)[^)]*\)", GUIDE):
         assert (ROOT / "docs" / target).exists(), target

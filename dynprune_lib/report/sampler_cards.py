@@ -26,8 +26,7 @@ data), `anneal_from` (first of the last epochs on full data) and `seed`. Sampler
 sample also take `rescale` (weight losses by its inverse); the others raise an error. All epochs have a fixed length;
 `fill=False` gives `InfoBatch`, `SeTa`, `InstanceEarlyStopping` and `ProgressiveDropout` the epochs of their authors,
 whose length follows from the losses. If a loss has no per-sample values, `update(index, mean_loss, per_sample=False)`
-records the mean of the batch. For `report()`, every sampler has a mark per sample, 1 byte in addition to the memory
-below.
+records the mean of the batch.
 
 **Your own sampler** is a subclass of `PruningSampler` with one method, `select`; the shortest examples are in
 [samplers/uniform.py](../dynprune_lib/samplers/uniform.py). `dynprune train --sampler module:Class` trains it, and it

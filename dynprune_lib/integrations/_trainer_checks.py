@@ -4,18 +4,20 @@ from typing import Any
 
 from transformers import Trainer
 
-from dynprune_lib.integrations.steps import check_fixed_length
+from dynprune_lib.integrations.steps import check_whole_epochs
 from dynprune_lib.samplers import PruningSampler
 from dynprune_lib.samplers.indexing import check_num_samples
 
 
 def check_arguments(arguments: Any, sampler: PruningSampler) -> None:
-    """Check that the training arguments do not ask for another order of the samples than that of the sampler.
+    """Check that the training arguments do not ask for another order or length of the epochs than that of the sampler.
 
     Raises:
         ValueError: if they do; the message names the argument.
     """
-    check_fixed_length(sampler)
+    epochs, max_steps = arguments.num_train_epochs, arguments.max_steps
+    told = f"max_steps is {max_steps}" if max_steps > 0 else f"num_train_epochs is {epochs}"
+    check_whole_epochs(sampler, told, max_steps <= 0 and epochs == int(epochs), "a whole number of num_train_epochs")
     strategy = getattr(arguments, "train_sampling_strategy", "random")
     if strategy != "random":
         _refuse("train_sampling_strategy", strategy, "the pruning sampler orders the samples, so use 'random'")

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.optimization import GreedyLR
+from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import get_last_checkpoint, seed_worker
 
 from dynprune_lib.integrations._trainer_checks import check_arguments, check_dataset, check_losses
 from dynprune_lib.integrations._trainer_losses import default_losses, shifts_labels
-from dynprune_lib.integrations.steps import RunSteps
+from dynprune_lib.integrations.steps import RunSteps, savings
 from dynprune_lib.samplers import IndexedCollate, PruningSampler, indexed
 
 INDEX_KEY = "dynprune_index"  # key of the sample indices in a batch
@@ -31,7 +34,9 @@ class PruningMixin(_TrainerBase):
 
     The sampler selects the training batches and computes the training loss: the mean of the per-sample losses of all
     batches and processes that one optimizer step accumulates. Its state is saved in, and resumed from, the checkpoints
-    of the trainer. With several processes, each loads the samples of its own shard. Epochs may differ in length.
+    of the trainer. With several processes, each loads the samples of its own shard. Epochs may differ in length; if it
+    follows from the losses, the learning-rate schedule follows the progress in epochs. At the end, `sampler.report()`
+    is printed and logged.
 
     Args:
         pruning_sampler: sampler for the samples of `train_dataset`.
@@ -64,6 +69,8 @@ class PruningMixin(_TrainerBase):
         check_dataset(self.train_dataset, pruning_sampler)
         check_losses(self, PruningMixin)
         self.add_callback(_SaveSamplerState(pruning_sampler))
+        if not pruning_sampler.has_fixed_length:
+            self.add_callback(_FollowEpochs(self))
 
     # Loading -------------------------------------------------------------------------------------------------------
 
@@ -127,25 +134,46 @@ class PruningMixin(_TrainerBase):
     # Epochs of different length --------------------------------------------------------------------------------------
 
     def set_initial_training_values(self, args: TrainingArguments, dataloader: DataLoader) -> tuple[Any, ...]:
-        _, steps, examples, _, batch_size, batches, max_steps = super().set_initial_training_values(args, dataloader)
+        _, steps, *others, max_steps = super().set_initial_training_values(args, dataloader)
         if args.max_steps > 0:
-            epochs, trained = self._steps.epochs(max_steps), max_steps * batch_size
+            epochs = self._steps.epochs(max_steps)
         else:
             epochs, max_steps = math.ceil(args.num_train_epochs), self._steps.total(args.num_train_epochs)
-            trained = sum(self.pruning_sampler.samples_in(epoch) for epoch in range(epochs)) * args.world_size
-        return epochs, steps, examples, trained, batch_size, batches, max_steps
+        self._passes_before = self.pruning_sampler.report().passes_made
+        return epochs, steps, *others, max_steps
 
     def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
         super()._init_training_state(*args, **kwargs)
         epoch, steps = self._steps.locate(self.state.global_step)
+        self._step_of_epoch = steps  # the optimizer steps of the epoch that are done
         return epoch, 0 if self.args.ignore_data_skip else steps * self.args.gradient_accumulation_steps
 
     def _run_epoch(self, *, epoch: int, **kwargs: Any) -> None:
-        kwargs |= {
-            "steps_in_epoch": self._steps.batches(epoch),
-            "num_update_steps_per_epoch": self._steps.in_epoch(epoch),
-        }
+        self.pruning_sampler.set_epoch(epoch)  # `Trainer` does, too, but only later: the length may follow from it
+        steps = self._steps
+        kwargs |= {"steps_in_epoch": steps.batches(epoch), "num_update_steps_per_epoch": steps.in_epoch(epoch)}
+        if not self.pruning_sampler.has_fixed_length:
+            later = range(epoch + 1, int(self.args.num_train_epochs))
+            left = steps.in_epoch(epoch) - self._step_of_epoch + sum(map(steps.at_most_in_epoch, later))
+            self._set_max_steps(self.state.global_step + left)
         super()._run_epoch(epoch=epoch, **kwargs)
+        self._step_of_epoch = 0
+
+    def _set_max_steps(self, max_steps: int) -> None:
+        self.state.max_steps = max_steps
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, ProgressCallback) and callback.training_bar is not None:
+                callback.training_bar.total = max_steps
+
+    def _finalize_training(self, trial: Any, num_train_samples: float, start_time: float) -> Any:
+        self.log(savings(self.pruning_sampler))
+        report = self.pruning_sampler.report()
+        if self.is_world_process_zero():
+            print(f"Pruning: {report}")
+        # `Trainer` multiplies the samples of the whole run by the fraction of its steps that this call has made
+        steps = max(1, self.state.global_step - self._initial_global_step)
+        num_train_samples = (report.passes_made - self._passes_before) * self.state.max_steps / steps
+        return super()._finalize_training(trial, num_train_samples, start_time)
 
     @property
     def _steps(self) -> RunSteps:
@@ -194,6 +222,28 @@ class _SaveSamplerState(TrainerCallback):
         sampler_state = self.sampler.state_dict()  # a collective call: on all ranks
         if state.is_world_process_zero:
             torch.save(sampler_state, Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / STATE_FILE)
+
+
+class _FollowEpochs(TrainerCallback):
+    """Callback that steps the schedule on where an epoch is shorter than the schedule takes it for."""
+
+    def __init__(self, trainer: PruningMixin) -> None:
+        self.trainer = trainer
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,  # noqa: ARG002
+        control: TrainerControl,  # noqa: ARG002
+        lr_scheduler: Any = None,
+        **kwargs: Any,  # noqa: ARG002
+    ) -> None:
+        trainer = self.trainer
+        steps = trainer._steps.schedule_steps(trainer.pruning_sampler.epoch, trainer._step_of_epoch)
+        trainer._step_of_epoch += 1
+        if not isinstance(lr_scheduler, ReduceLROnPlateau | GreedyLR):  # which follow a metric
+            for _ in range(steps - 1):  # `Trainer` has made one
+                lr_scheduler.step()
 
 
 def _load_state(folder: Path) -> dict[str, Any]:

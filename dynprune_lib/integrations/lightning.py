@@ -9,14 +9,16 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from dynprune_lib.integrations.steps import RunSteps, check_fixed_length
+from dynprune_lib.integrations.steps import RunSteps, check_whole_epochs, savings
 from dynprune_lib.samplers import PruningSampler
 
 
 class PruningCallback(Callback):
     """Callback that saves the state of the sampler in the checkpoints of Lightning and checks how the sampler is used.
 
-    It also tells Lightning the length of every epoch, if they differ, and resumes an epoch where it was interrupted.
+    It also tells Lightning the length of every epoch, if they differ, and resumes an epoch where it was interrupted. If
+    the length of an epoch follows from the losses, learning-rate schedules of the interval "step" follow the progress
+    in epochs. At the end, `sampler.report()` is printed and logged.
 
     Args:
         sampler: the sampler of the training DataLoader, which may be one of several.
@@ -35,8 +37,10 @@ class PruningCallback(Callback):
         self.sampler = sampler
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002 (called by name)
-        check_fixed_length(self.sampler)
-        varies = self.sampler.warm_up or self.sampler.anneal_from is not None
+        told = f"max_steps is {trainer.max_steps} and max_epochs {trainer.max_epochs}"
+        check_whole_epochs(self.sampler, told, trainer.max_steps == -1 and trainer.max_epochs != -1, "max_epochs alone")
+        sampler = self.sampler
+        varies = sampler.warm_up or sampler.anneal_from is not None or not sampler.has_fixed_length
         if stage == "fit" and varies and not isinstance(trainer, _EstimatesSteps):
             # Lightning computes this property from the first epoch, and modules read it to make their schedules
             trainer.__class__ = type(type(trainer).__name__, (_EstimatesSteps, type(trainer)), {})
@@ -56,6 +60,28 @@ class PruningCallback(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         if batch_idx == 0:  # in an epoch that Lightning takes for a resumed one, nothing else is called before
             self._set_length(trainer)
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,  # noqa: ARG002
+        outputs: Any,  # noqa: ARG002
+        batch: Any,  # noqa: ARG002
+        batch_idx: int,
+    ) -> None:
+        loop = trainer.fit_loop.epoch_loop
+        if self.sampler.has_fixed_length or loop._should_accumulate():
+            return
+        steps = self.steps(trainer).schedule_steps(self.sampler.epoch, batch_idx // trainer.accumulate_grad_batches)
+        for _ in range(steps - 1):  # Lightning has made one
+            loop.update_lr_schedulers("step", update_plateau_schedulers=False)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        metrics = savings(self.sampler)
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, step=trainer.global_step)
+        if trainer.is_global_zero:
+            print(f"Pruning: {self.sampler.report()}")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         self._set_length(trainer)
@@ -110,7 +136,7 @@ class PruningCallback(Callback):
 
 
 class _EstimatesSteps(Trainer):
-    """Trainer that estimates its steps from the lengths of all epochs."""
+    """Trainer that estimates its steps from the lengths of all epochs, or their greatest lengths."""
 
     @property
     def estimated_stepping_batches(self) -> int | float:

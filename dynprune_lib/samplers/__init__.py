@@ -60,6 +60,7 @@ from dynprune_lib.samplers.proportional import Proportional
 from dynprune_lib.samplers.rcap import RCAP
 from dynprune_lib.samplers.registry import SAMPLERS, sampler_class
 from dynprune_lib.samplers.rs2 import RS2
+from dynprune_lib.samplers.savings import SavingsReport
 from dynprune_lib.samplers.seta import SeTa
 from dynprune_lib.samplers.static_scored import AUM, EL2N, FinalSubset, Forget, GraNd, StaticScored, WithoutGroup
 from dynprune_lib.samplers.tilted_rs2 import TiltedRS2
@@ -96,6 +97,7 @@ __all__ = [
     "ProgressiveDropout",
     "Proportional",
     "PruningSampler",
+    "SavingsReport",
     "SeTa",
     "StaticRandom",
     "StaticScored",

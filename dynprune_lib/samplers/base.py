@@ -12,9 +12,16 @@ from torch.utils.data import Sampler
 from dynprune_lib import distributed
 from dynprune_lib.samplers.checks import boolean, check_batch, check_index_range, integer, real
 from dynprune_lib.samplers.order import Order
+from dynprune_lib.samplers.savings import CountsSavings
 from dynprune_lib.samplers.schedule import EpochSchedule
 from dynprune_lib.samplers.selection import highest_of_repeated
-from dynprune_lib.samplers.states import check_per_sample_state, check_settings, check_subset, check_weights
+from dynprune_lib.samplers.states import (
+    check_per_sample_state,
+    check_savings,
+    check_settings,
+    check_subset,
+    check_weights,
+)
 from dynprune_lib.samplers.usage import UsageMonitor
 from dynprune_lib.samplers.wrappers import asked_by_torchdata, check_sharded_once
 
@@ -24,7 +31,7 @@ MAX_SCORE = 1e15  # squares of scores, and of differences of two scores, stay fi
 
 
 @dataclass(eq=False)
-class PruningSampler(EpochSchedule, Sampler[int]):
+class PruningSampler(EpochSchedule, CountsSavings, Sampler[int]):
     """Base class of the samplers, which yield a shuffled subset of the data set in every epoch.
 
     A subset has `round((1 - prune_rate) * num_samples)` indices. `set_epoch` selects a new one when a new period
@@ -84,6 +91,7 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         self._scores_gathered: bool = True  # whether this rank knows the scores that the others recorded
         self._selected: Tensor | None = None  # subset of the current phase, selected when first requested
         self._weights: Tensor | None = None  # (N,) loss weights of this subset, if the losses are rescaled
+        self._reset_savings()
 
     # Methods that a sampler overrides ------------------------------------------------------------------------------
 
@@ -134,6 +142,8 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         epoch = integer("epoch", epoch, at_least=0, at_most=MAX_EPOCH)
         self._usage.warn_of_past_epoch(self.epoch, self._num_trained, self.samples_in(self.epoch))
         self._usage.warn_of_return(self.epoch, epoch)
+        self._end_epoch()
+        is_other, before = epoch != self.epoch, self._selected
         # Epochs of one phase share their subset, so jumping to any of them, also backwards, must not select again.
         # Scores are gathered before `self.epoch` changes: the ranks recorded them on the shards of the old subset.
         if self._phase(epoch) != self._phase(self.epoch):
@@ -141,7 +151,9 @@ class PruningSampler(EpochSchedule, Sampler[int]):
             self.epoch = epoch
             self._selected, self._weights = self._select()
         self.epoch, self._num_trained = epoch, 0
-        self._usage.start_epoch()
+        if is_other:
+            self._compare_with(before)
+        self._usage.start_epoch(is_other)
 
     def update(self, index: Tensor, losses: Tensor, scores: Tensor | None = None, *, per_sample: bool = True) -> Tensor:
         """Record the scores of a batch and return the scalar loss to back-propagate.
@@ -247,7 +259,7 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         return Order(self.indices())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the settings, epoch, subset and scores, in copies that later steps do not change."""
+        """Return the settings, epoch, subset, scores and counts, in copies that later steps do not change."""
         if asked_by_torchdata():
             return {}
         self._gather_scores()
@@ -261,6 +273,7 @@ class PruningSampler(EpochSchedule, Sampler[int]):
             "subset": subset,
             "weights": weights,
             "memory": memory,
+            "savings": self._savings_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -279,6 +292,7 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         self._weights = None if state["weights"] is None else state["weights"].clone()
         for name, tensor in self.per_sample_state().items():
             setattr(self, name, state["memory"][name].to(tensor.device, copy=True))
+        self._load_savings(state.get("savings"))
         self._scores_gathered = True
         self._usage.scores_recorded, self._usage.resumed_epoch = False, self.epoch
         self._usage.reset_counts()
@@ -358,3 +372,5 @@ class PruningSampler(EpochSchedule, Sampler[int]):
         check_subset(state["subset"], (least, self.greatest_length(epoch)), self.num_samples)
         check_weights(state["weights"], self.num_samples if self.rescale and not self._uses_all(epoch) else None)
         check_per_sample_state(state["memory"], self.per_sample_state(), self.per_sample_range)
+        if state.get("savings") is not None:  # absent from older states
+            check_savings(state["savings"], self.num_samples)

@@ -1,10 +1,12 @@
 """Checks of a saved state that raise a ValueError naming the first part that is wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from dynprune_lib.samplers.checks import real
 
 FINITE = torch.finfo(torch.float32).max  # the largest finite number
 PARTS = {"settings", "epoch", "subset", "weights", "memory"}
@@ -85,6 +87,26 @@ def check_per_sample_state(memory: Any, expected: dict[str, Tensor], ranges: dic
         _check_tensor(name, memory[name], tuple(tensor.shape), tensor.dtype, span)
 
 
+def check_savings(savings: Any, num_samples: int) -> None:
+    """Check that there are the counts of a run, in their ranges.
+
+    Example:
+        >>> savings = {"made": -1, "left_out": 0.0, "overlap": None, "selected": torch.zeros(3, dtype=torch.bool)}
+        >>> check_savings(savings, num_samples=3)
+        Traceback (most recent call last):
+            ...
+        ValueError: savings of this state, made, is -1: the number of passes must be a number in [0, inf)
+    """
+    names = {"made", "left_out", "overlap", "selected"}
+    if not isinstance(savings, Mapping) or set(savings) != names:
+        raise ValueError(f"savings of this state is {_describe(savings)}: it must be a dict of {_listed(names)}")
+    for name in ("made", "left_out"):
+        real(f"savings of this state, {name},", savings[name], "the number of passes", "[0, inf)")
+    if savings["overlap"] is not None:
+        real("savings of this state, overlap,", savings["overlap"], "the fraction of samples left out twice", "[0, 1]")
+    _check_tensor("savings", savings["selected"], (num_samples,), torch.bool, (0, 1))
+
+
 def _check_tensor(name: str, found: Any, shape: tuple[int, ...], dtype: torch.dtype, span: tuple[float, float]) -> None:
     if not isinstance(found, Tensor) or found.shape != shape or found.dtype != dtype:
         raise ValueError(f"{name} of this state is {_describe(found)}: it must be a tensor of {dtype}, {shape}")
@@ -98,5 +120,5 @@ def _describe(found: Any) -> str:
     return f"a tensor of {found.dtype}, {tuple(found.shape)}" if is_tensor else f"a {type(found).__name__}"
 
 
-def _listed(names: Mapping[Any, Any]) -> str:
+def _listed(names: Collection[Any]) -> str:
     return ", ".join(sorted(map(str, names))) or "nothing"

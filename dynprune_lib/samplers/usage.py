@@ -17,7 +17,8 @@ class UsageMonitor:
     are not finite.
     """
 
-    samples_requested: bool = True  # True at first: no epoch has started that could have gone wrong
+    has_started: bool = False  # by `set_epoch`: before, no epoch can have gone wrong
+    samples_requested: bool = False
     scores_recorded: bool = False
     has_warned: bool = False  # of a mistake that a loop repeats every epoch
     resumed_epoch: int | None = None  # of which another process may have trained on a part
@@ -31,9 +32,14 @@ class UsageMonitor:
         self.num_finite = finite if self.num_finite is None else self.num_finite.to(finite.device).add_(finite)
         self.scores_recorded = True
 
-    def start_epoch(self) -> None:
-        """Forget which calls were made in the previous epoch."""
-        self.scores_recorded = self.samples_requested = False
+    def start_epoch(self, is_other: bool) -> None:
+        """Forget which calls were made in the previous epoch.
+
+        Args:
+            is_other: whether it had another number. A loader may have requested the samples of this epoch already.
+        """
+        self.samples_requested &= not is_other and not self.scores_recorded
+        self.scores_recorded, self.has_started = False, True
 
     def reset_counts(self) -> None:
         """Forget the recorded scores."""
@@ -74,7 +80,7 @@ class UsageMonitor:
             warnings.warn(f"{not_finite} scores of epoch {epoch} were not finite and were not recorded", stacklevel=3)
         if epoch == self.resumed_epoch or self.has_warned:
             return
-        if self.scores_recorded and not self.samples_requested:
+        if self.has_started and self.scores_recorded and not self.samples_requested:
             self.has_warned = True
             warnings.warn(
                 f"scores of epoch {epoch} were recorded, but the samples of this epoch were never requested from the"

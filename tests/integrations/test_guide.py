@@ -1,11 +1,14 @@
 """The code blocks of docs/adopting.md run as they are."""
 
 import re
+import runpy
 import warnings
 
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.stats import spearmanr
+from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from tests.helpers import ROOT
@@ -46,10 +49,74 @@ def check(namespace):
     assert sampler.epoch == EPOCHS - 1
 
 
-def test_plain_pytorch():
+def test_plain_pytorch(capsys):
     namespace = names()
     exec(code("Plain PyTorch"), namespace)
     check(namespace)
+    assert capsys.readouterr().out.startswith("192 sample passes made, 192 left out (50.0%)")
+
+
+class Detector(torch.nn.Linear):
+    def forward(self, images, boxes, classes):
+        outputs = super().forward(images)
+        return {
+            "box": F.smooth_l1_loss(outputs[:, 2:], boxes),
+            "label": F.cross_entropy(outputs[:, :2], classes),
+        }
+
+
+def test_losses_without_per_sample_values():
+    detector = Detector(4, 4)
+    namespace = names() | {
+        "train_set": TensorDataset(X, X[:, :2], (X[:, 0] > 0).long()),
+        "detector": detector,
+        "optimizer": torch.optim.SGD(detector.parameters(), 0.1),
+    }
+    exec(code("Losses without per-sample values"), namespace)
+    check(namespace)
+    assert len(namespace["sampler"].mean.unique()) > 2 * 128 / 16  # averages of two epochs tell samples apart
+
+
+def test_a_detector_needs_half_of_the_steps():
+    full, pruned = (runpy.run_path(ROOT / f"notebooks/loops/{name}.py") for name in ("detector", "detector_pruned"))
+    assert (full["steps"], pruned["steps"]) == (600, 300)
+    assert min(full["overlap"], pruned["overlap"]) > 0.5  # of the found and the true boxes
+    assert min(full["accuracy"], pruned["accuracy"]) > 0.9
+    assert pruned["sampler"].report().share_left_out == 0.5
+
+
+def test_from_the_code_of_seta():
+    namespace = names() | {"epochs": 8}
+    exec(code("From the code of InfoBatch and SeTa"), namespace)
+    sampler = namespace["sampler"]
+    assert (sampler.epoch, len(sampler)) == (7, round(0.9 * 128))  # a random subset in the last eighth
+    assert sampler.report().share_left_out > 0.1  # of all samples, and of the windows
+    assert torch.isfinite(sampler.last).all()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_loss_of_a_mixed_sample_says_little_about_it(seed):
+    images, labels = load_digits(return_X_y=True)
+    x, y = torch.tensor(images[:1400] / 16, dtype=torch.float32), torch.tensor(labels[:1400])
+    torch.manual_seed(seed)
+    net = torch.nn.Sequential(torch.nn.Linear(64, 512), torch.nn.ReLU(), torch.nn.Linear(512, 10))
+    optimizer, beta = torch.optim.SGD(net.parameters(), 0.05, momentum=0.9), torch.distributions.Beta(0.2, 0.2)
+    mixed, unmixed = torch.zeros(2, len(x))
+    for _ in range(8):
+        for index in torch.randperm(len(x)).split(16):
+            with torch.no_grad():
+                unmixed[index] = F.cross_entropy(net(x[index]), y[index], reduction="none")
+            ratio = beta.sample()
+            outputs = net(torch.lerp(x[index.flip(0)], x[index], ratio))
+            targets = F.one_hot(torch.stack([y[index], y[index.flip(0)]]), 10).float()
+            losses = F.cross_entropy(outputs, torch.lerp(targets[1], targets[0], ratio), reduction="none")
+            mixed[index] = losses.detach()
+            optimizer.zero_grad()
+            losses.mean().backward()
+            optimizer.step()
+    after = F.cross_entropy(net(x), y, reduction="none").detach()
+    assert spearmanr(mixed, after).statistic < 0.3
+    assert spearmanr(unmixed, after).statistic > 0.6
 
 
 def test_accelerate():
@@ -96,6 +163,6 @@ def test_lightning():
 
 
 def test_all_blocks_and_links_are_tested():
-    assert GUIDE.count("```python") == 4
+    assert GUIDE.count("```python") == 6
     for target in re.findall(r"\]\((?!http)([^)#]+)[^)]*\)", GUIDE):
         assert (ROOT / "docs" / target).exists(), target

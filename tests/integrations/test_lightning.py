@@ -43,11 +43,10 @@ def fit(folder, sampler, epochs, checkpoint=None, loader=None, callback=True, ca
     trainer = lightning.Trainer(
         max_epochs=epochs,
         accelerator="cpu",
-        logger=False,
         enable_model_summary=False,
         default_root_dir=folder,
         callbacks=[*([PruningCallback(sampler)] if callback else []), *callbacks],
-        **{"enable_progress_bar": False} | options,
+        **{"enable_progress_bar": False, "logger": False} | options,
     )
     module = make(sampler)
     loaders = loader if isinstance(loader, tuple) else (loader or loader_of(sampler),)
@@ -218,8 +217,8 @@ def test_wrong_use_is_refused(tmp_path):
         fit(tmp_path, UCB(SAMPLES, 0.5), 1, loader=loader_of(UCB(SAMPLES, 0.5)))
     with pytest.raises(ValueError, match=message):
         fit(tmp_path, UCB(SAMPLES, 0.5), 1, overfit_batches=2)
-    with pytest.raises(ValueError, match="fill is False: a trainer needs its number of steps"):
-        fit(tmp_path, InfoBatch(SAMPLES, 0.0, fill=False), 1)
+    with pytest.raises(ValueError, match=r"max_steps is 9 and max_epochs 1: with fill=False .* use max_epochs alone"):
+        fit(tmp_path, InfoBatch(SAMPLES, 0.0, fill=False), 1, max_steps=9)
 
 
 def test_a_checkpoint_without_a_sampler_is_refused(tmp_path):
@@ -228,3 +227,51 @@ def test_a_checkpoint_without_a_sampler_is_refused(tmp_path):
     trainer.save_checkpoint(tmp_path / "plain.ckpt")
     with pytest.raises(ValueError, match="this checkpoint has no state of a sampler: a run without PruningCallback"):
         fit(tmp_path, UCB(SAMPLES, 0.5), 2, checkpoint=tmp_path / "plain.ckpt")
+
+
+def test_what_was_saved_is_printed_and_logged(tmp_path, capsys):
+    sampler, logger = UCB(SAMPLES, 0.5, warm_up=1), lightning.loggers.CSVLogger(tmp_path)
+    fit(tmp_path, sampler, 4, logger=logger)
+    assert f"Pruning: {sampler.report()}" in capsys.readouterr().out
+    logged = next(tmp_path.rglob("metrics.csv")).read_text().splitlines()
+    assert "pruning_passes_made" in logged[0]
+    assert "160" in logged[-1].split(",")
+    assert "96" in logged[-1].split(",")
+
+
+OWN = {"prune_rate": 0.0, "r": 0.75, "fill": False}
+
+
+@pytest.mark.parametrize("options", [{}, {"accumulate_grad_batches": 3}, {"limit_train_batches": 0.5}])
+def test_the_schedule_follows_epochs_of_their_own_length(tmp_path, options):
+    class Rates(Schedule):
+        def on_train_epoch_end(self):
+            self.rates.append((self.lr_schedulers().get_last_lr()[0], len(self.sampler)))
+
+    sampler, bars, rates = InfoBatch(SAMPLES, **OWN), Bars(), []
+    Rates.rates = rates
+    trainer, module = fit(tmp_path, sampler, 4, callbacks=[bars], make=Rates, enable_progress_bar=True, **options)
+    batches = [int(-(-length // BATCH) * options.get("limit_train_batches", 1)) for _, length in rates]
+    assert [module.epochs.count(epoch) for epoch in range(4)] == batches
+    assert max(batches[1:]) < batches[0]
+    assert trainer.global_step == sum(-(-count // options.get("accumulate_grad_batches", 1)) for count in batches)
+    assert [rate for rate, _ in rates] == pytest.approx([0.075, 0.05, 0.025, 0.0])
+    assert bars.ends == [(count, count) for count in batches]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_epochs_of_their_own_length_resume_at_any_step(tmp_path, workers):
+    def run(sampler, folder, **more):
+        return fit(folder, sampler, 4, loader=loader_of(sampler, num_workers=workers), make=Schedule, **more)
+
+    whole = InfoBatch(SAMPLES, **OWN)
+    trainer, expected = run(whole, tmp_path, callbacks=[SaveEachBatch()])
+    last = trainer.global_step
+    assert last < 4 * 8
+    for step in (3, 8, last - 2) if workers else range(1, last):
+        sampler = InfoBatch(SAMPLES, **OWN)
+        trainer, module = run(sampler, tmp_path / "again", checkpoint=tmp_path / f"{step}.ckpt")
+        assert trainer.global_step == last, step
+        assert module.seen == expected.seen[-len(module.seen) :], step
+        assert torch.equal(sampler.last, whole.last)
+        assert torch.equal(module.model.weight, expected.model.weight)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import IterableDataset
 
-from dynprune_lib import UCB, InfoBatch
+from dynprune_lib import UCB
 
 transformers = pytest.importorskip("transformers")
 from transformers import PretrainedConfig, Trainer, TrainingArguments  # noqa: E402
@@ -98,7 +98,6 @@ def _in_a_folder(tmp_path, monkeypatch):
         ({"cls": mixed(OwnSampler)}, "OwnSampler has its own _get_train_sampler: its sampler would not be used"),
         ({"dataset": None}, "train_dataset is None: pruning needs the data set"),
         ({"sampler": UCB(SAMPLES + 1, 0.5)}, "train_dataset has 40 samples, but the sampler was made for 41"),
-        ({"sampler": InfoBatch(SAMPLES, 0.0, fill=False)}, "fill is False: a trainer needs its number of steps"),
     ],
 )
 def test_what_would_be_dropped_is_refused(options, message):

@@ -154,6 +154,17 @@ def test_a_sampler_that_the_loader_does_not_use_causes_one_warning():
     assert "(a DistributedSampler around it would select other samples)" in str(caught[0].message)
 
 
+def test_an_epoch_may_be_set_after_its_samples_were_requested():
+    sampler = UCB(40, 0.5)
+    sampler.set_epoch(1)
+    order = list(sampler)  # as a loader with workers does that Lightning makes when it resumes
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sampler.set_epoch(1)
+        sampler.update(torch.tensor(order), torch.rand(20))
+        sampler.set_epoch(2)
+
+
 def test_torch_refuses_shuffling_with_a_sampler():
     with pytest.raises(ValueError, match="mutually exclusive"):
         DataLoader(TensorDataset(torch.rand(40)), sampler=UCB(40, 0.5), shuffle=True)
@@ -207,11 +218,35 @@ def test_a_repeated_sample_gets_its_highest_score(make, order):
         assert torch.equal(sampler.per_sample_state()[name], values), name
 
 
-def test_an_epoch_does_not_synchronise_the_device(make):
-    sampler = make(40, 0.5)
-    for _ in range(3):  # tensors without data: reading a number, copying to the host and nonzero() raise an error
-        loss = sampler.update(torch.arange(8, device="meta"), torch.rand(8, device="meta"))
-    assert loss.device.type == "meta"
+READS = [torch.Tensor.item, torch.Tensor.cpu, torch.Tensor.tolist, torch.Tensor.nonzero, torch.Tensor.numpy, bool]
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_meta_tensor_refuses_what_would_synchronise_a_device(read):
+    with pytest.raises((RuntimeError, TypeError)):
+        read(torch.ones(1, device="meta"))
+
+
+@pytest.mark.parametrize("rescale", [False, True])
+def test_an_epoch_does_not_synchronise_the_device(make, rescale):
+    """Run the calls of an epoch on tensors without data: what needs a number of them on the host raises an error."""
+    try:
+        sampler = make(40, 0.5, rescale=rescale)
+    except ValueError:
+        pytest.skip("it does not define keep probabilities")
+    index, losses = torch.arange(8, device="meta"), torch.rand(8, device="meta", requires_grad=True)
+    for at in (index, index.int(), torch.arange(8)):
+        results = [
+            sampler.update(at, losses),
+            sampler.update(at, losses, losses.detach()),
+            sampler.mean_loss(at, losses),
+        ]
+        sampler.observe(at, losses.detach().half())
+        if not rescale:
+            results.append(sampler.update(at, losses.mean(), per_sample=False))
+        assert all(loss.device.type == "meta" for loss in results)
+        results[0].backward()
+        sampler.steps_left(3, batch_size=8)
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -108,11 +108,29 @@ def test_a_state_that_is_not_a_dict_of_its_parts_is_refused(make, state):
         ("memory", None),
         ("memory", ["mean"]),
         ("memory", {"other": torch.zeros(40)}),
+        ("savings", [0]),
+        ("savings", {"made": 3}),
     ],
 )
 def test_a_damaged_part_is_refused_by_name(make, run_epoch, part, wrong):
     state = saved(make(), run_epoch)
     assert_refused(make(), state | {part: wrong}, f"{part} of this state ")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("made", -1),
+        ("made", None),
+        ("left_out", float("nan")),
+        ("overlap", 1.5),
+        ("selected", torch.ones(39, dtype=torch.bool)),
+        ("selected", torch.ones(40)),
+    ],
+)
+def test_damaged_counts_are_refused(make, run_epoch, name, wrong):
+    state = saved(make(), run_epoch)
+    assert_refused(make(), state | {"savings": state["savings"] | {name: wrong}}, "savings of this state")
 
 
 def test_a_subset_with_wrong_or_repeated_samples_is_refused(make, run_epoch):

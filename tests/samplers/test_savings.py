@@ -1,0 +1,123 @@
+"""`report`: the passes made and left out, the samples never selected, and the overlap of what was left out."""
+
+import copy
+
+import pytest
+import torch
+
+from dynprune_lib import RS2, UCB, DynamicRandom, Full, ProgressiveDropout, StaticRandom
+from tests.samplers.conftest import assert_same
+
+
+def test_every_sampler_reports_what_it_saved(make, is_full, run_epoch):
+    sampler, subsets = make(40, 0.5), []
+    for epoch in range(4):
+        run_epoch(sampler, epoch)
+        subsets.append(set(sampler.subset().tolist()))
+    report, everything = sampler.report(), set(range(40))
+    assert report.passes_made == sum(map(len, subsets))
+    assert report.passes_left_out == 160 - report.passes_made
+    assert report.share_left_out == (0 if is_full else 0.5)
+    assert report.never_selected == len(everything - set.union(*subsets)) / 40
+    left_out = [everything - subset for subset in subsets]
+    assert report.overlap == (None if is_full else len(left_out[3] & left_out[2]) / 20)
+
+
+def test_a_report_changes_nothing(make, run_epoch):
+    with_reports, without = make(), make()
+    for epoch in range(4):
+        with_reports.report()
+        assert run_epoch(with_reports, epoch) == run_epoch(without, epoch)
+        with_reports.report()
+        assert with_reports.report() == without.report()
+        assert_same(with_reports.state_dict(), without.state_dict())
+
+
+def test_before_training_nothing_was_made_and_nothing_seen():
+    sampler = UCB(40, 0.5)
+    list(sampler)
+    assert str(sampler.report()) == "0 sample passes made, 0 left out (0.0%); 100.0% of the samples never selected"
+
+
+def test_a_part_of_an_epoch_counts_in_proportion():
+    sampler = DynamicRandom(40, 0.75)
+    sampler.update(sampler.indices()[:5], torch.rand(5))
+    report = sampler.report()
+    assert (report.passes_made, report.passes_left_out, report.share_left_out) == (5, 15, 0.75)
+    sampler.mean_loss(sampler.indices()[5:], torch.rand(5))
+    assert (sampler.report().passes_made, sampler.report().passes_left_out) == (10, 30)
+
+
+def test_scores_of_samples_that_are_not_trained_on_are_no_passes():
+    sampler = UCB(40, 0.5)
+    sampler.observe(torch.arange(40), torch.rand(40))
+    assert sampler.report().passes_made == 0
+    sampler.update(sampler.indices(), torch.tensor(1.0), per_sample=False)
+    assert sampler.report().passes_made == 20
+
+
+def test_warm_up_and_annealing_leave_nothing_out(run_epoch):
+    sampler = RS2(40, 0.5, warm_up=1, anneal_from=3)
+    for epoch in range(4):
+        run_epoch(sampler, epoch)
+    report = sampler.report()
+    assert (report.passes_made, report.passes_left_out) == (40 + 20 + 20 + 40, 40)
+    assert report.never_selected == 0
+    assert report.overlap == 0  # of the pruned epochs 1 and 2, which are one pass
+
+
+def test_the_overlap_of_one_period_is_whole(run_epoch):
+    for sampler in (StaticRandom(40, 0.5), DynamicRandom(40, 0.5, period=2)):
+        run_epoch(sampler, 0)
+        run_epoch(sampler, 1)
+        assert sampler.report().overlap == 1
+    assert sampler.report().never_selected == 0.5
+
+
+def test_epochs_of_their_own_length():
+    sampler = ProgressiveDropout(40, 0.0, fill=False)
+    sampler.update(sampler.indices(), torch.arange(40.0))
+    sampler.set_epoch(1)
+    kept = len(sampler)
+    sampler.update(sampler.indices(), torch.ones(kept))
+    assert 0 < kept < 40
+    assert (sampler.report().passes_made, sampler.report().passes_left_out) == (40 + kept, 40 - kept)
+
+
+@pytest.mark.parametrize("stop", [4, 7])  # samples into the last epoch
+def test_a_resumed_run_goes_on_counting(make, stop):
+    def steps(sampler, epoch, samples):
+        for index in samples.split(1):
+            sampler.update(index, torch.sin(index + epoch + 1.0))
+
+    whole, first, second = make(), make(), make()
+    for sampler in (whole, first):
+        for epoch in range(2):
+            sampler.set_epoch(epoch)
+            steps(sampler, epoch, sampler.indices())
+    whole.set_epoch(2)
+    steps(whole, 2, whole.indices())
+    first.set_epoch(2)
+    steps(first, 2, first.indices()[:stop])
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    assert second.report() == first.report()
+    second.set_epoch(2)  # a loop that resumes skips the batches that were trained on
+    steps(second, 2, second.indices()[stop:])
+    assert second.report() == whole.report()
+
+
+def test_a_state_of_an_older_version_is_loaded_and_counted_from_there(make, run_epoch):
+    sampler, resumed = make(), make()
+    run_epoch(sampler, 0)
+    state = sampler.state_dict()
+    del state["savings"], state["trained"]
+    resumed.load_state_dict(state)
+    assert resumed.report().passes_made == 0
+    run_epoch(resumed, 1)
+    assert resumed.report().passes_made == len(resumed.subset())
+
+
+def test_full_data_is_all_passes():
+    sampler = Full(3)
+    sampler.update(sampler.indices(), torch.rand(3))
+    assert str(sampler.report()) == "3 sample passes made, 0 left out (0.0%); 0.0% of the samples never selected"

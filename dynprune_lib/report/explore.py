@@ -1,9 +1,9 @@
 """Explore the committed records: choose runs, see accuracy over compute, selection counts and images of a group.
 
 Example:
-    runs = explore.runs()
-    chosen = explore.choose(runs, dataset="cifar10", model="small", method=["full", "ucb"], rate=[0, 0.5])
-    explore.plot_accuracy(chosen)
+    >>> from dynprune_lib.report import explore
+    >>> chosen = explore.choose(explore.runs(), dataset="cifar10", model="small", kind=["full data", "UCB"], rate=[0, 0.5])
+    >>> figure = explore.plot_accuracy(chosen)
 """
 
 import functools

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from dynprune_lib.errors import DynpruneError, NotebookError
 from dynprune_lib.experiments.selection_groups import GROUPS
 from dynprune_lib.report import explore
+from dynprune_lib.report.style import ordered
 
 ALL = "all"
 FIRST = ["UCB", "ε-greedy", "dynamic random"]  # the methods that are shown first: the paper's
@@ -59,7 +60,8 @@ def offered(table: pd.DataFrame, setting: str) -> dict[str, tuple[list, Any]]:
     """Return the options of the menus for a data set and net, and the value of each that is chosen first."""
     runs = explore.choose(table, setting=setting)
     methods = runs[runs["method"] != "full"]
-    kinds = list(methods.sort_values(["method", "kind"])["kind"].unique())
+    by_method = methods.groupby("method")["kind"].unique()
+    kinds = [kind for method in ordered(by_method.index) for kind in sorted(by_method[method])]
     rates = [(f"{rate:.0%}", rate) for rate in sorted(set(methods["rate"]))]
     counted = runs.loc[runs["has_counts"], "epochs"]
     epochs: list[Any] = [ALL, *sorted({int(epochs) for epochs in runs["epochs"]})]

@@ -75,7 +75,8 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
     if rows:
         axes.set_ylim(bottom=bottom)
     axes.set(xlabel="compute saved in training (% of sample passes)", ylabel="test accuracy (%)")
-    return _finish(figure, axes)
+    axes.legend(loc="lower left", frameon=False, fontsize="small")  # accuracy falls from the upper left
+    return _finish(figure, axes, legend=False)
 
 
 def plot_learning_curves(curves: pd.DataFrame, title: str) -> Figure:
@@ -302,7 +303,7 @@ def write_title(figure: Figure, title: str, label: str = "") -> None:
     message, *setting = title.split("\n")
     letters = round(LETTERS * figure.get_figwidth())
     figure.suptitle(textwrap.fill(message, letters), fontsize="small", fontweight="bold")
-    size, per_letter = ("small", 1.25) if label else ("x-small", 1.6)
+    size, per_letter = ("small", 1.35) if label else ("x-small", 1.6)
     lines = [textwrap.fill(line, round(per_letter * letters)) for line in ([label] if label else []) + setting]
     figure.supxlabel("\n".join(lines), fontsize=size)
 
@@ -333,7 +334,7 @@ def _draw_differences(axes: Axes, rows: pd.DataFrame) -> None:
             axes.errorbar(row["mean"], place, xerr=row["ci95"], color=colour, marker="o", ms=3.5, capsize=2, lw=1.2)
     axes.axvline(0, color=style("full").colour, linestyle="--", linewidth=1)
     axes.margins(x=0.1)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, min_n_ticks=3))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2))
     axes.set_ylim(len(rows) - 0.5, -0.5)
 
 

@@ -142,7 +142,7 @@ def test_groups_that_cannot_be_shown_are_an_error(runs, results, chosen, group, 
 def test_the_menus_offer_what_there_is_and_begin_with_runs_that_have_everything(runs):
     offered = explore_widget.offered(runs, "digits (8x8), tiny net")
     assert offered == {
-        "kinds": (["RS2", "UCB", "UCB, annealed", "UCB, c = 0.0"], ("UCB",)),
+        "kinds": (["UCB", "UCB, annealed", "UCB, c = 0.0", "RS2"], ("UCB",)),
         "rate": ([("all", "all"), ("50%", 0.5)], 0.5),
         "epochs": (["all", 5, 10], 10),
     }

@@ -2,7 +2,8 @@
 
 Example:
     >>> from dynprune_lib.report import explore
-    >>> chosen = explore.choose(explore.runs(), dataset="cifar10", model="small", kind=["full data", "UCB"], rate=[0, 0.5])
+    >>> runs = explore.runs()
+    >>> chosen = explore.choose(runs, dataset="cifar10", model="small", kind=["full data", "UCB"], rate=[0, 0.5])
     >>> figure = explore.plot_accuracy(chosen)
 """
 

@@ -22,8 +22,8 @@ check: install
 	"$(BIN)/ruff" format --check .
 	"$(BIN)/mypy"
 
-lab: install  ## open the notebooks in JupyterLab
-	"$(BIN)/jupyter" lab notebooks
+lab: install  ## open JupyterLab on the start page of the notebooks
+	"$(BIN)/python" -m jupyterlab --LabApp.app_settings_dir=notebooks/lab --ServerApp.root_dir=. notebooks/README.md
 
 render: install  ## execute the notebooks in place, as they are committed
 	"$(BIN)/python" -m dynprune_lib render

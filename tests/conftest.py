@@ -1,5 +1,6 @@
 import getpass
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -45,6 +46,18 @@ def store(tmp_path):
 def spec():
     """A run that takes a fraction of a second."""
     return RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, epochs=4, batch_size=32)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    with api.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=path)
+        yield chromium
+        chromium.close()
 
 
 def _real(name):

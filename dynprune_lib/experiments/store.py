@@ -50,9 +50,24 @@ class Store:
             raise StoreError(f"{path} is of {record.spec}, not of {spec}: remove it and the run is made again")
         return record
 
+    def load_by_name(self, name: str) -> RunRecord:
+        """Return the record of the run of a name, see `RunSpec.name`.
+
+        Raises:
+            StoreError: there is none, or it is damaged.
+        """
+        record = self._read_record(self.folder / f"{name}.json")
+        if record is None:
+            raise StoreError(f"{self.folder} has no record {name}")
+        return record
+
     def has(self, spec: RunSpec) -> bool:
         """Return whether there is a record of this run."""
         return self._path(spec, ".json").exists()
+
+    def has_selections(self, spec: RunSpec) -> bool:
+        """Return whether the record of this run came with its selection counts."""
+        return self._path(spec, ".npz").exists()
 
     def records(self) -> list[RunRecord]:
         """Return all records, in the order of their names."""

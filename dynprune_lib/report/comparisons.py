@@ -6,7 +6,7 @@ import pandas as pd
 
 from dynprune_lib.report.statistics import differences, dunnett, pool_variances
 from dynprune_lib.report.style import style
-from dynprune_lib.report.tables import name_rows
+from dynprune_lib.report.tables import format_differences, name_rows
 
 
 def contrast(
@@ -54,6 +54,24 @@ def differences_of_methods(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]])
     table = contrast(runs, "method", pairs, ["rate"]).reset_index()
     names = [f"{style(row.method).label} - {style(row.baseline).label}, {row.rate:.0%}" for row in table.itertuples()]
     return table.drop(columns=["method", "baseline"]).set_axis(pd.Index(names), axis=0)
+
+
+def difference_table(runs: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Return the differences of several pairs of methods as text: one row per pair, one column per rate.
+
+    Args:
+        runs: a table of `tabulate`, with one variant of each method; all its cells contribute to the variances.
+        pairs: (method, baseline) each.
+
+    Example:
+        >>> runs = pd.DataFrame({"method": ["ucb", "rs2"] * 2, "rate": 0.5, "test_accuracy": [3.0, 1.0, 3.2, 1.2]})
+        >>> difference_table(runs, [("ucb", "rs2")]).to_dict("index")
+        {'UCB - RS2': {'50%': '+2.0 ± 0.6'}}
+    """
+    cells = format_differences(contrast(runs, "method", pairs, ["rate"])).unstack("rate", fill_value="").reindex(pairs)
+    names = [f"{style(method).label} - {style(baseline).label}" for method, baseline in pairs]
+    columns = pd.Index([f"{rate:.0%}" for rate in cells.columns], name="compute saved")
+    return cells.set_axis(names, axis=0).set_axis(columns, axis=1)
 
 
 def differences_from_full_data(runs: pd.DataFrame, method: str) -> pd.DataFrame:

@@ -1,5 +1,10 @@
-"""Draw tables as figures, all in one style."""
+"""Draw tables as figures, all in one style.
 
+The first line of a title is the message; its other lines are the setting, which is written below in small type.
+"""
+
+import itertools
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,14 +12,25 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from dynprune_lib.report.style import ordered, style
+from dynprune_lib.report.style import STYLES, ordered, style
 from dynprune_lib.report.tables import half_interval
 
 WIDTH = 4.2  # inches: readable at the width of one column (3.5 inches)
 DASHED = ("fewer-epochs", "full")  # the baselines
+LETTERS = 14  # of a message, per inch of width; the setting is in smaller type
+OTHERS = {
+    "#0072b2": "o",
+    "#e69f00": "P",
+    "#cc79a7": "v",
+    "#56b4e9": "X",
+}  # lines that are no methods: colour and marker
+ON_LINES = [withStroke(linewidth=2, foreground="white")]  # around text that lines may cross
 FAR = 25  # percentage points below full data: means further down are written at the edge, to keep the others apart
 
 
@@ -53,12 +69,14 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
         far = means[means < bottom]
         for rate, mean in far.items():
             name, height = f"{look.label} {mean:.0f} ▾", bottom + 0.4 + 1.4 * rows
-            axes.text(saved[rate], height, name, color=look.colour, fontsize="x-small", ha="right")
+            colour = look.colour
+            axes.text(saved[rate], height, name, color=colour, fontsize="x-small", ha="right", path_effects=ON_LINES)
         rows += not far.empty
     if rows:
         axes.set_ylim(bottom=bottom)
     axes.set(xlabel="compute saved in training (% of sample passes)", ylabel="test accuracy (%)")
-    return _finish(figure, axes)
+    axes.legend(loc="lower left", frameon=False, fontsize="small")  # accuracy falls from the upper left
+    return _finish(figure, axes, legend=False)
 
 
 def plot_learning_curves(curves: pd.DataFrame, title: str) -> Figure:
@@ -93,7 +111,7 @@ def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
     figure, axes = _one_axes(title, height=0.28 * len(costs) + 1.0)
     names = [f"{style(row.method).label}, {row.rate:.0%}" for row in costs.itertuples()]
     colours = [style(method).colour for method in costs["method"]]
-    axes.barh(names, costs["training"], color=colours, label="training")
+    axes.barh(names, costs["training"], color=colours)
     axes.barh(
         names,
         costs["total"] - costs["training"],
@@ -102,32 +120,63 @@ def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
         alpha=0.45,
         hatch="////",
         edgecolor="white",
-        label="scoring",
     )
-    axes.axvline(1, color=style("full").colour, linestyle="--", linewidth=1, label="full data")
+    line = axes.axvline(1, color=style("full").colour, linestyle="--", linewidth=1, label="full data")
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
-    figure.supxlabel("sample passes (full-data run = 1; a forward pass counts as a third)", fontsize="medium")
-    return _finish(figure, axes)
+    axes.set_xlabel("sample passes (full-data run = 1;\na forward pass counts as a third)")
+    grey = [Patch(color="#777777", label="training")]
+    grey += [Patch(facecolor="#777777", alpha=0.45, hatch="////", edgecolor="white", label="scoring")]
+    axes.legend(handles=[*grey, line], frameon=False, fontsize="small")
+    return _finish(figure, axes, legend=False)
 
 
 def plot_selection_counts(counts: dict[str, np.ndarray], epochs: int, title: str) -> Figure:
     """Plot how many samples, in %, were selected in how many epochs.
 
     Args:
-        counts: number of epochs in which each sample was selected, (N,) or (runs, N), by the name of a line.
+        counts: number of epochs in which each sample was selected, (N,) or (runs, N), by the name of a line. The label
+            of a method has its colour.
         epochs: number of epochs.
         title: title of the figure.
     """
     figure, axes = _one_axes(title)
-    styles = zip(sns.color_palette("colorblind"), "os^vDPX", strict=False)
-    for (name, runs), (colour, marker) in zip(counts.items(), styles, strict=False):
+    methods = {look.label: (look.colour, look.marker) for look in STYLES.values()}
+    taken = {methods[name][0] for name in counts if name in methods}
+    others = itertools.cycle(each for each in OTHERS.items() if each[0] not in taken)
+    for name, runs in counts.items():
+        colour, marker = methods.get(name) or next(others)
         shares = np.stack([np.bincount(run, minlength=epochs + 1) / len(run) for run in np.atleast_2d(runs)])
         places = np.arange(epochs + 1)
         axes.plot(places, 100 * shares.mean(0), color=colour, marker=marker, markersize=3.5, linewidth=1, label=name)
     axes.set(xlabel=f"epochs in which a sample was selected (of {epochs})", ylabel="samples (%)")
     axes.set_ylim(bottom=0)
-    return _finish(figure, axes)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    # above the axes: the lines leave no room
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize="small")
+    return _finish(figure, axes, legend=False)
+
+
+def plot_kept_samples(kept: np.ndarray, title: str) -> Figure:
+    """Plot which samples each epoch keeps: one column per epoch, one row per sample, sorted by the number of epochs.
+
+    Args:
+        kept: (epochs, samples) bool.
+        title: title of the figure.
+    """
+    figure, axes = _one_axes(title)
+    order = np.argsort(-kept.sum(0), kind="stable")
+    colours = ListedColormap(["#e8e8e8", style("ucb").colour])
+    epochs, samples = kept.shape
+    axes.imshow(
+        kept[:, order].T, cmap=colours, aspect="auto", interpolation="nearest", extent=(0.5, epochs + 0.5, samples, 0)
+    )
+    axes.set(xlabel="epoch", ylabel="samples, most often kept first")
+    axes.grid(visible=False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    handles = [Patch(color=colours(1), label="kept"), Patch(color=colours(0), label="skipped")]
+    axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize="small")
+    return _finish(figure, axes, legend=False)
 
 
 def plot_differences(differences: pd.DataFrame, baseline: str, title: str) -> Figure:
@@ -138,14 +187,9 @@ def plot_differences(differences: pd.DataFrame, baseline: str, title: str) -> Fi
         baseline: name of what the differences are from.
         title: title of the figure.
     """
-    figure, axes = _one_axes(title, height=0.24 * len(differences) + 1.0)
-    limit = _usual_size(differences)
-    _draw_differences(axes, differences, limit)
-    if (differences["mean"] < -limit).any():
-        axes.set_xlim(-limit, limit)
+    figure, axes = _one_axes(title, 0.24 * len(differences) + 1.1, _difference_from(baseline))
+    _draw_differences(axes, differences)
     axes.set_yticks(range(len(differences)), list(differences.index))
-    axes.set_ylim(len(differences) - 0.5, -0.5)
-    figure.supxlabel(_difference_from(baseline), fontsize="medium")  # of the figure: names leave the axes little room
     return _finish(figure, axes, legend=False)
 
 
@@ -164,17 +208,13 @@ def plot_ranking(differences: pd.DataFrame, baseline: str, title: str, panel: st
     order = differences.groupby("method_label")["mean"].mean().sort_values(ascending=False).index
     panels = list(differences.groupby(panel, sort=panel == "saved"))
     figure, grid = plt.subplots(
-        1, len(panels), sharey=True, squeeze=False, layout="constrained", figsize=(WIDTH + 2.6, 0.19 * len(order) + 1.2)
+        1, len(panels), sharey=True, squeeze=False, layout="constrained", figsize=(WIDTH + 2.6, 0.2 * len(order) + 1.4)
     )
     for axes, (value, rows) in zip(grid.flat, panels, strict=True):
-        limit = _usual_size(rows)
-        _draw_differences(axes, rows.set_index("method_label").reindex(order), limit)
-        axes.set_xlim(-limit, limit)
+        _draw_differences(axes, rows.set_index("method_label").reindex(order))
         axes.set_title(f"{value:.0%} saved" if panel == "saved" else value, fontsize="small")
     grid[0, 0].set_yticks(range(len(order)), order)
-    grid[0, 0].invert_yaxis()
-    figure.suptitle(title, fontsize="small")
-    figure.supxlabel(_difference_from(baseline), fontsize="medium")
+    write_title(figure, title, _difference_from(baseline))
     return _finish(figure, grid[0, 0], legend=False)
 
 
@@ -189,7 +229,7 @@ def plot_images(images: dict[str, np.ndarray], labels: dict[str, Sequence[str]],
     count = max(len(row) for row in images.values())
     use_style()
     figure, grid = plt.subplots(
-        len(images), count, figsize=(WIDTH, 0.65 * len(images) + 0.35), squeeze=False, layout="constrained"
+        len(images), count, figsize=(WIDTH, 0.75 * len(images) + 0.6), squeeze=False, layout="constrained"
     )
     for axes in grid.flat:
         axes.axis("off")
@@ -197,8 +237,8 @@ def plot_images(images: dict[str, np.ndarray], labels: dict[str, Sequence[str]],
         row[0].set_title(name, loc="left", fontsize="small", pad=2)
         for axes, picture, label in zip(row, pictures, labels[name], strict=False):
             axes.imshow(picture.squeeze(), cmap="gray", interpolation="nearest")
-            axes.text(0.5, -0.05, label, transform=axes.transAxes, fontsize=4.5, ha="center", va="top")
-    figure.suptitle(title, fontsize="small")
+            axes.text(0.5, -0.05, label, transform=axes.transAxes, fontsize="x-small", ha="center", va="top")
+    write_title(figure, title)
     plt.close(figure)
     return figure
 
@@ -219,7 +259,7 @@ def plot_correlations(matrix: np.ndarray, labels: Sequence[str], what: str, titl
         vmax=1,
         annot=len(labels) <= 10,
         fmt=".2f",
-        annot_kws={"fontsize": 6},
+        annot_kws={"fontsize": "small"},
         cmap="cividis",
         square=True,
         xticklabels=labels,
@@ -228,27 +268,52 @@ def plot_correlations(matrix: np.ndarray, labels: Sequence[str], what: str, titl
         ax=axes,
     )
     axes.set(xlabel=what, ylabel=what)
+    axes.tick_params(axis="y", rotation=0)
     axes.grid(visible=False)
     plt.close(figure)
     return figure
 
 
 def use_style() -> None:
-    """Set the style of all figures: thin axes, a light grid, type that is readable at the width of one column."""
-    sns.set_theme(
-        context="paper",
-        style="ticks",
-        rc={"figure.dpi": 150, "axes.grid": True, "grid.alpha": 0.3, "font.size": 9, "hatch.linewidth": 0.5},
-    )
+    """Set the style of all figures: thin axes, a light grid, type that is readable at the width of one column.
+
+    The background is white, so that figures can be read on a dark page.
+    """
+    type_sizes = {
+        "font.size": 9,
+        "axes.titlesize": 8.5,
+        "axes.labelsize": 8.5,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+    }
+    lines = {"axes.grid": True, "grid.alpha": 0.3, "hatch.linewidth": 0.5, "axes.linewidth": 0.8}
+    ticks = {f"{axis}tick.major.{name}": value for axis in "xy" for name, value in (("width", 0.8), ("size", 3.5))}
+    files = {"figure.dpi": 150, "figure.facecolor": "white", "savefig.facecolor": "white", "pdf.fonttype": 42}
+    sns.set_theme(context="paper", style="ticks", rc=type_sizes | lines | ticks | files)
+
+
+def write_title(figure: Figure, title: str, label: str = "") -> None:
+    """Write a message above a figure and the setting below it.
+
+    Args:
+        figure: the figure.
+        title: the message, and the setting in further lines.
+        label: label of the x axis, written above the setting. Default: none.
+    """
+    message, *setting = title.split("\n")
+    letters = round(LETTERS * figure.get_figwidth())
+    figure.suptitle(textwrap.fill(message, letters), fontsize="small", fontweight="bold")
+    size, per_letter = ("small", 1.35) if label else ("x-small", 1.6)
+    lines = [textwrap.fill(line, round(per_letter * letters)) for line in ([label] if label else []) + setting]
+    figure.supxlabel("\n".join(lines), fontsize=size)
 
 
 def _usual_size(differences: pd.DataFrame) -> float:
-    """Return the limit of an axis of differences, which methods that fail would otherwise stretch.
+    """Return how far below zero a mean can be before it is written as text, since it would squeeze all others.
 
-    It is four times the median end of an interval, or a little more than the highest mean if that is larger.
+    It is eight times the median end of an interval.
     """
-    ends = differences["mean"].abs() + differences["ci95"].fillna(0)
-    return max(4 * ends.median(), 1.1 * differences["mean"].max())
+    return 8 * (differences["mean"].abs() + differences["ci95"].fillna(0)).median()
 
 
 def _difference_from(baseline: str) -> str:
@@ -256,21 +321,28 @@ def _difference_from(baseline: str) -> str:
     return f"difference from {baseline} (percentage points)"
 
 
-def _draw_differences(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
-    """Draw each mean with its interval, or as a number if it is below -`limit`, and a line at zero."""
-    for place, (_, row) in enumerate(rows.iterrows()):
-        if row["mean"] < -limit:
-            axes.text(-limit, place, f" ◂ {row['mean']:.1f}", fontsize="x-small", va="center")
+def _draw_differences(axes: Axes, rows: pd.DataFrame) -> None:
+    """Draw each mean with its interval, or as a number if it is far below zero, and a line at zero."""
+    is_far = rows["mean"] < -_usual_size(rows)
+    for place, (name, row) in enumerate(rows.iterrows()):
+        if is_far[name]:
+            text = f"◂ {row['mean']:.1f}"
+            at_edge = axes.get_yaxis_transform()
+            axes.text(0.02, place, text, transform=at_edge, va="center", fontsize="x-small", path_effects=ON_LINES)
         else:
             colour = row.get("colour", "#0072b2")
             axes.errorbar(row["mean"], place, xerr=row["ci95"], color=colour, marker="o", ms=3.5, capsize=2, lw=1.2)
     axes.axvline(0, color=style("full").colour, linestyle="--", linewidth=1)
+    axes.margins(x=0.1)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2))
+    axes.set_ylim(len(rows) - 0.5, -0.5)
 
 
-def _one_axes(title: str, height: float = 3.0) -> tuple[Figure, Axes]:
+def _one_axes(title: str, height: float = 3.0, label: str = "") -> tuple[Figure, Axes]:
+    """Return a figure with one axes, and the label of its x axis where names leave the axes little room."""
     use_style()
     figure, axes = plt.subplots(figsize=(WIDTH, height), layout="constrained")
-    figure.suptitle(title, fontsize="small")
+    write_title(figure, title, label)
     return figure, axes
 
 

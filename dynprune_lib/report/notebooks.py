@@ -24,6 +24,7 @@ from dynprune_lib.paths import results_dir, root
 from dynprune_lib.report.notebook_progress import NotebookProgress, OnCellStart
 from dynprune_lib.report.pages import update_pages
 
+WIDGET = "application/vnd.jupyter.widget-view+json"  # a widget lives as long as its kernel
 KEPT_METADATA = ("kernelspec", "language_info")
 SOCKET_PATH = 80  # bytes: longest folder for the sockets of a kernel; systems allow about 100 with the file name
 
@@ -146,11 +147,13 @@ def choose_notebooks(only: Collection[str] = (), start: str | None = None) -> li
 
 
 def clean(notebook: NotebookNode) -> None:
-    """Remove from a notebook what depends on the machine: metadata of the execution, progress bars and warnings."""
+    """Remove from a notebook what depends on the session: metadata of its execution, progress, warnings, widgets."""
     notebook.metadata = NotebookNode({name: notebook.metadata[name] for name in KEPT_METADATA})
     notebook.metadata.language_info = NotebookNode(name="python")
     for cell in notebook.cells:
         cell.metadata = NotebookNode({name: cell.metadata[name] for name in ("tags",) if name in cell.metadata})
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
     _drop_stderr(notebook)
 
 

@@ -1,5 +1,6 @@
-"""Write README, results, gallery and sampler cards from records and verdicts: no number in them is typed by hand."""
+"""Write README, results, gallery, start page and sampler cards from records and verdicts: no number is typed."""
 
+import json
 import re
 from pathlib import Path
 
@@ -28,6 +29,12 @@ Written by `dynprune docs` from the files that the notebooks save here. Points a
 where neither is, which may be for lack of runs: the evidence then has the smallest difference that would have been
 detected. All comparisons of one claim are one family, with the family-wise error rate held at 5 %. Intervals are those
 of each difference alone, at 95 %; the run-to-run variance is pooled over the methods of one rate."""
+START = """\
+# Notebooks
+
+Written by `dynprune docs` from the first heading and the verdicts of each notebook; `make lab` opens this page. Every
+notebook reads the committed records and runs in seconds; only 00 and 08 train, on digits, for one or two minutes.
+Begin with [00](00_quickstart.ipynb)."""
 COMMITTED = PROFILES[1:]  # figures of the smallest profile are not committed
 
 
@@ -44,6 +51,7 @@ def pages() -> dict[str, str]:
         ),
         "docs/samplers.md": cards(),
         "figures/README.md": gallery(),
+        "notebooks/README.md": start_page(),
     }
 
 
@@ -152,6 +160,17 @@ def gallery() -> str:
                 "",
             ]
     return "\n".join(lines)
+
+
+def start_page() -> str:
+    """Return `notebooks/README.md`: what each notebook asks, and the verdicts that it came to."""
+    rows = []
+    for path in sorted((root() / "notebooks").glob("*.ipynb")):
+        heading = "".join(json.loads(path.read_text())["cells"][0]["source"]).splitlines()[0].removeprefix("# ")
+        found = [verdict for verdict in _verdicts() if verdict.notebook == path.name]
+        answers = [f"{verdict.claim}, {verdict.title}: **{verdict.short}**" for verdict in found]
+        rows.append({"notebook": f"[{path.stem}]({path.name})", "about": heading, "verdict": "<br>".join(answers)})
+    return "\n".join([START, "", *_markdown(pd.DataFrame(rows)), ""])
 
 
 def _profile_row(name: str) -> dict[str, str]:

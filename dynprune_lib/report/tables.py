@@ -30,11 +30,12 @@ def tabulate(records: Iterable[RunRecord], role: Callable[[RunSpec], Role] = sta
         number that went only forward; `label_noise` and `imbalance` of the training set; `scoring_passes` and
         `scoring_forward_only`, the same for scoring before training; `seconds` of training.
     """
-    rows = [_row(record, role(record.spec)) for record in records]
+    rows = [run_row(record, role(record.spec)) for record in records]
     return pd.DataFrame(rows).sort_values(["rate", "method", "variant", "seed"], ignore_index=True)
 
 
-def _row(record: RunRecord, role: Role) -> dict[str, Any]:
+def run_row(record: RunRecord, role: Role) -> dict[str, Any]:
+    """Return the row of a run in the table of `tabulate`."""
     spec, cost, scoring = record.spec, record.training, record.scoring
     return {
         "dataset": spec.dataset,
@@ -276,6 +277,21 @@ def runs_until_it_pays(costs: pd.DataFrame) -> pd.Series:
     return np.floor((costs["total"] - costs["training"]) / (1 - costs["training"]) + 1e-9).astype(int) + 1
 
 
+def format_differences(differences: pd.DataFrame) -> pd.Series:
+    """Format each difference as text; the interval of a single seed is left out.
+
+    Args:
+        differences: a table with columns `mean` and `ci95`.
+
+    Example:
+        >>> format_differences(pd.DataFrame({"mean": [0.52, -1.0], "ci95": [0.31, float("nan")]})).tolist()
+        ['+0.5 ± 0.3', '-1.0']
+    """
+    intervals = ["" if np.isnan(ci95) else f" ± {ci95:.1f}" for ci95 in differences["ci95"]]
+    texts = [f"{mean:+.1f}{interval}" for mean, interval in zip(differences["mean"], intervals, strict=True)]
+    return pd.Series(texts, index=differences.index, dtype=object)
+
+
 def describe(differences: pd.DataFrame) -> str:
     """Format differences as text; the interval of a single seed is left out.
 
@@ -288,8 +304,6 @@ def describe(differences: pd.DataFrame) -> str:
         >>> describe(pd.DataFrame({"mean": [0.52], "ci95": [0.31]}, index=["UCB"]))
         'UCB: +0.5 ± 0.3'
     """
-    intervals = ["" if np.isnan(ci95) else f" ± {ci95:.1f}" for ci95 in differences["ci95"]]
-    rows = zip(differences.index, differences["mean"], intervals, strict=True)
-    values = [(place, f"{mean:+.1f}{interval}") for place, mean, interval in rows]
+    values = format_differences(differences).items()
     named = [f"{at}: {value}" if isinstance(at, str) else f"{value} points at {at:.0%}" for at, value in values]
     return ", ".join(named) or "not measured"

@@ -1,7 +1,6 @@
 """The site as `make site` builds it: its files, its links, and its pages in a browser without a network."""
 
 import re
-import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -88,18 +87,6 @@ def test_every_public_name_is_in_the_reference(pages):
     wanted = [f"dynprune_lib.samplers.{name}" for name in samplers.__all__ if name != "SAMPLERS"]
     wanted += [f"{each.__module__}.{each.__name__}" for each in (per_sample, unreduced, *SCORES.values())]
     assert [name for name in wanted if name not in anchors] == []
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    with api.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=path)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(params=[390, 1280], ids=["phone", "desktop"])

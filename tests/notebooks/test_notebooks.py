@@ -22,7 +22,7 @@ from dynprune_lib.report.notebooks import (
 pytestmark = pytest.mark.slow
 
 NOTEBOOKS = notebook_paths()
-HOW_TO = {"08_your_own_training_loop"}  # has no study: no parameters, no verdict
+HOW_TO = {"08_your_own_training_loop", "12_explore"}  # have no study: no parameters, no verdict
 PARAMETERS = {"profile", "dataset", "data_dir", "results", "seeds"}
 
 

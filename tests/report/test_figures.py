@@ -2,8 +2,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from dynprune_lib.report import figures, tables
+from dynprune_lib.report.style import style
 from tests.report.tables import RUNS, table
 
 mpl.use("Agg")
@@ -57,6 +59,43 @@ def test_counts_are_shown_in_percent():
     assert axes.lines[0].get_ydata().tolist() == [37.5, 25, 37.5]
 
 
+def test_a_method_has_its_colour_among_selection_counts():
+    counts = {name: np.array([0, 1]) for name in ("UCB", "UCB, re-scored", "another")}
+    (axes,) = figures.plot_selection_counts(counts, 2, "title").axes
+    colours = [line.get_color() for line in axes.lines]
+    assert colours[0] == style("ucb").colour
+    assert len(set(colours)) == 3
+
+
+def test_kept_samples_are_sorted_by_how_often_they_are_kept():
+    kept = np.array([[True, False, True], [False, False, True]])
+    (axes,) = figures.plot_kept_samples(kept, "title").axes
+    assert axes.images[0].get_array().tolist() == [[1, 1], [1, 0], [0, 0]]  # rows are samples, columns epochs
+
+
+def test_the_first_line_of_a_title_is_the_message_and_the_others_are_below():
+    long = "a message of many words " * 5
+    figure = figures.plot_selection_counts({"net": np.array([0, 1])}, 1, f"{long}\nsetting")
+    assert figure.get_suptitle().count("\n") > 0
+    assert figure.get_suptitle().split() == long.split()
+    assert figure.get_supxlabel() == "setting"
+
+
+def test_nothing_is_cut_off():
+    differences = pd.DataFrame({"mean": [1.0, -0.3], "ci95": 0.5}, index=["a long name of a method, annealed", "b"])
+    figure = figures.plot_differences(differences, "a baseline with a long name", "a long message " * 8 + "\nsetting")
+    figure.draw_without_rendering()
+    drawn, page = figure.get_tightbbox(), figure.bbox_inches
+    assert page.contains(drawn.x0, drawn.y0)
+    assert page.contains(drawn.x1, drawn.y1)
+
+
+def test_the_background_is_white_whatever_the_page(tmp_path):
+    figure = figures.plot_selection_counts({"net": np.array([0, 1])}, 1, "title")
+    figure.savefig(tmp_path / "figure.png")
+    assert Image.open(tmp_path / "figure.png").convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)
+
+
 def test_a_ranking_has_a_panel_for_each_data_set_in_their_order():
     differences = pd.DataFrame({"dataset": ["text", "table"], "method_label": "UCB", "mean": [1.0, -2.0], "ci95": 0.5})
     figure = figures.plot_ranking(differences, "full data", "title", panel="dataset")
@@ -77,7 +116,8 @@ def test_a_difference_far_below_the_others_is_written_and_does_not_squeeze_them(
     differences = pd.DataFrame({"mean": [1.0, -30.0, 0.5], "ci95": [0.5, 4.0, 0.5]}, index=["a", "b", "c"])
     (axes,) = figures.plot_differences(differences, "baseline", "title").axes
     assert [text.get_text().strip() for text in axes.texts] == ["◂ -30.0"]
-    assert axes.get_xlim() == (-6.0, 6.0)
+    left, right = axes.get_xlim()
+    assert -1 < left < 0 < 1.5 < right < 2
     assert [float(container.lines[0].get_xdata()[0]) for container in axes.containers] == [1, 0.5]
 
 

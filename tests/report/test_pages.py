@@ -1,5 +1,7 @@
 """The pages with blocks that are written from records and verdicts."""
 
+import json
+
 import pytest
 
 from dynprune_lib.errors import DynpruneError
@@ -45,3 +47,17 @@ def test_a_claim_has_a_short_verdict_that_leads_to_its_numbers(checkout):
     assert "[**supported on CIFAR-10 (1.1x or more)**](figures/README.md#c1-70--and-more-at-once)" in row
     assert row.endswith("| [05](notebooks/05_x.ipynb) |")
     assert "\n## C1: 70 % and more, at once\n" in pages.gallery()
+
+
+def test_the_start_page_has_what_each_notebook_asks_and_found(checkout):
+    (checkout / "notebooks").mkdir()
+    for name, heading in {"00_first": "One: first?", "05_x": "Two"}.items():
+        cells = [{"cell_type": "markdown", "source": [f"# {heading}\n", "more"]}]
+        (checkout / "notebooks" / f"{name}.ipynb").write_text(json.dumps({"cells": cells}))
+    made = {"evidence": "+1", "provenance": "CPU", "notebook": "05_x.ipynb", "verdict": "not shown"}
+    for claim in ("C1", "C2"):
+        Verdict(claim=claim, title="it is so", **made).save(checkout / "figures" / "laptop")
+    *_, first, second, end = pages.start_page().split("\n")
+    assert first == "| [00_first](00_first.ipynb) | One: first? |  |"
+    verdicts = "C1, it is so: **not shown**<br>C2, it is so: **not shown**"
+    assert (second, end) == (f"| [05_x](05_x.ipynb) | Two | {verdicts} |", "")

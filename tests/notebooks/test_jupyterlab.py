@@ -1,0 +1,87 @@
+"""JupyterLab as `make lab` starts it, in a browser: the start page, and the menus of notebook 12."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.helpers import ROOT, environment, free_port
+
+pytestmark = pytest.mark.slow
+
+SECONDS = 120  # until a page, or a cell that reads all records, is there
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The address of a JupyterLab with the options of the Makefile, on a copy of the notebooks: it saves them."""
+    pytest.importorskip("jupyterlab", reason="the extra notebooks is not installed")
+    (words,) = re.findall(r"-m (jupyterlab .*)", (ROOT / "Makefile").read_text())
+    folder, port = tmp_path_factory.mktemp("lab"), free_port()
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    folders = ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR")
+    options = ["--no-browser", "--allow-root", f"--ServerApp.port={port}", "--IdentityProvider.token="]
+    process = subprocess.Popen(
+        [sys.executable, "-m", *words.split(), *options],
+        cwd=folder,
+        env=environment(PYTHONPATH=str(ROOT), **{name: str(folder / name) for name in folders}),
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}/lab"
+    wait_for(address, process)
+    yield address
+    process.terminate()
+    process.wait()
+
+
+def wait_for(address, process):
+    """Return when the server answers."""
+    for _ in range(SECONDS):
+        assert process.poll() is None, "JupyterLab has ended"
+        try:
+            urllib.request.urlopen(address)
+            return
+        except urllib.error.URLError:
+            time.sleep(1)
+    pytest.fail(f"JupyterLab did not answer within {SECONDS} s")
+
+
+@pytest.fixture
+def page(browser):
+    """A page on which nothing asks or warns."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1200})
+    page.set_default_timeout(1000 * SECONDS)
+    yield page
+    assert page.locator(".jp-Dialog, .Toastify__toast").all_inner_texts() == []
+    page.close()
+
+
+def test_the_start_page_leads_to_every_notebook(page, lab):
+    page.goto(f"{lab}/tree/notebooks/README.md")
+    links = page.locator(".jp-MarkdownViewer table a")
+    links.first.wait_for()
+    assert links.all_inner_texts() == sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+    links.first.click()
+    page.locator(".jp-Notebook h1", has_text="Quickstart").wait_for()
+
+
+def test_the_menus_of_notebook_12_show_what_is_chosen(page, lab):
+    pytest.importorskip("ipywidgets", reason="the extra explore is not installed")
+    page.goto(f"{lab}/tree/notebooks/12_explore.ipynb?reset")
+    page.locator(".jp-Notebook h1").wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    menu = page.locator(".jp-OutputArea-output select").first
+    menu.wait_for()
+    assert page.locator(".jp-OutputArea-output select").count() == 5
+    shown = page.locator(".widget-output img")
+    shown.nth(1).wait_for()
+    before = shown.first.get_attribute("src")
+    menu.select_option("CIFAR-100, small net")
+    page.wait_for_function("before => document.querySelector('.widget-output img')?.src != before", arg=before)
+    assert page.locator('[data-mime-type="application/vnd.jupyter.stderr"]').count() == 0

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from dynprune_lib.report import compute_spent
-from tests.report.test_frontier import FULL, curve
+from tests.report.tables import FULL, curve
 
 mpl.use("Agg")
 

@@ -9,31 +9,16 @@ from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.report import frontier, frontier_text, pages
 from dynprune_lib.report.frontier_figure import plot_frontier
 from tests.helpers import make_record
+from tests.report.tables import FULL, curve
 
 mpl.use("Agg")
 
 SECONDS = pd.Series([60.0], index=pd.MultiIndex.from_tuples([("tiny", "full data", 0.0)]))
 
 
-def curve(method, accuracies, cost=1.0, **columns):
-    """Return runs from {epochs: accuracies by seed}; an epoch costs `cost` epochs of full data."""
-    defaults = {"dataset": "digits", "model": "tiny", "variant": "", "modifier": "", "forward_only": 0.0}
-    defaults |= {"scoring_passes": 0.0, "scoring_forward_only": 0.0, "rate": 1 - cost}
-    rows = [
-        defaults | {"method": method, "epochs": epochs, "seed": seed, "test_accuracy": accuracy}
-        | {"passes": 1000 * cost * epochs} | columns
-        for epochs, values in accuracies.items()
-        for seed, accuracy in enumerate(values)
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
-
-
 def speed_up(*curves, **options):
     runs = pd.concat(curves, ignore_index=True)
     return frontier.speed_up(frontier.measure_compute(runs), **options)
-
-
-FULL = curve("full", {1: [79.0, 81.0], 2: [90.0]})
 
 
 def test_a_method_halfway_up_a_doubling_is_faster_by_the_root_of_two():

@@ -167,14 +167,6 @@ def compared_with_published(runs: pd.DataFrame, source: str, dataset: str) -> pd
     return name_rows(cells.rename(columns=lambda rate: f"{rate:.0%}" if rate else "none"))
 
 
-def format_published(table: pd.DataFrame) -> str:
-    """Format a table of `compared_with_published` as text, with a letter for each source and a legend below."""
-    if table.empty:
-        return "nothing is available for this data set"
-    lettered, legend = letter_sources(table)
-    return "\n".join([lettered.to_string(), "", *legend])
-
-
 def letter_sources(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Return a table of `compared_with_published` with a letter for each source, and what the letters stand for."""
     letters = dict(zip(table.index.unique("source"), ascii_lowercase, strict=False))

@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from dynprune_lib.experiments.profile import FEWER_EPOCHS
-from dynprune_lib.report.figures import WIDTH, use_style
+from dynprune_lib.report.figures import WIDTH, use_style, write_title
 from dynprune_lib.report.frontier import mean_of_seeds, measure_compute, speed_up
 from dynprune_lib.report.frontier_figure import draw_full_data, label_in_doublings
 from dynprune_lib.report.frontier_text import interval
@@ -120,8 +120,7 @@ def plot_compute_spent(runs: pd.DataFrame, title: str, caption: str) -> Figure:
     lengths = runs[is_full].groupby("epochs")["test_accuracy"].mean().nsmallest(2)
     panels[0].set(ylabel="test accuracy (%)")
     panels[0].set_ylim(bottom=lengths.iloc[-1] - 2)  # methods that fail would stretch the axis
-    figure.suptitle(title, fontsize="small")
-    figure.supxlabel(caption, fontsize="x-small")
+    write_title(figure, f"{title}\n{caption}")
     sns.despine(figure)
     plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice
     return figure

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from dynprune_lib.experiments.profile import Role
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.report.figures import WIDTH, _finish, use_style
+from dynprune_lib.report.figures import WIDTH, _finish, use_style, write_title
 from dynprune_lib.report.style import ordered, style
 from dynprune_lib.report.tables import name_rows
 
@@ -59,7 +59,7 @@ def plot_wrong_labels_kept(shares: pd.DataFrame, title: str) -> Figure:
         axes.set(xlabel="epoch", title=f"{noise:.0%} of the labels are wrong")
     grid[0, 0].set(ylabel="wrong labels in the subset (%)")
     grid[0, 0].set_ylim(bottom=0)
-    figure.suptitle(title, fontsize="small")
+    write_title(figure, title)
     _finish(figure, grid[0, 0], legend=False)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize="x-small")

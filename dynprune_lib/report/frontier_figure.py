@@ -1,8 +1,8 @@
 """Draw accuracy over compute, with the speed-up at equal accuracy as an arrow."""
 
-import textwrap
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
-from dynprune_lib.report.figures import WIDTH, use_style
+from dynprune_lib.report.figures import WIDTH, use_style, write_title
 from dynprune_lib.report.frontier import full_data_band, mean_of_seeds
 from dynprune_lib.report.frontier_text import best, factor
 from dynprune_lib.report.style import ordered, style
@@ -21,7 +21,8 @@ def plot_frontier(runs: pd.DataFrame, tested: pd.DataFrame, title: str, caption:
 
     Args:
         runs: a table of `measure_compute`.
-        tested: the speed-ups under test, see `at_the_greatest_length`; an arrow shows the best of each setting.
+        tested: the speed-ups under test, see `at_the_greatest_length`; an arrow shows the best of each setting whose
+            interval has an end.
         title: the message.
         caption: what was trained, in small type below.
     """
@@ -31,14 +32,14 @@ def plot_frontier(runs: pd.DataFrame, tested: pd.DataFrame, title: str, caption:
     for axes, (setting, group) in zip(panels, settings, strict=True):
         draw_full_data(axes, group)
         _draw_methods(axes, group[group["saved"] == 0.5])
-        if (tested["setting"] == setting).any():
-            _draw_speed_up(axes, best(tested[tested["setting"] == setting]))
+        known = tested[(tested["setting"] == setting) & ((tested["low"] > 0) | np.isfinite(tested["high"]))]
+        if len(known):
+            _draw_speed_up(axes, best(known))
         axes.set_title(setting, fontsize="small")
         axes.set(xlabel="compute (epochs of full data)", ylabel="test accuracy (%)")
         label_in_doublings(axes)
     panels[0].legend(frameon=False, fontsize="x-small", loc="lower right")
-    figure.suptitle(textwrap.fill(title, 45 * len(panels)), fontsize="small")
-    figure.supxlabel(caption, fontsize="x-small")
+    write_title(figure, f"{title}\n{caption}")
     sns.despine(figure)
     plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice
     return figure

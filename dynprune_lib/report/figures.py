@@ -143,7 +143,8 @@ def plot_selection_counts(counts: dict[str, np.ndarray], epochs: int, title: str
     figure, axes = _one_axes(title)
     methods = {look.label: (look.colour, look.marker) for look in STYLES.values()}
     taken = {methods[name][0] for name in counts if name in methods}
-    others = itertools.cycle(each for each in OTHERS.items() if each[0] not in taken)
+    free = {colour: marker for colour, marker in OTHERS.items() if colour not in taken}
+    others = itertools.cycle((free or OTHERS).items())
     for name, runs in counts.items():
         colour, marker = methods.get(name) or next(others)
         shares = np.stack([np.bincount(run, minlength=epochs + 1) / len(run) for run in np.atleast_2d(runs)])

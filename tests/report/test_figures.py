@@ -134,3 +134,10 @@ def test_correlations_are_written_into_their_squares():
     figure = figures.plot_correlations(np.array([[1.0, 0.25], [0.25, 1.0]]), ["1", "2"], "epoch", "title")
     assert figure.axes[0].get_xlabel() == figure.axes[0].get_ylabel() == "epoch"
     assert [text.get_text() for text in figure.axes[0].texts] == ["1.00", "0.25", "0.25", "1.00"]
+
+
+def test_lines_of_no_method_are_drawn_where_methods_have_all_their_colours():
+    names = [style(name).label for name in ("ucb", "forget", "static-random", "el2n")]
+    counts = {name: np.array([0, 1, 2]) for name in [*names, "UCB, re-scored"]}
+    (axes,) = figures.plot_selection_counts(counts, 2, "title").axes
+    assert [line.get_label() for line in axes.get_lines()] == list(counts)

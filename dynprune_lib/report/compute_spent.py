@@ -1,6 +1,7 @@
 """Compare methods by the compute that they really spend: the saving that a setting promises is not always made."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import seaborn as sns
@@ -100,9 +101,10 @@ def plot_compute_spent(runs: pd.DataFrame, title: str, caption: str) -> Figure:
         caption: what was trained, in small type below.
     """
     use_style()
-    figure, panels = plt.subplots(1, 2, sharex=True, sharey=True, layout="constrained", figsize=(2.1 * WIDTH, 3.4))
+    figure, panels = plt.subplots(1, 2, sharex=True, sharey=True, layout="constrained", figsize=(2.4 * WIDTH, 3.4))
     is_full = runs["method"] == "full"
     kinds = {"epochs of a fixed length": ~runs["has_own_length"], "epochs of their own length": runs["has_own_length"]}
+    lines: dict[str, Any] = {}
     for axes, (kind, chosen) in zip(panels, kinds.items(), strict=True):
         draw_full_data(axes, runs[is_full])
         cells = mean_of_seeds(runs[chosen & ~is_full]).sort_values("full_epochs")
@@ -115,11 +117,12 @@ def plot_compute_spent(runs: pd.DataFrame, title: str, caption: str) -> Figure:
                     places, means, ":", color=look.colour, marker=look.marker, mfc=fill, ms=4, lw=0.8, label=label
                 )
         axes.set(title=kind, xlabel="compute (epochs of full data)")
-        axes.legend(frameon=False, fontsize=5.5, loc="lower right", ncols=2 if len(cells) > 12 else 1)
+        lines |= {label: line for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         label_in_doublings(axes)
-    lengths = runs[is_full].groupby("epochs")["test_accuracy"].mean().nsmallest(2)
-    panels[0].set(ylabel="test accuracy (%)")
-    panels[0].set_ylim(bottom=lengths.iloc[-1] - 2)  # methods that fail would stretch the axis
+    lengths = runs[is_full].groupby("epochs")["test_accuracy"].mean()
+    lowest = lengths.nsmallest(2).index[-1]  # methods that fail would stretch the axes
+    panels[0].set(ylabel="test accuracy (%)", xlim=(0.8 * lowest, None), ylim=(lengths[lowest] - 2, lengths.max() + 1))
+    figure.legend(lines.values(), lines.keys(), loc="outside right center", frameon=False, fontsize=5.5)
     write_title(figure, f"{title}\n{caption}")
     sns.despine(figure)
     plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice

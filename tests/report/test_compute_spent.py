@@ -37,8 +37,9 @@ def test_own_lengths_name_their_settings_and_have_a_panel():
     label = "progressive data dropout, own length, annealed, confidence = 0.7"
     assert runs.loc[runs["has_own_length"], "method_label"].unique().tolist() == [label]
     figure = compute_spent.plot_compute_spent(runs, "title", "caption")
-    labels = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in figure.axes]
+    labels = [axes.get_legend_handles_labels()[1] for axes in figure.axes]
     assert labels == [["full data", "UCB"], ["full data", label]]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["full data", "UCB", label]
 
 
 def test_seeds_of_an_own_length_that_save_different_amounts_are_one_cell():

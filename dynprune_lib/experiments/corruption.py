@@ -38,7 +38,8 @@ def make_imbalanced(data: TensorData, ratio: float, seed: int) -> TensorData:
     if sizes[-1] == 0:
         raise SpecError(f"imbalance is {ratio}: the last class of {data.name} has no sample left, lower it")
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    kept = torch.cat([order[labels[order] == label][:size] for label, size in enumerate(sizes.tolist())])
+    shuffled = labels[order]
+    kept = torch.cat([order[shuffled == label][:size] for label, size in enumerate(sizes.tolist())])
     kept = kept.sort().values.to(data.device)
     return replace(data, train=Split(data.train.inputs[kept], data.train.labels[kept]))
 

@@ -1,22 +1,19 @@
 """Compare methods by the compute that they really spend: the saving that a setting promises is not always made."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from dynprune_lib.experiments.profile import FEWER_EPOCHS
-from dynprune_lib.report.figures import WIDTH, use_style, write_title
-from dynprune_lib.report.frontier import mean_of_seeds, measure_compute, speed_up
-from dynprune_lib.report.frontier_figure import draw_full_data, label_in_doublings
+from dynprune_lib.report.figures import WIDTH, finish, legend_beside, use_style, write_title
+from dynprune_lib.report.frontier import measure_compute, speed_up
+from dynprune_lib.report.frontier_figure import draw_full_data, draw_methods, label_in_doublings
 from dynprune_lib.report.frontier_text import interval
-from dynprune_lib.report.style import ordered, style
+from dynprune_lib.report.tables import label_with_settings
 
 OWN_LENGTH = "own length"  # how the modifier of a method begins whose rule decides how long its epochs are
-DEFAULTS = ("fill = False", "anneal_from", "random_from")  # settings that the modifier says already
 
 
 def spent(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -35,14 +32,8 @@ def spent(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
         runs.assign(method=runs["method"].mask(is_full, "full"), rate=runs["rate"].mask(is_full, 0.0))
     )
     has_own_length = runs["modifier"].str.startswith(OWN_LENGTH)
-    labels = runs["method_label"] + runs["variant"].map(_settings)
+    labels = pd.Series(map(label_with_settings, runs["method_label"], runs["variant"]), runs.index)
     return runs.assign(has_own_length=has_own_length, method_label=runs["method_label"].mask(has_own_length, labels))
-
-
-def _settings(variant: str) -> str:
-    """Return the settings of a variant that its modifier does not say."""
-    settings = [setting for setting in variant.split(", ") if not setting.startswith(DEFAULTS)]
-    return "".join(f", {setting}" for setting in settings if setting)
 
 
 def saving_table(runs: pd.DataFrame) -> pd.DataFrame:
@@ -104,26 +95,14 @@ def plot_compute_spent(runs: pd.DataFrame, title: str, caption: str) -> Figure:
     figure, panels = plt.subplots(1, 2, sharex=True, sharey=True, layout="constrained", figsize=(2.4 * WIDTH, 3.4))
     is_full = runs["method"] == "full"
     kinds = {"epochs of a fixed length": ~runs["has_own_length"], "epochs of their own length": runs["has_own_length"]}
-    lines: dict[str, Any] = {}
     for axes, (kind, chosen) in zip(panels, kinds.items(), strict=True):
         draw_full_data(axes, runs[is_full])
-        cells = mean_of_seeds(runs[chosen & ~is_full]).sort_values("full_epochs")
-        for method in ordered(cells["method"]):
-            look = style(method)
-            for label, curve in cells[cells["method"] == method].groupby("method_label"):
-                fill = look.colour if label == look.label else "white"
-                places, means = curve["full_epochs"], curve["test_accuracy"]
-                axes.plot(
-                    places, means, ":", color=look.colour, marker=look.marker, mfc=fill, ms=4, lw=0.8, label=label
-                )
+        draw_methods(axes, runs[chosen & ~is_full], plain=":")
         axes.set(title=kind, xlabel="compute (epochs of full data)")
-        lines |= {label: line for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         label_in_doublings(axes)
     lengths = runs[is_full].groupby("epochs")["test_accuracy"].mean()
     lowest = lengths.nsmallest(2).index[-1]  # methods that fail would stretch the axes
     panels[0].set(ylabel="test accuracy (%)", xlim=(0.8 * lowest, None), ylim=(lengths[lowest] - 2, lengths.max() + 1))
-    figure.legend(lines.values(), lines.keys(), loc="outside right center", frameon=False, fontsize=5.5)
+    legend_beside(figure, fontsize=5.5)
     write_title(figure, f"{title}\n{caption}")
-    sns.despine(figure)
-    plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice
-    return figure
+    return finish(figure)

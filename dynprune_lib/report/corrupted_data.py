@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dynprune_lib.experiments.profile import Role
+from dynprune_lib.experiments.profile import FEWER_EPOCHS, Role
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.report.figures import WIDTH, _finish, use_style, write_title
+from dynprune_lib.report.figures import WIDTH, finish, legend_beside, use_style, write_title
 from dynprune_lib.report.style import ordered, style
 from dynprune_lib.report.tables import name_rows
 
@@ -29,9 +29,10 @@ def wrong_labels_kept(records: Iterable[RunRecord], role: Callable[[RunSpec], Ro
         One row per run and epoch: columns `method`, `label_noise`, `seed`, `epoch` from 1, and `share` in %.
     """
     rows = [
-        (role(record.spec).method, record.spec.label_noise, record.spec.seed, number, 100 * wrong / epoch.samples_kept)
+        (method, record.spec.label_noise, record.spec.seed, number, 100 * wrong / epoch.samples_kept)
         for record in records
         if record.composition
+        for method in [role(record.spec).method]
         for number, (wrong, epoch) in enumerate(zip(record.composition.wrong_labels, record.epochs, strict=True), 1)
     ]
     return pd.DataFrame(rows, columns=["method", "label_noise", "seed", "epoch", "share"])
@@ -52,7 +53,7 @@ def plot_wrong_labels_kept(shares: pd.DataFrame, title: str) -> Figure:
     for axes, (noise, rows) in zip(grid.flat, panels, strict=True):
         axes.axhline(100 * noise, color=style("full").colour, linestyle="--", linewidth=1, label="all samples")
         for method in ordered(rows["method"]):
-            if method in ("full", "fewer-epochs"):
+            if method in ("full", FEWER_EPOCHS):
                 continue  # they keep all samples
             means, look = rows[rows["method"] == method].groupby("epoch")["share"].mean(), style(method)
             axes.plot(means, color=look.colour, marker=look.marker, markersize=3, linewidth=1, label=look.label)
@@ -60,10 +61,8 @@ def plot_wrong_labels_kept(shares: pd.DataFrame, title: str) -> Figure:
     grid[0, 0].set(ylabel="wrong labels in the subset (%)")
     grid[0, 0].set_ylim(bottom=0)
     write_title(figure, title)
-    _finish(figure, grid[0, 0], legend=False)
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize="x-small")
-    return figure
+    legend_beside(figure)
+    return finish(figure)
 
 
 def rare_classes(records: Iterable[RunRecord], role: Callable[[RunSpec], Role]) -> pd.DataFrame:

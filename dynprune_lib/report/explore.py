@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -26,16 +25,23 @@ from dynprune_lib.experiments.runs import RunSpec, check_choice
 from dynprune_lib.experiments.selection_groups import GROUPS, group_of
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import results_dir
-from dynprune_lib.report.figures import WIDTH, plot_images, plot_selection_counts, use_style, write_title
+from dynprune_lib.report.figures import (
+    WIDTH,
+    finish,
+    legend_beside,
+    plot_images,
+    plot_selection_counts,
+    use_style,
+    write_title,
+)
 from dynprune_lib.report.frontier import measure_compute
 from dynprune_lib.report.frontier_figure import draw_full_data, label_in_doublings
 from dynprune_lib.report.selections import typical
 from dynprune_lib.report.style import model_title, ordered, style
-from dynprune_lib.report.tables import run_row
+from dynprune_lib.report.tables import label_with_settings, run_row
 
 LINES = ("-", ":", "--", "-.")  # of the variants of a method
 CELL = ["dataset", "model", "kind", "rate", "epochs"]  # runs that differ in the seed only
-MODIFIERS = ("fill", "anneal_from", "random_from", "rescale")  # settings that the label of a method tells
 IMAGES = 8  # in a row
 
 
@@ -70,13 +76,8 @@ def runs(results: str | Path | None = None) -> pd.DataFrame:
     full = per_epoch.where(table["method"] == "full").groupby([table["dataset"], table["model"]]).transform("mean")
     table["rate"] = (1 - per_epoch / full).round(1) + 0.0  # no -0.0
     table["setting"] = table["dataset"].map(dataset_title) + ", " + table["model"].map(model_title)
-    table["kind"] = [_kind(row.method_label, row.variant) for row in table.itertuples()]
+    table["kind"] = list(map(label_with_settings, table["method_label"], table["variant"]))
     return table.set_index(["profile", "run"])
-
-
-def _kind(label: str, variant: str) -> str:
-    settings = [each for each in variant.split(", ") if each and each.partition(" = ")[0] not in MODIFIERS]
-    return ", ".join([label, *settings])
 
 
 def _is_comparable(spec: RunSpec) -> bool:
@@ -129,12 +130,9 @@ def plot_accuracy(runs: pd.DataFrame) -> Figure:
         _draw_methods(axes, group[group["method"] != "full"])
         axes.set(title=setting, xlabel="compute (epochs of full data)", ylabel="test accuracy (%)")
         label_in_doublings(axes)
-    lines = {label: line for axes in panels.flat for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(lines.values(), lines.keys(), loc="outside right center", frameon=False, fontsize="x-small")
+    legend_beside(figure)
     write_title(figure, f"Test accuracy over compute\n{len(runs)} runs, means over seeds")
-    sns.despine(figure)
-    plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice
-    return figure
+    return finish(figure)
 
 
 def _draw_methods(axes: Axes, runs: pd.DataFrame) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -293,6 +294,21 @@ def use_style() -> None:
     sns.set_theme(context="paper", style="ticks", rc=type_sizes | lines | ticks | files)
 
 
+def finish(figure: Figure) -> Figure:
+    """Return a figure without the upper and the right frame, and closed."""
+    sns.despine(figure)
+    plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice
+    return figure
+
+
+def legend_beside(figure: Figure, fontsize: str | float = "x-small") -> None:
+    """Put one legend of all panels, each label once, on the right of a figure."""
+    lines: dict[str, Artist] = {}
+    for axes in figure.axes:
+        lines |= {label: line for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(lines.values(), lines.keys(), loc="outside right center", frameon=False, fontsize=fontsize)
+
+
 def write_title(figure: Figure, title: str, label: str = "") -> None:
     """Write a message above a figure and the setting below it.
 
@@ -350,6 +366,4 @@ def _one_axes(title: str, height: float = 3.0, label: str = "") -> tuple[Figure,
 def _finish(figure: Figure, axes: Axes, legend: bool = True) -> Figure:
     if legend:
         axes.legend(frameon=False, fontsize="small")
-    sns.despine(figure)
-    plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice
-    return figure
+    return finish(figure)

@@ -4,13 +4,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
-from dynprune_lib.report.figures import WIDTH, use_style, write_title
+from dynprune_lib.report.figures import WIDTH, finish, use_style, write_title
 from dynprune_lib.report.frontier import full_data_band, mean_of_seeds
 from dynprune_lib.report.frontier_text import best, factor
 from dynprune_lib.report.style import ordered, style
@@ -31,7 +30,7 @@ def plot_frontier(runs: pd.DataFrame, tested: pd.DataFrame, title: str, caption:
     figure, panels = _panels(len(settings))
     for axes, (setting, group) in zip(panels, settings, strict=True):
         draw_full_data(axes, group)
-        _draw_methods(axes, group[group["saved"] == 0.5])
+        draw_methods(axes, group[group["saved"] == 0.5])
         known = tested[(tested["setting"] == setting) & ((tested["low"] > 0) | np.isfinite(tested["high"]))]
         if len(known):
             _draw_speed_up(axes, best(known))
@@ -40,9 +39,7 @@ def plot_frontier(runs: pd.DataFrame, tested: pd.DataFrame, title: str, caption:
         label_in_doublings(axes)
     panels[0].legend(frameon=False, fontsize="x-small", loc="lower right")
     write_title(figure, f"{title}\n{caption}")
-    sns.despine(figure)
-    plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice
-    return figure
+    return finish(figure)
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
@@ -62,13 +59,14 @@ def draw_full_data(axes: Axes, runs: pd.DataFrame) -> None:
     axes.fill_between(places, band["low"], band["high"], color=look.colour, alpha=0.15, linewidth=0)
 
 
-def _draw_methods(axes: Axes, runs: pd.DataFrame) -> None:
+def draw_methods(axes: Axes, runs: pd.DataFrame, plain: str = "-") -> None:
+    """Draw the mean accuracy of each method over compute: lines without a modifier are `plain`, others dotted."""
     cells = mean_of_seeds(runs).sort_values("full_epochs")
     for method in ordered(cells["method"]):
         look = style(method)
         for label, curve in cells[cells["method"] == method].groupby("method_label"):
             places, means = curve["full_epochs"], curve["test_accuracy"]
-            fill, line = (look.colour, "-") if label == look.label else ("white", ":")  # open: with a modifier
+            fill, line = (look.colour, plain) if label == look.label else ("white", ":")  # open: with a modifier
             axes.plot(places, means, line, color=look.colour, marker=look.marker, mfc=fill, ms=4, lw=1, label=label)
 
 

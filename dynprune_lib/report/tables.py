@@ -13,6 +13,7 @@ from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec, sampler_settings
 from dynprune_lib.report.style import ordered, style
 
+MODIFIERS = ("fill", "anneal_from", "random_from", "rescale")  # settings that a modifier tells, see `modifier`
 VARIED = {"score", "rescore"}  # fields of a spec, in addition to the settings, that make a variant of a method
 
 
@@ -131,6 +132,17 @@ def label_runs(runs: pd.DataFrame) -> pd.Series:
     has_own_length = runs["modifier"].str.startswith("own length")
     labels = labels.where(~has_own_length, labels.str.removesuffix(" (fixed length)"))
     return labels + runs["modifier"].map(lambda modifier: modifier and f", {modifier}")
+
+
+def label_with_settings(label: str, variant: str) -> str:
+    """Return the label of a run with the settings of its variant that a modifier does not tell.
+
+    Example:
+        >>> label_with_settings("UCB, annealed", "c = 0.0, anneal_from = 14")
+        'UCB, annealed, c = 0.0'
+    """
+    settings = [each for each in variant.split(", ") if each and each.partition(" = ")[0] not in MODIFIERS]
+    return ", ".join([label, *settings])
 
 
 def half_interval(values: Iterable[float]) -> float:

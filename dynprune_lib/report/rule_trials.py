@@ -7,6 +7,7 @@ import pandas as pd
 from dynprune_lib.paths import root
 from dynprune_lib.report.comparisons import contrast
 from dynprune_lib.report.frontier_text import factor, join
+from dynprune_lib.report.tables import format_differences
 
 BASELINE = "RS2"
 CANDIDATES = ("proportional", "tilted-rs2")  # the best of the trials at the cost of RS2, and the library's own
@@ -30,7 +31,7 @@ def differences_from_rs2(trials: pd.DataFrame) -> pd.DataFrame:
     runs = trials.rename(columns={"accuracy": "test_accuracy"})
     pairs = [(rule, BASELINE) for rule in runs["rule"].unique() if rule != BASELINE]
     table = contrast(runs, "rule", pairs, ["dataset"], by="dataset").droplevel("baseline")
-    text = (table["mean"].map("{:+.1f}".format) + " ± " + table["ci95"].map("{:.1f}".format)).unstack("dataset")
+    text = format_differences(table).unstack("dataset")
     passes = runs.groupby("rule")["passes"].mean()
     text["passes"] = (passes / passes[BASELINE]).map("{:.2f}x".format)
     return text.loc[table["mean"].unstack("dataset").mean(axis=1).sort_values(ascending=False).index]

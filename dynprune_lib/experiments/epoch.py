@@ -16,6 +16,7 @@ from dynprune_lib.experiments.objective import per_sample_losses
 from dynprune_lib.experiments.precision import autocast
 from dynprune_lib.experiments.records import EpochRecord
 from dynprune_lib.experiments.train_state import TrainState, local_batch_size
+from dynprune_lib.samplers.schedule import spread
 from dynprune_lib.scores import REFERENCE_SCORES, SCORES
 
 
@@ -117,7 +118,7 @@ def _ticks(state: TrainState, epoch: int, steps: int) -> list[int]:
     if state.sampler.has_fixed_length:
         return [1] * steps
     longest = state.sampler.greatest_length(epoch) // state.spec.batch_size
-    return [longest * (step + 1) // steps - longest * step // steps for step in range(steps)]
+    return [spread(longest, steps, step) for step in range(steps)]
 
 
 def _scores(state: TrainState, inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:

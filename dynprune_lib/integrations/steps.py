@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dynprune_lib import distributed
 from dynprune_lib.samplers import PruningSampler
+from dynprune_lib.samplers.schedule import spread
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,7 @@ class RunSteps:
             epoch: number of the epoch.
             step: number of the optimizer step in the epoch, from 0.
         """
-        most, made = self.at_most_in_epoch(epoch), self.in_epoch(epoch)
-        return (step + 1) * most // made - step * most // made
+        return spread(self.at_most_in_epoch(epoch), self.in_epoch(epoch), step)
 
     def epochs(self, max_steps: int) -> int:
         """Return the number of epochs that contain so many optimizer steps."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.base import PruningSampler
-from dynprune_lib.samplers.checks import real
+from dynprune_lib.samplers.checks import boolean, real
 from dynprune_lib.samplers.selection import topk_random_ties
 from dynprune_lib.samplers.states import FINITE
 
@@ -26,6 +26,8 @@ class Bandit(PruningSampler):
 
     Args:
         alpha: update rate of the moving averages, in (0, 1]; 1 keeps only the last score. Default: 0.5.
+        from_zero: whether averages start from 0 (mean = alpha s after the first score), as in a public
+            re-implementation. Default: False.
 
     References:
         Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.
@@ -42,9 +44,11 @@ class Bandit(PruningSampler):
 
     _: KW_ONLY
     alpha: float = 0.5
+    from_zero: bool = False
 
     def __post_init__(self) -> None:
         self.alpha = real("alpha", self.alpha, "the update rate of the moving averages", "(0, 1]")
+        boolean("from_zero", self.from_zero)
         super().__post_init__()
         self.mean: Tensor = torch.full((self.num_samples,), torch.inf)  # infinite: no score yet
 
@@ -52,9 +56,11 @@ class Bandit(PruningSampler):
         return {"mean": self.mean}
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> Tensor:
-        """Update the means and return how far the scores were above them before, (B,) float32; 0 for first scores."""
+        """Update the means and return how far the scores were above them before, (B,) float32. First scores are above
+        the 0 that averages start from, or above nothing, by 0."""
         mean = self.mean.index_select(0, index)
-        deviation = scores - torch.where(mean == torch.inf, scores, mean)
+        start = torch.zeros_like(scores) if self.from_zero else scores
+        deviation = scores - torch.where(mean == torch.inf, start, mean)
         # s - (1 - alpha) (s - mean): unlike mean + alpha (s - mean), this stays s when the mean is infinite
         new_mean = torch.add(scores, deviation, alpha=self.alpha - 1)
         self.mean.index_copy_(0, index, torch.where(usable, new_mean, mean))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, MISSING, dataclass, fields
 from typing import Any, ClassVar
 
 import torch
@@ -365,7 +365,8 @@ class PruningSampler(EpochSchedule, CountsSavings, Sampler[int]):
                 setattr(self, name, tensor.to(device))
 
     def _check_state(self, state: Any) -> None:
-        check_settings(state, self.settings(), self.former_names)
+        defaults = {each.name: each.default for each in fields(self) if each.default is not MISSING}
+        check_settings(state, self.settings(), self.former_names, defaults)
         epoch = integer("epoch of this state", state["epoch"], at_least=0, at_most=MAX_EPOCH)
         integer("trained of this state", state.get("trained", 0), at_least=0)
         least = 1 if not self.has_fixed_length and not self._uses_all(epoch) else self.greatest_length(epoch)

@@ -12,13 +12,17 @@ FINITE = torch.finfo(torch.float32).max  # the largest finite number
 PARTS = {"settings", "epoch", "subset", "weights", "memory"}
 
 
-def check_settings(state: Any, settings: dict[str, Any], former_names: Mapping[str, str]) -> None:
+def check_settings(
+    state: Any, settings: dict[str, Any], former_names: Mapping[str, str], defaults: Mapping[str, Any]
+) -> None:
     """Check that a state has all its parts and the same settings as the sampler, also by former names.
+
+    A state from before a setting existed was made with what is now its default.
 
     Example:
         >>> state = {"settings": {"seed": 1}, "epoch": 0, "subset": None, "weights": None, "memory": {}}
-        >>> check_settings(state, {"random_state": 1}, former_names={"seed": "random_state"})
-        >>> check_settings(state, {"seed": 2}, former_names={})
+        >>> check_settings(state, {"random_state": 1}, former_names={"seed": "random_state"}, defaults={})
+        >>> check_settings(state, {"seed": 2}, former_names={}, defaults={"seed": 0})
         Traceback (most recent call last):
             ...
         ValueError: this state has seed = 1, the sampler 2: they must be the same
@@ -30,7 +34,7 @@ def check_settings(state: Any, settings: dict[str, Any], former_names: Mapping[s
         raise ValueError(f"settings of this state is {_describe(state['settings'])}: it must be a dict")
     saved = {former_names.get(name, name): value for name, value in state["settings"].items()}
     for name, expected in settings.items():
-        found = saved.get(name)
+        found = saved.get(name, defaults.get(name))
         if isinstance(found, Tensor) or found != expected:  # a tensor may have no single truth value
             raise ValueError(f"this state has {name} = {found!r}, the sampler {expected!r}: they must be the same")
 

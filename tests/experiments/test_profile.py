@@ -41,10 +41,10 @@ EXPERIMENTS = [
     "epoch_seconds",
 ]
 RUN_NAMES = {
-    "smoke": (330, "598ca328dcb9ffd4"),
-    "laptop": (489, "6650c743bc511de8"),
-    "short": (540, "d890e67b6ceaba60"),
-    "paper": (423, "a371a33feeb7474f"),
+    "smoke": (336, "09d1c7971b4a1e42"),
+    "laptop": (498, "4b39718ffc5c50ba"),
+    "short": (546, "5292844f1679d5a4"),
+    "paper": (429, "0dd89c3733873e69"),
 }
 
 
@@ -53,6 +53,13 @@ def test_the_runs_of_a_profile_keep_their_names(name):
     profile = load_profile(name)
     names = sorted({spec.name for experiment in EXPERIMENTS for spec in profile.runs(experiment)})
     assert (len(names), hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]) == RUN_NAMES[name]
+
+
+@pytest.mark.parametrize("name", ["laptop", "desktop", "short", "paper"])
+def test_early_scores_cost_one_run_as_in_their_source(name):
+    specs = [spec for spec in load_profile(name).runs() if spec.sampler in ("el2n", "grand")]
+    assert specs
+    assert {spec.settings["models"] * spec.settings["at_epoch"] / spec.epochs for spec in specs} == {1}
 
 
 def test_every_experiment_names_a_notebook_that_loads_it():

@@ -18,8 +18,9 @@ observations = st.lists(
 class Reference:
     """The equations of Raju et al., one sample at a time, in double precision."""
 
-    def __init__(self, num_samples, alpha):
+    def __init__(self, num_samples, alpha, from_zero=False):
         self.alpha = alpha
+        self.from_zero = from_zero
         self.mean = np.full(num_samples, np.inf)
         self.var = np.zeros(num_samples)
         self.count = np.zeros(num_samples)
@@ -28,10 +29,10 @@ class Reference:
         if not np.isfinite(score):
             return
         self.count[index] += 1
-        if np.isinf(self.mean[index]):
+        if np.isinf(self.mean[index]) and not self.from_zero:
             self.mean[index] = score
             return
-        before = self.mean[index]
+        before = 0 if np.isinf(self.mean[index]) else self.mean[index]
         self.mean[index] = (1 - self.alpha) * before + self.alpha * score
         self.var[index] = (1 - self.alpha) * self.var[index] + self.alpha * (score - before) ** 2
 
@@ -45,12 +46,18 @@ def assert_highest(chosen, scores, k):
 
 
 @settings(max_examples=60, deadline=None)
-@given(observations, st.sampled_from([0.25, 0.5, 1.0]), st.sampled_from([0.0, 1.0, 3.0]), st.integers(0, 99))
+@given(
+    observations,
+    st.sampled_from([0.25, 0.5, 1.0]),
+    st.booleans(),
+    st.sampled_from([0.0, 1.0, 3.0]),
+    st.integers(0, 99),
+)
 @pytest.mark.filterwarnings("ignore:.*not finite")
-def test_ucb_against_the_reference(epochs, alpha, c, seed):
+def test_ucb_against_the_reference(epochs, alpha, from_zero, c, seed):
     num_samples = 30
-    sampler = UCB(num_samples, 0.6, alpha=alpha, c=c, seed=seed)
-    reference = Reference(num_samples, alpha)
+    sampler = UCB(num_samples, 0.6, alpha=alpha, from_zero=from_zero, c=c, seed=seed)
+    reference = Reference(num_samples, alpha, from_zero)
     for epoch, scores in enumerate(epochs):
         sampler.set_epoch(epoch)
         assert_highest(sampler.subset().tolist(), reference.mean + c * reference.var, 12)

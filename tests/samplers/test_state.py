@@ -191,6 +191,13 @@ def test_a_state_with_a_former_name_of_a_setting_is_loaded(run_epoch):
     assert_refused(UCB(40), state, "this state has std_bonus = True, the sampler False")
 
 
+def test_a_state_from_before_a_setting_existed_has_its_default(run_epoch):
+    state = saved(UCB(40), run_epoch)
+    del state["settings"]["from_zero"]
+    UCB(40).load_state_dict(state)
+    assert_refused(UCB(40, from_zero=True), state, "this state has from_zero = False, the sampler True")
+
+
 @pytest.mark.parametrize("epochs", [0, 1, 2, 3])
 def test_a_state_of_any_phase_is_loaded(make, run_epoch, epochs):
     state = saved(make(warm_up=1, anneal_from=2), run_epoch, epochs)

@@ -24,9 +24,9 @@ One card per sampler, written by `dynprune docs` from docstrings and run records
 Every sampler takes `prune_rate`, `period` (epochs between two selections), `warm_up` (number of first epochs on full
 data), `anneal_from` (first of the last epochs on full data) and `seed`. Samplers with a probability of keeping each
 sample also take `rescale` (weight losses by its inverse); the others raise an error. All epochs have a fixed length;
-`fill=False` gives `InfoBatch`, `SeTa`, `InstanceEarlyStopping` and `ProgressiveDropout` the epochs of their authors,
-whose length follows from the losses. If a loss has no per-sample values, `update(index, mean_loss, per_sample=False)`
-records the mean of the batch.
+`fill=False` gives `InfoBatch`, `SeTa`, `RePB`, `InstanceEarlyStopping` and `ProgressiveDropout` the epochs of their
+authors, whose length follows from the losses. If a loss has no per-sample values,
+`update(index, mean_loss, per_sample=False)` records the mean of the batch.
 
 **Your own sampler** is a subclass of `PruningSampler` with one method, `select`; the shortest examples are in
 [samplers/uniform.py](../dynprune_lib/samplers/uniform.py). `dynprune train --sampler module:Class` trains it, and it

@@ -31,6 +31,7 @@ STYLES = {
     "early-stopping": Style("instance early stopping (fixed length)", "#ee6677", "1"),
     "progressive-dropout": Style("progressive data dropout", "#66a61e", "2"),
     "order-dp": Style("OrderDP", "#e377c2", "+"),
+    "repb": Style("RePB", "#9a3b26", "$r$"),
     "rcap": Style("RCAP", "#7f5539", "|"),
     "molpeg": Style("MolPeg", "#3f5e5a", "_"),
     "tilted-rs2": Style("tilted RS2 (ours)", "#6a3d9a", "3"),

@@ -59,6 +59,7 @@ from dynprune_lib.samplers.progressive_dropout import ProgressiveDropout
 from dynprune_lib.samplers.proportional import Proportional
 from dynprune_lib.samplers.rcap import RCAP
 from dynprune_lib.samplers.registry import SAMPLERS, sampler_class
+from dynprune_lib.samplers.repb import RePB
 from dynprune_lib.samplers.rs2 import RS2
 from dynprune_lib.samplers.savings import SavingsReport
 from dynprune_lib.samplers.seta import SeTa
@@ -97,6 +98,7 @@ __all__ = [
     "ProgressiveDropout",
     "Proportional",
     "PruningSampler",
+    "RePB",
     "SavingsReport",
     "SeTa",
     "StaticRandom",

@@ -12,7 +12,7 @@ from dynprune_lib.samplers.own_length import OwnLength
 
 
 @dataclass(eq=False)
-class InstanceEarlyStopping(OwnLength):
+class InstanceEarlyStopping(OwnLength, LastScore):
     """Fixed-length variant of instance-dependent early stopping (Yuan et al. 2025): it skips the samples whose loss has
     a second difference below `threshold`, as already mastered.
 

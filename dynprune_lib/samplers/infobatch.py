@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.checks import real
+from dynprune_lib.samplers.last_score import LastScore
 from dynprune_lib.samplers.own_length import OwnLength
 
 
 @dataclass(eq=False)
-class InfoBatch(OwnLength):
+class InfoBatch(OwnLength, LastScore):
     """Sampler that keeps each sample with a loss below the mean with probability 1 - r, and weights its loss by
     1 / (1 - r) relative to the others (Qin et al. 2024).
 

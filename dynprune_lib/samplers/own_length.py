@@ -5,12 +5,12 @@ from dataclasses import KW_ONLY, dataclass
 import torch
 from torch import Tensor
 
+from dynprune_lib.samplers.base import PruningSampler
 from dynprune_lib.samplers.checks import boolean
-from dynprune_lib.samplers.last_score import LastScore
 
 
 @dataclass(eq=False)
-class OwnLength(LastScore):
+class OwnLength(PruningSampler):
     """Base class of samplers whose rule decides for every sample by itself whether an epoch keeps it.
 
     The epochs of such a rule have a length of their own. With `fill`, every epoch has `num_kept` samples instead, so

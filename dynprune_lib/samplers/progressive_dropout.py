@@ -7,11 +7,12 @@ from typing import ClassVar
 from torch import Tensor
 
 from dynprune_lib.samplers.checks import real
+from dynprune_lib.samplers.last_score import LastScore
 from dynprune_lib.samplers.own_length import OwnLength
 
 
 @dataclass(eq=False)
-class ProgressiveDropout(OwnLength):
+class ProgressiveDropout(OwnLength, LastScore):
     """Sampler that skips the samples whose label the model predicts with a probability of at least `confidence`
     (Shriram et al. 2025).
 

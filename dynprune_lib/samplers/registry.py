@@ -15,6 +15,7 @@ from dynprune_lib.samplers.order_dp import OrderDP
 from dynprune_lib.samplers.progressive_dropout import ProgressiveDropout
 from dynprune_lib.samplers.proportional import Proportional
 from dynprune_lib.samplers.rcap import RCAP
+from dynprune_lib.samplers.repb import RePB
 from dynprune_lib.samplers.rs2 import RS2
 from dynprune_lib.samplers.seta import SeTa
 from dynprune_lib.samplers.static_scored import STATIC_SAMPLERS
@@ -41,6 +42,7 @@ SAMPLERS: dict[str, type[PruningSampler]] = {
     "early-stopping": InstanceEarlyStopping,
     "progressive-dropout": ProgressiveDropout,
     "order-dp": OrderDP,
+    "repb": RePB,
     "rcap": RCAP,
     "molpeg": MolPeg,
     "tilted-rs2": TiltedRS2,

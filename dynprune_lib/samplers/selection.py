@@ -61,6 +61,19 @@ def highest_of_repeated(index: Tensor, scores: Tensor, usable: Tensor) -> tuple[
     return highest, highest > -torch.inf
 
 
+def is_repeated(index: Tensor) -> Tensor:
+    """Return which places of a batch have a sample that an earlier place has, (B,) bool, without synchronising.
+
+    Example:
+        >>> is_repeated(torch.tensor([7, 2, 7]))
+        tensor([False, False,  True])
+    """
+    in_order, order = index.sort(stable=True)
+    repeated = torch.zeros_like(index, dtype=torch.bool)
+    repeated[order[1:]] = in_order[1:] == in_order[:-1]
+    return repeated
+
+
 def _kth_highest(scores: Tensor, k: int) -> float | int:
     # NumPy's introselect runs in O(N) and is several times faster than torch.kthvalue and torch.topk on the CPU, which
     # matters because every epoch of a large data set begins with it

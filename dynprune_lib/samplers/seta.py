@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.checks import integer, real
+from dynprune_lib.samplers.last_score import LastScore
 from dynprune_lib.samplers.own_length import OwnLength
 
 BINS = 1_024  # resolution of the cuts between groups: time and memory of `cluster_cuts` grow with its square
 
 
 @dataclass(eq=False)
-class SeTa(OwnLength):
+class SeTa(OwnLength, LastScore):
     """Fixed-length variant of SeTa (Zhou et al. 2025): it groups the samples by loss and draws them from a window of
     groups that slides from easy to hard.
 

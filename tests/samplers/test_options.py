@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynprune_lib import RS2, UCB, DynamicRandom, EpsilonGreedy, EpsilonUCB, Full, InfoBatch
+from dynprune_lib import RS2, UCB, DynamicRandom, EpsilonGreedy, EpsilonUCB, Full, InfoBatch, RePB
 from tests.samplers.conftest import losses_of
 
 
@@ -148,7 +148,7 @@ def test_weights_are_one_in_epochs_on_all_samples(run_epoch):
 
 def test_rescaling_is_refused_where_no_probability_is_defined(make):
     sampler = make()
-    if type(sampler) in (Full, DynamicRandom, EpsilonGreedy, EpsilonUCB, RS2, InfoBatch):
+    if type(sampler) in (Full, DynamicRandom, EpsilonGreedy, EpsilonUCB, RS2, InfoBatch, RePB):
         return
     name = type(sampler).__name__
     with pytest.raises(ValueError, match=f"rescale is True: {name} does not select its samples with known probabil"):

@@ -21,7 +21,7 @@ def make(request):
 
 
 def test_the_rules_of_the_package():
-    assert RULES == ["early-stopping", "infobatch", "progressive-dropout", "seta"]
+    assert RULES == ["early-stopping", "infobatch", "progressive-dropout", "repb", "seta"]
 
 
 def test_the_length_of_an_epoch_is_known_before_it_begins(make, run_epoch):

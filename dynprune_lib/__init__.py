@@ -44,7 +44,6 @@ if TYPE_CHECKING:
         SeTa,
         StaticRandom,
         StaticScored,
-        TiltedRS2,
         indexed,
         pruning_loader,
     )
@@ -74,7 +73,6 @@ __all__ = [
     "SeTa",
     "StaticRandom",
     "StaticScored",
-    "TiltedRS2",
     "indexed",
     "per_sample",
     "pruning_loader",

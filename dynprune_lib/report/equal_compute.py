@@ -8,8 +8,7 @@ import yaml
 
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.paths import PACKAGE, results_dir
-from dynprune_lib.report.comparisons import contrast
-from dynprune_lib.report.statistics import dunnett, holm
+from dynprune_lib.report.statistics import dunnett
 from dynprune_lib.report.study import Study, best_records, load_study
 from dynprune_lib.report.style import style
 from dynprune_lib.report.tables import label_runs, name_rows
@@ -60,24 +59,13 @@ def differences_from_baseline(runs: pd.DataFrame) -> pd.DataFrame:
     return dunnett(runs[runs["saved"] > 0], "method_label", BASELINE, ["dataset", "saved"]).reset_index()
 
 
-def tilted_rs2_differences(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the difference of tilted RS2 from RS2 in an experiment of these two methods alone.
-
-    Returns:
-        The columns of `differences_from_baseline`, except `dataset`; all levels are one question (Holm).
-    """
-    table = holm(contrast(runs, "method", [("tilted-rs2", "rs2")], ["rate"])).reset_index()
-    table = table.rename(columns={"rate": "saved"}).drop(columns=["method", "baseline"])
-    return table.assign(method_label=style("tilted-rs2").label)
-
-
 def all_differences() -> tuple[pd.DataFrame, str] | None:
     """Return all differences from the baseline in the largest profile with a complete equal-compute comparison.
 
     Returns:
-        The table of `differences_from_baseline`, with tilted RS2 and the other data set where the profile has them, and
-        the caption of the comparison. The column `dataset` is the title of the other data set, empty for the
-        comparison's own. None if no profile is complete.
+        The table of `differences_from_baseline`, with the other data set where the profile has it, and the caption of
+        the comparison. The column `dataset` is the title of the other data set, empty for the comparison's own. None if
+        no profile is complete.
     """
     profile, records = best_records("equal_compute", results_dir())
     if not records:
@@ -87,9 +75,6 @@ def all_differences() -> tuple[pd.DataFrame, str] | None:
     if best_records("equal_compute_elsewhere", results_dir())[0] == profile:
         studies.append(load_study("equal_compute_elsewhere"))
     table = differences_from_baseline(label_studies(studies))
-    if best_records("tilted_rs2", results_dir())[0] == profile:
-        tilted = tilted_rs2_differences(load_study("tilted_rs2").runs)
-        table = pd.concat([table, tilted.assign(dataset=study.title)], ignore_index=True)
     return table.replace({"dataset": {study.title: ""}}), study.caption
 
 

@@ -37,7 +37,7 @@ COMPARED = """\
 Results are differences in test accuracy, in percentage points, from RS2 at the same number of sample passes, each with
 its own 95 % interval from pooled run-to-run variances ({caption}). RS2 shuffles the data and uses no scores. *Better*
 and *worse* mean significant in Dunnett's test of all methods, levels of compute saved and data sets together, with the
-family-wise error rate held at 5 % (tilted RS2: Holm's test of its own levels). *Not shown* does not mean equal: this
+family-wise error rate held at 5 %. *Not shown* does not mean equal: this
 test detects, with 80 % power, differences of {detectable}."""
 
 NOT_YET = "No profile has a complete equal-compute comparison yet, so the cards have no results."

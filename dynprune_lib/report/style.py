@@ -34,7 +34,6 @@ STYLES = {
     "repb": Style("RePB", "#9a3b26", "$r$"),
     "rcap": Style("RCAP", "#7f5539", "|"),
     "molpeg": Style("MolPeg", "#3f5e5a", "_"),
-    "tilted-rs2": Style("tilted RS2 (ours)", "#6a3d9a", "3"),
     "static-random": Style("static random", "#cc79a7", "v"),
     "forget": Style("forget scores", "#e69f00", "P"),
     "el2n": Style("EL2N", "#56b4e9", "X"),

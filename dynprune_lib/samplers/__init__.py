@@ -64,7 +64,6 @@ from dynprune_lib.samplers.rs2 import RS2
 from dynprune_lib.samplers.savings import SavingsReport
 from dynprune_lib.samplers.seta import SeTa
 from dynprune_lib.samplers.static_scored import AUM, EL2N, FinalSubset, Forget, GraNd, StaticScored, WithoutGroup
-from dynprune_lib.samplers.tilted_rs2 import TiltedRS2
 from dynprune_lib.samplers.ucb import UCB
 from dynprune_lib.samplers.ucb1 import UCB1
 from dynprune_lib.samplers.uniform import DynamicRandom, Full, StaticRandom
@@ -103,7 +102,6 @@ __all__ = [
     "SeTa",
     "StaticRandom",
     "StaticScored",
-    "TiltedRS2",
     "WithoutGroup",
     "indexed",
     "pruning_loader",

@@ -26,7 +26,7 @@ from dynprune_lib.samplers.usage import UsageMonitor
 from dynprune_lib.samplers.wrappers import asked_by_torchdata, check_sharded_once
 
 MAX_SAMPLES = 2**31  # subsets are stored as int32
-MAX_EPOCH = 2**31 - 2  # so are epochs, with -1 for "never"
+MAX_EPOCH = 2**31 - 2  # a sampler may store epochs so, too, with -1 for "never"
 MAX_SCORE = 1e15  # squares of scores, and of differences of two scores, stay finite in float32
 
 

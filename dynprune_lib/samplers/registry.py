@@ -19,7 +19,6 @@ from dynprune_lib.samplers.repb import RePB
 from dynprune_lib.samplers.rs2 import RS2
 from dynprune_lib.samplers.seta import SeTa
 from dynprune_lib.samplers.static_scored import STATIC_SAMPLERS
-from dynprune_lib.samplers.tilted_rs2 import TiltedRS2
 from dynprune_lib.samplers.ucb import UCB
 from dynprune_lib.samplers.ucb1 import UCB1
 from dynprune_lib.samplers.uniform import DynamicRandom, Full, StaticRandom
@@ -45,7 +44,6 @@ SAMPLERS: dict[str, type[PruningSampler]] = {
     "repb": RePB,
     "rcap": RCAP,
     "molpeg": MolPeg,
-    "tilted-rs2": TiltedRS2,
     **STATIC_SAMPLERS,
 }
 

@@ -37,14 +37,13 @@ EXPERIMENTS = [
     "a_dynamic_process",
     "equal_compute",
     "equal_compute_elsewhere",
-    "tilted_rs2",
     "epoch_seconds",
 ]
 RUN_NAMES = {
-    "smoke": (336, "09d1c7971b4a1e42"),
-    "laptop": (498, "4b39718ffc5c50ba"),
-    "short": (546, "5292844f1679d5a4"),
-    "paper": (429, "0dd89c3733873e69"),
+    "smoke": (309, "44c45dc23d0428aa"),
+    "laptop": (471, "f6335266ea338766"),
+    "short": (519, "c7c71b8d9e4f23f0"),
+    "paper": (408, "7f59eaeb4c7f03ea"),
 }
 
 

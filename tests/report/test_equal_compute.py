@@ -124,26 +124,12 @@ def test_a_method_with_a_single_seed_is_not_recommended():
     assert equal_compute.recommended(pd.concat([single, rows_of(b=(2, 2))])) == "b"
 
 
-def as_tilted_rs2(runs):
-    """Return the runs of UCB as runs of tilted RS2, in the columns of `tabulate`."""
-    return runs.assign(rate=runs["saved"], method=runs["method"].replace("ucb", "tilted-rs2")).query("modifier == ''")
-
-
-def test_tilted_rs2_is_tested_at_its_levels_together(runs):
-    found = equal_compute.tilted_rs2_differences(as_tilted_rs2(runs[runs["saved"] > 0])).set_index("saved")
-    assert found["mean"].to_dict() == {0.5: 1, 0.9: -9}
-    assert found["side"].to_dict() == {0.5: "", 0.9: "below"}
-    assert found.loc[0.9, "p_family"] == 2 * found.loc[0.9, "p"]
-    assert set(found["method_label"]) == {STYLES["tilted-rs2"].label}
-
-
 @pytest.mark.parametrize(("title", "names"), [("other", {"", "other"}), ("first", {""})])
 def test_all_differences_name_another_data_set_and_have_nothing_twice(runs, monkeypatch, title, names):
-    titles = {"equal_compute": "first", "tilted_rs2": "first", "equal_compute_elsewhere": title}
+    titles = {"equal_compute": "first", "equal_compute_elsewhere": title}
 
     def load_study(name):
-        made = as_tilted_rs2(runs) if name == "tilted_rs2" else runs
-        return SimpleNamespace(runs=made, title=titles[name], caption="caption")
+        return SimpleNamespace(runs=runs, title=titles[name], caption="caption")
 
     monkeypatch.setattr(equal_compute, "best_records", lambda *_: ("laptop", ["a record"]))
     monkeypatch.setattr(equal_compute, "load_study", load_study)
@@ -152,7 +138,7 @@ def test_all_differences_name_another_data_set_and_have_nothing_twice(runs, monk
     assert set(found["dataset"]) == names
     assert not found.duplicated(["method_label", "saved", "dataset"]).any()
     here = found[found["dataset"] == ""]
-    assert sorted(here[here["saved"] == 0.9]["method_label"]) == ["UCB", STYLES["tilted-rs2"].label]
+    assert sorted(here[here["saved"] == 0.9]["method_label"]) == ["UCB"]
 
 
 def test_one_seed_recommends_nothing():

@@ -21,7 +21,7 @@ def test_differences_are_from_rs2_and_the_best_comes_first():
     assert table["passes"].tolist() == ["1.50x", "1.50x"]
 
 
-def test_the_headline_has_the_candidates_alone():
+def test_the_headline_has_the_candidate_alone():
     columns = ["method", "method_label", "setting", "speed_up", "bound"]
     rows = [
         ("ucb", "UCB", "A", 2.0, ""),
@@ -29,7 +29,7 @@ def test_the_headline_has_the_candidates_alone():
         ("proportional",) * 2 + ("B", 0.9, "<"),
     ]
     text = rule_trials.headline(pd.DataFrame(rows, columns=columns))
-    assert text == "Candidates for a faster rule: proportional 1.30x on A and < 0.90x on B"
+    assert text == "The candidate for a faster rule, proportional: 1.30x on A and < 0.90x on B"
 
 
 def test_the_committed_trials_say_what_the_text_says():

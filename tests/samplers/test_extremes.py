@@ -5,7 +5,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dynprune_lib import UCB, DynamicRandom, InfoBatch, InstanceEarlyStopping, SeTa, StaticScored, TiltedRS2
+from dynprune_lib import UCB, DynamicRandom, InfoBatch, InstanceEarlyStopping, SeTa, StaticScored
 from dynprune_lib.samplers.base import MAX_SCORE
 from dynprune_lib.samplers.forgetting import ForgettingEvents
 from dynprune_lib.samplers.selection import topk_random_ties
@@ -84,13 +84,6 @@ def test_a_selection_of_another_length_is_refused():
 
     with pytest.raises(RuntimeError, match="select returned 19 samples, not 20"):
         list(Short(40, 0.5))
-
-
-def test_only_finite_scores_end_the_wait_of_a_sample():
-    sampler = TiltedRS2(4, 0.5)
-    sampler.set_epoch(3)
-    sampler.observe(torch.arange(4), torch.tensor([1.0, NAN, INF, 2.0]))
-    assert sampler.scored.tolist() == [3, -1, -1, 3]
 
 
 def test_an_error_that_is_not_finite_is_not_a_forgetting_event():

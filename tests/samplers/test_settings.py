@@ -8,7 +8,6 @@ import torch
 
 from dynprune_lib.samplers import EL2N, RCAP, SAMPLERS, FinalSubset, Full, GraNd, StaticScored, WithoutGroup
 from dynprune_lib.samplers.checks import real
-from tests.samplers.conftest import make_sampler
 
 NAN, INF = float("nan"), float("inf")
 NEVER_RIGHT = ["x", "1", "", [], [1], (1,), {}, 1j, object(), int, torch.ones(2), np.ones(2), NAN, INF, -INF, -1, -0.5]
@@ -94,11 +93,3 @@ def test_as_many_samples_as_int32_can_index_are_allowed():
 def test_an_epoch_that_int32_cannot_hold_is_refused(make):
     with pytest.raises(ValueError, match="epoch is 2147483647: it must be an integer from 0 to 2147483646"):
         make().set_epoch(2**31 - 1)
-
-
-def test_the_last_epoch_can_be_recorded():
-    sampler = make_sampler("tilted-rs2")
-    sampler.set_epoch(2**31 - 2)
-    sampler.observe(sampler.indices(), torch.ones(20))
-    assert sampler.scored.max() == 2**31 - 2
-    assert sampler.select().unique().numel() == 20

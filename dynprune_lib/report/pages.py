@@ -12,7 +12,7 @@ from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
-from dynprune_lib.report import equal_compute, frontier, frontier_text
+from dynprune_lib.report import equal_compute, frontier, frontier_text, scaling
 from dynprune_lib.report.sampler_cards import cards
 from dynprune_lib.report.study import Study, best_records, device_title, load_study
 from dynprune_lib.report.style import model_title
@@ -50,6 +50,7 @@ def pages() -> dict[str, str]:
             profiles=_markdown(pd.DataFrame([_profile_row(name) for name in PROFILES])),
         ),
         "docs/samplers.md": cards(),
+        "docs/cluster.md": _filled("docs/cluster.md", scaling=scaling_lines()),
         "figures/README.md": gallery(),
         "notebooks/README.md": start_page(),
     }
@@ -160,6 +161,13 @@ def gallery() -> str:
                 "",
             ]
     return "\n".join(lines)
+
+
+def scaling_lines() -> list[str]:
+    """Return the passes of the largest profile, and how its wall time falls with the number of GPUs, in Markdown."""
+    runs = scaling.run_passes(load_profile(PROFILES[-1]).runs())
+    simulated = scaling.simulate(runs["passes"].tolist(), "passes")
+    return [*_markdown(scaling.totals(runs)), "", *_markdown(simulated)]
 
 
 def start_page() -> str:

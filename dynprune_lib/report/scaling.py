@@ -1,0 +1,74 @@
+"""Simulate a profile on several GPUs: its list of runs, in order, each on the GPU that is free first.
+
+A run takes as long as its sample passes. The first run that needs a scoring takes its passes as well. Evaluation and
+start-up are left out.
+"""
+
+import heapq
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.static_scores import METHODS, scoring_spec
+
+IMAGES = {"digits": 1_437, "fashion_mnist": 60_000}  # others: 50,000
+GPUS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+def run_passes(specs: Iterable[RunSpec]) -> pd.DataFrame:
+    """Return the cost of each run of images.
+
+    Args:
+        specs: runs in the order in which they are made. Those of texts and tables take seconds, and are left out.
+
+    Returns:
+        Columns `dataset`, `model` and `passes`, the samples that the run trains on, and that the models of its scoring
+        train on if it is the first that needs them; in passes over 50,000 samples.
+    """
+    scored: set[str] = set()
+    rows = []
+    for spec in specs:
+        if spec.model in ("mlp", "bag"):
+            continue
+        images = IMAGES.get(spec.dataset, 50_000)
+        passes = spec.epochs * images * (1 - spec.prune_rate)
+        if spec.is_static_scored and (name := scoring_spec(spec).name) not in scored:
+            scored.add(name)
+            method = METHODS[spec.sampler](scoring_spec(spec), images)
+            passes += method.models * method.epochs * images
+        rows.append((spec.dataset, spec.model, passes / 50_000))
+    return pd.DataFrame(rows, columns=["dataset", "model", "passes"])
+
+
+def last_end(lengths: Sequence[float], gpus: int) -> float:
+    """Return when the last run ends, if each begins on the GPU that is free first.
+
+    Example:
+        >>> last_end([1.0, 1.0, 4.0], gpus=2)  # the third waits for the first
+        5.0
+    """
+    free = [0.0] * gpus
+    for length in lengths:
+        heapq.heapreplace(free, free[0] + length)
+    return max(free)
+
+
+def totals(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the number of runs and the passes of each data set and net of a table of `run_passes`, as text."""
+    groups = runs.groupby(["dataset", "model"], sort=False)["passes"].agg(["count", "sum"]).reset_index()
+    groups.columns = pd.Index(["data set", "net", "runs", "GPU passes"])
+    return groups.assign(**{name: groups[name].map("{:,.0f}".format) for name in ("runs", "GPU passes")})
+
+
+def simulate(lengths: Sequence[float], unit: str, gpus: Sequence[int] = GPUS) -> pd.DataFrame:
+    """Return when the last run ends and how busy the GPUs are, for several numbers of GPUs, as text."""
+    ends = {number: last_end(lengths, number) for number in gpus}
+    rows = [(str(number), _rounded(end), f"{sum(lengths) / number / end:.0%}") for number, end in ends.items()]
+    return pd.DataFrame(
+        rows, columns=["GPUs", f"{unit} until the last run ends", "share of the time that a GPU trains"]
+    )
+
+
+def _rounded(length: float) -> str:
+    return f"{length:,.0f}" if length >= 100 else f"{length:.1f}"

@@ -1,0 +1,39 @@
+"""The simulation of a profile on several GPUs, by hand."""
+
+from functools import partial
+
+import pytest
+
+from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.report import scaling
+
+
+def test_the_first_run_that_needs_scores_pays_for_them():
+    run = partial(RunSpec, dataset="cifar10", model="resnet18", epochs=16)
+    el2n = partial(run, sampler="el2n", settings={"models": 8, "at_epoch": 2})
+    specs = [
+        run(sampler="full"),
+        el2n(prune_rate=0.5),
+        el2n(prune_rate=0.75),
+        el2n(prune_rate=0.5, seed=1),  # has scores of its own
+        run(sampler="full", dataset="diabetes", model="mlp"),  # left out
+        run(sampler="full", dataset="fashion_mnist", epochs=10),
+    ]
+    runs = scaling.run_passes(specs)
+    assert runs["passes"].tolist() == [16, 8 + 16, 4, 8 + 16, 12]
+    assert scaling.totals(runs).values.tolist() == [
+        ["cifar10", "resnet18", "4", "68"],
+        ["fashion_mnist", "resnet18", "1", "12"],
+    ]
+
+
+@pytest.mark.parametrize(("gpus", "end"), [(1, 11), (2, 7), (3, 5), (4, 4), (9, 4)])
+def test_each_run_begins_on_the_gpu_that_is_free_first(gpus, end):
+    assert scaling.last_end([3, 3, 1, 4], gpus) == end
+
+
+def test_the_share_of_busy_time():
+    table = scaling.simulate([3, 3, 1, 4], "hours", gpus=(1, 2, 4))
+    assert list(table) == ["GPUs", "hours until the last run ends", "share of the time that a GPU trains"]
+    assert table.values.tolist() == [["1", "11.0", "100%"], ["2", "7.0", "79%"], ["4", "4.0", "69%"]]
+    assert scaling.simulate([400, 900], "passes", gpus=(1,)).iloc[0, 1] == "1,300"

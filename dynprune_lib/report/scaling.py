@@ -9,10 +9,12 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from dynprune_lib.experiments.corruption import class_shares
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.static_scores import METHODS, scoring_spec
 
 IMAGES = {"digits": 1_437, "fashion_mnist": 60_000}  # others: 50,000
+CLASSES = 10  # of the data sets that experiments make imbalanced
 GPUS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -31,7 +33,7 @@ def run_passes(specs: Iterable[RunSpec]) -> pd.DataFrame:
     for spec in specs:
         if spec.model in ("mlp", "bag"):
             continue
-        images = IMAGES.get(spec.dataset, 50_000)
+        images = round(IMAGES.get(spec.dataset, 50_000) * class_shares(spec.imbalance, CLASSES).mean().item())
         passes = spec.epochs * images * (1 - spec.prune_rate)
         if spec.is_static_scored and (name := scoring_spec(spec).name) not in scored:
             scored.add(name)

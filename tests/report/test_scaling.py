@@ -18,11 +18,12 @@ def test_the_first_run_that_needs_scores_pays_for_them():
         el2n(prune_rate=0.5, seed=1),  # has scores of its own
         run(sampler="full", dataset="diabetes", model="mlp"),  # left out
         run(sampler="full", dataset="fashion_mnist", epochs=10),
+        run(sampler="full", imbalance=512),  # sizes 1, 1/2, 1/4, to 1/512
     ]
     runs = scaling.run_passes(specs)
-    assert runs["passes"].tolist() == [16, 8 + 16, 4, 8 + 16, 12]
+    assert runs["passes"].tolist() == pytest.approx([16, 8 + 16, 4, 8 + 16, 12, 16 * (2 - 1 / 512) / 10], rel=1e-4)
     assert scaling.totals(runs).values.tolist() == [
-        ["cifar10", "resnet18", "4", "68"],
+        ["cifar10", "resnet18", "5", "71"],
         ["fashion_mnist", "resnet18", "1", "12"],
     ]
 

@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from dynprune_lib.experiments.profile import FEWER_EPOCHS
-from dynprune_lib.report.figures import WIDTH, finish, legend_beside, use_style, write_title
+from dynprune_lib.report.canvas import WIDTH, finish, legend_beside, use_style, write_title
 from dynprune_lib.report.frontier import measure_compute, speed_up
 from dynprune_lib.report.frontier_figure import draw_full_data, draw_methods, label_in_doublings
 from dynprune_lib.report.frontier_text import interval

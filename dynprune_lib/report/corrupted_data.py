@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from dynprune_lib.experiments.profile import FEWER_EPOCHS, Role
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.report.figures import WIDTH, finish, legend_beside, use_style, write_title
+from dynprune_lib.report.canvas import WIDTH, finish, legend_beside, use_style, write_title
 from dynprune_lib.report.style import ordered, style
 from dynprune_lib.report.tables import name_rows
 

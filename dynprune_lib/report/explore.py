@@ -25,15 +25,8 @@ from dynprune_lib.experiments.runs import RunSpec, check_choice
 from dynprune_lib.experiments.selection_groups import GROUPS, group_of
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import results_dir
-from dynprune_lib.report.figures import (
-    WIDTH,
-    finish,
-    legend_beside,
-    plot_images,
-    plot_selection_counts,
-    use_style,
-    write_title,
-)
+from dynprune_lib.report.canvas import WIDTH, finish, legend_beside, use_style, write_title
+from dynprune_lib.report.figures import plot_images, plot_selection_counts
 from dynprune_lib.report.frontier import measure_compute
 from dynprune_lib.report.frontier_figure import draw_full_data, label_in_doublings
 from dynprune_lib.report.selections import typical

@@ -1,17 +1,12 @@
-"""Draw tables as figures, all in one style.
-
-The first line of a title is the message; its other lines are the setting, which is written below in small type.
-"""
+"""Draw tables as figures."""
 
 import itertools
-import textwrap
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -19,12 +14,11 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from dynprune_lib.report.canvas import WIDTH, finish, one_axes, use_style, write_title
 from dynprune_lib.report.style import STYLES, ordered, style
 from dynprune_lib.report.tables import half_interval
 
-WIDTH = 4.2  # inches: readable at the width of one column (3.5 inches)
 DASHED = ("fewer-epochs", "full")  # the baselines
-LETTERS = 14  # of a message, per inch of width; the setting is in smaller type
 OTHERS = {
     "#0072b2": "o",
     "#e69f00": "P",
@@ -44,7 +38,7 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
         runs: a table of `tabulate` with runs on full data.
         title: title of the figure.
     """
-    figure, axes = _one_axes(title)
+    figure, axes = one_axes(title)
     full = runs[runs["method"] == "full"]
     level, ci95, look = full["test_accuracy"].mean(), half_interval(full["test_accuracy"]), style("full")
     axes.axhline(level, color=look.colour, linestyle="--", linewidth=1, label=look.label)
@@ -87,7 +81,7 @@ def plot_learning_curves(curves: pd.DataFrame, title: str) -> Figure:
         curves: a table of `learning_curves`.
         title: title of the figure.
     """
-    figure, axes = _one_axes(title)
+    figure, axes = one_axes(title)
     for method in ordered(curves["method"]):
         epochs = curves[curves["method"] == method].groupby("epoch")
         mean, ci95 = epochs["test_accuracy"].mean(), epochs["test_accuracy"].agg(half_interval).fillna(0)
@@ -109,7 +103,7 @@ def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
         costs: a table of `costs`, one row per bar.
         title: title of the figure.
     """
-    figure, axes = _one_axes(title, height=0.28 * len(costs) + 1.0)
+    figure, axes = one_axes(title, height=0.28 * len(costs) + 1.0)
     names = [f"{style(row.method).label}, {row.rate:.0%}" for row in costs.itertuples()]
     colours = [style(method).colour for method in costs["method"]]
     axes.barh(names, costs["training"], color=colours)
@@ -141,7 +135,7 @@ def plot_selection_counts(counts: dict[str, np.ndarray], epochs: int, title: str
         epochs: number of epochs.
         title: title of the figure.
     """
-    figure, axes = _one_axes(title)
+    figure, axes = one_axes(title)
     methods = {look.label: (look.colour, look.marker) for look in STYLES.values()}
     taken = {methods[name][0] for name in counts if name in methods}
     free = {colour: marker for colour, marker in OTHERS.items() if colour not in taken}
@@ -166,7 +160,7 @@ def plot_kept_samples(kept: np.ndarray, title: str) -> Figure:
         kept: (epochs, samples) bool.
         title: title of the figure.
     """
-    figure, axes = _one_axes(title)
+    figure, axes = one_axes(title)
     order = np.argsort(-kept.sum(0), kind="stable")
     colours = ListedColormap(["#e8e8e8", style("ucb").colour])
     epochs, samples = kept.shape
@@ -189,7 +183,7 @@ def plot_differences(differences: pd.DataFrame, baseline: str, title: str) -> Fi
         baseline: name of what the differences are from.
         title: title of the figure.
     """
-    figure, axes = _one_axes(title, 0.24 * len(differences) + 1.1, _difference_from(baseline))
+    figure, axes = one_axes(title, 0.24 * len(differences) + 1.1, _difference_from(baseline))
     _draw_differences(axes, differences)
     axes.set_yticks(range(len(differences)), list(differences.index))
     return _finish(figure, axes, legend=False)
@@ -254,7 +248,7 @@ def plot_correlations(matrix: np.ndarray, labels: Sequence[str], what: str, titl
         what: label of both axes.
         title: title of the figure.
     """
-    figure, axes = _one_axes(title, height=0.85 * WIDTH)
+    figure, axes = one_axes(title, height=0.85 * WIDTH)
     sns.heatmap(
         matrix,
         vmin=0,
@@ -274,55 +268,6 @@ def plot_correlations(matrix: np.ndarray, labels: Sequence[str], what: str, titl
     axes.grid(visible=False)
     plt.close(figure)
     return figure
-
-
-def use_style() -> None:
-    """Set the style of all figures: thin axes, a light grid, type that is readable at the width of one column.
-
-    The background is white, so that figures can be read on a dark page.
-    """
-    type_sizes = {
-        "font.size": 9,
-        "axes.titlesize": 8.5,
-        "axes.labelsize": 8.5,
-        "xtick.labelsize": 8,
-        "ytick.labelsize": 8,
-    }
-    lines = {"axes.grid": True, "grid.alpha": 0.3, "hatch.linewidth": 0.5, "axes.linewidth": 0.8}
-    ticks = {f"{axis}tick.major.{name}": value for axis in "xy" for name, value in (("width", 0.8), ("size", 3.5))}
-    files = {"figure.dpi": 150, "figure.facecolor": "white", "savefig.facecolor": "white", "pdf.fonttype": 42}
-    sns.set_theme(context="paper", style="ticks", rc=type_sizes | lines | ticks | files)
-
-
-def finish(figure: Figure) -> Figure:
-    """Return a figure without the upper and the right frame, and closed."""
-    sns.despine(figure)
-    plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice
-    return figure
-
-
-def legend_beside(figure: Figure, fontsize: str | float = "x-small") -> None:
-    """Put one legend of all panels, each label once, on the right of a figure."""
-    lines: dict[str, Artist] = {}
-    for axes in figure.axes:
-        lines |= {label: line for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(lines.values(), lines.keys(), loc="outside right center", frameon=False, fontsize=fontsize)
-
-
-def write_title(figure: Figure, title: str, label: str = "") -> None:
-    """Write a message above a figure and the setting below it.
-
-    Args:
-        figure: the figure.
-        title: the message, and the setting in further lines.
-        label: label of the x axis, written above the setting. Default: none.
-    """
-    message, *setting = title.split("\n")
-    letters = round(LETTERS * figure.get_figwidth())
-    figure.suptitle(textwrap.fill(message, letters), fontsize="small", fontweight="bold")
-    size, per_letter = ("small", 1.35) if label else ("x-small", 1.6)
-    lines = [textwrap.fill(line, round(per_letter * letters)) for line in ([label] if label else []) + setting]
-    figure.supxlabel("\n".join(lines), fontsize=size)
 
 
 def _usual_size(differences: pd.DataFrame) -> float:
@@ -353,14 +298,6 @@ def _draw_differences(axes: Axes, rows: pd.DataFrame) -> None:
     axes.margins(x=0.1)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2))
     axes.set_ylim(len(rows) - 0.5, -0.5)
-
-
-def _one_axes(title: str, height: float = 3.0, label: str = "") -> tuple[Figure, Axes]:
-    """Return a figure with one axes, and the label of its x axis where names leave the axes little room."""
-    use_style()
-    figure, axes = plt.subplots(figsize=(WIDTH, height), layout="constrained")
-    write_title(figure, title, label)
-    return figure, axes
 
 
 def _finish(figure: Figure, axes: Axes, legend: bool = True) -> Figure:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
-from dynprune_lib.report.figures import WIDTH, finish, use_style, write_title
+from dynprune_lib.report.canvas import WIDTH, finish, use_style, write_title
 from dynprune_lib.report.frontier import full_data_band, mean_of_seeds
 from dynprune_lib.report.frontier_text import best, factor
 from dynprune_lib.report.style import ordered, style

@@ -1,0 +1,72 @@
+"""What all figures share: their style, the title and the setting, the legend.
+
+The first line of a title is the message; its other lines are the setting, which is written below in small type.
+"""
+
+import textwrap
+
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+WIDTH = 4.2  # inches: readable at the width of one column (3.5 inches)
+LETTERS = 14  # of a message, per inch of width; the setting is in smaller type
+
+
+def use_style() -> None:
+    """Set the style of all figures: thin axes, a light grid, type that is readable at the width of one column.
+
+    The background is white, so that figures can be read on a dark page.
+    """
+    type_sizes = {
+        "font.size": 9,
+        "axes.titlesize": 8.5,
+        "axes.labelsize": 8.5,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+    }
+    lines = {"axes.grid": True, "grid.alpha": 0.3, "hatch.linewidth": 0.5, "axes.linewidth": 0.8}
+    ticks = {f"{axis}tick.major.{name}": value for axis in "xy" for name, value in (("width", 0.8), ("size", 3.5))}
+    files = {"figure.dpi": 150, "figure.facecolor": "white", "savefig.facecolor": "white", "pdf.fonttype": 42}
+    sns.set_theme(context="paper", style="ticks", rc=type_sizes | lines | ticks | files)
+
+
+def one_axes(title: str, height: float = 3.0, label: str = "") -> tuple[Figure, Axes]:
+    """Return a figure with one axes, and the label of its x axis where names leave the axes little room."""
+    use_style()
+    figure, axes = plt.subplots(figsize=(WIDTH, height), layout="constrained")
+    write_title(figure, title, label)
+    return figure, axes
+
+
+def finish(figure: Figure) -> Figure:
+    """Return a figure without the upper and the right frame, and closed."""
+    sns.despine(figure)
+    plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice
+    return figure
+
+
+def legend_beside(figure: Figure, fontsize: str | float = "x-small") -> None:
+    """Put one legend of all panels, each label once, on the right of a figure."""
+    lines: dict[str, Artist] = {}
+    for axes in figure.axes:
+        lines |= {label: line for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(lines.values(), lines.keys(), loc="outside right center", frameon=False, fontsize=fontsize)
+
+
+def write_title(figure: Figure, title: str, label: str = "") -> None:
+    """Write a message above a figure and the setting below it.
+
+    Args:
+        figure: the figure.
+        title: the message, and the setting in further lines.
+        label: label of the x axis, written above the setting. Default: none.
+    """
+    message, *setting = title.split("\n")
+    letters = round(LETTERS * figure.get_figwidth())
+    figure.suptitle(textwrap.fill(message, letters), fontsize="small", fontweight="bold")
+    size, per_letter = ("small", 1.35) if label else ("x-small", 1.6)
+    lines = [textwrap.fill(line, round(per_letter * letters)) for line in ([label] if label else []) + setting]
+    figure.supxlabel("\n".join(lines), fontsize=size)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import multiprocessing
 from torch.utils.data import DataLoader, TensorDataset
 
-from dynprune_lib import UCB, Full, indexed
+from dynprune_lib import UCB, Full, InfoBatch, indexed
 from tests.helpers import free_port
 
 pytestmark = pytest.mark.slow
@@ -165,3 +165,63 @@ def test_lightning_trains_on_the_halves_of_one_subset_or_refuses(tmp_path):
     assert errors == other_errors
     assert len(errors) == 2
     assert all("Trainer(use_distributed_sampler=False)" in error for error in errors)
+
+
+class Epochs:
+    """Sampler whose epochs have a length of their own, and remembers what they were."""
+
+    def __init__(self, samples):
+        self.sampler, self.subsets = InfoBatch(samples, 0.0, r=0.75, fill=False), []
+
+    def note(self):
+        self.subsets.append(self.sampler.subset().tolist())
+
+
+def train_by_trainer(folder):
+    from transformers import TrainerCallback
+
+    from tests.integrations import test_huggingface
+
+    epochs = Epochs(test_huggingface.SAMPLES)
+
+    class Note(TrainerCallback):
+        def on_epoch_end(self, *_, **__):
+            epochs.note()
+
+    trainer = test_huggingface.make_trainer(folder, epochs.sampler, ddp_backend="gloo", save_strategy="no")
+    trainer.add_callback(Note())
+    trainer.train()
+    (rate,) = set(trainer.lr_scheduler.get_last_lr())
+    return epochs.subsets, epochs.sampler.state_dict()["memory"]["last"], trainer.state.global_step, rate
+
+
+def train_by_lightning(folder):
+    from lightning.pytorch import Callback
+
+    from tests.integrations import test_lightning
+
+    epochs = Epochs(test_lightning.SAMPLES)
+
+    class Note(Callback):
+        def on_train_epoch_end(self, *_):
+            epochs.note()
+
+    options = {"devices": 2, "strategy": "ddp", "enable_checkpointing": False, "use_distributed_sampler": False}
+    trainer, module = test_lightning.fit(
+        folder, epochs.sampler, 4, callbacks=[Note()], make=test_lightning.Schedule, **options
+    )
+    (rate,) = module.lr_schedulers().get_last_lr()
+    return epochs.subsets, epochs.sampler.state_dict()["memory"]["last"], trainer.global_step, rate
+
+
+@pytest.mark.parametrize(("work", "needs"), [(train_by_trainer, "transformers"), (train_by_lightning, "lightning")])
+def test_epochs_of_their_own_length_in_two_processes(tmp_path, work, needs):
+    pytest.importorskip(needs)
+    (subsets, last, steps, rate), (others, other_last, other_steps, other_rate) = run(work, tmp_path)
+    lengths = [len(subset) for subset in subsets]
+    assert subsets == others
+    assert max(lengths[1:]) < lengths[0] == 64
+    # each process has half of an epoch, in batches of 8, of which the last may be incomplete
+    assert steps == other_steps == sum(-(-(length // 2) // 8) for length in lengths)
+    assert rate == other_rate == pytest.approx(0.0)
+    assert torch.equal(last, other_last)

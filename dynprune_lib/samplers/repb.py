@@ -14,7 +14,8 @@ from dynprune_lib.samplers.selection import is_repeated
 @dataclass(eq=False)
 class RePB(OwnLength):
     """Sampler that leaves out, with probability r, each sample whose loss was below the mean of its batch when it was
-    last trained on, and weights losses by the number of epochs over the number of times that a sample was selected.
+    last trained on, and weights losses by the number of epochs over the number of times that a sample was selected
+    (Zhou et al. 2026).
 
     Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
 
@@ -29,7 +30,8 @@ class RePB(OwnLength):
         r: probability that a sample with a loss below the mean is left out, in [0, 1). Default: 0.5.
 
     References:
-        RePB, ICLR 2026. The rule is as described by others; neither the paper nor its code was seen.
+        Zhou et al., ICLR 2026, "Inconsistency Biases in Dynamic Data Pruning". The rule is as described by others; of
+        the paper, only the abstract was seen, of the authors' code, only the README.
 
     Example:
         >>> sampler = RePB(4, prune_rate=0.0, r=0.9, fill=False)

@@ -174,6 +174,8 @@ def _absolute(row: dict[str, Any]) -> dict[str, Any]:
         if unit in row:
             settings[setting] = epochs - max(1, round(row.pop(unit) * epochs))
     row["settings"] = settings
+    if "learning" in row:
+        row["learning_rate"] *= row.pop("learning")
     if "saved" not in row:
         return row
     saved = row.pop("saved")

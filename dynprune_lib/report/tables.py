@@ -28,8 +28,8 @@ def tabulate(records: Iterable[RunRecord], role: Callable[[RunSpec], Role] = sta
         Columns `dataset`; `method` and `rate`, the role of the run; `variant`, the settings that differ from the
         defaults of the method; `modifier`, such as "annealed"; `model`; `epochs`; `seed`; `test_accuracy` in % after
         the last epoch; `passes`, the number of samples that went forward and backward in training; `forward_only`, the
-        number that went only forward; `label_noise` and `imbalance` of the training set; `scoring_passes` and
-        `scoring_forward_only`, the same for scoring before training; `seconds` of training.
+        number that went only forward; `learning_rate`; `label_noise` and `imbalance` of the training set;
+        `scoring_passes` and `scoring_forward_only`, the same for scoring before training; `seconds` of training.
     """
     rows = [run_row(record, role(record.spec)) for record in records]
     return pd.DataFrame(rows).sort_values(["rate", "method", "variant", "seed"], ignore_index=True)
@@ -47,6 +47,7 @@ def run_row(record: RunRecord, role: Role) -> dict[str, Any]:
         "epochs": spec.epochs,
         "rate": role.rate,
         "seed": spec.seed,
+        "learning_rate": spec.learning_rate,
         "label_noise": spec.label_noise,
         "imbalance": spec.imbalance,
         "test_accuracy": 100 * record.test_accuracy,

@@ -36,7 +36,8 @@ def test_own_lengths_name_their_settings_and_have_a_panel():
     runs = spent(FULL, curve("ucb", {2: [86.0]}, 0.5), curve("progressive-dropout", {2: [85.0]}, 0.4, **own))
     label = "progressive data dropout, own length, annealed, confidence = 0.7"
     assert runs.loc[runs["has_own_length"], "method_label"].unique().tolist() == [label]
-    figure = compute_spent.plot_compute_spent(runs, "title", "caption")
+    annealed = curve("ucb", {2: [86.5]}, 0.5).assign(modifier="annealed", method_label="UCB, annealed")
+    figure = compute_spent.plot_compute_spent(spent(runs, annealed), "title", "caption")
     labels = [axes.get_legend_handles_labels()[1] for axes in figure.axes]
     assert labels == [["full data", "UCB"], ["full data", label]]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["full data", "UCB", label]

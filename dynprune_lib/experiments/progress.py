@@ -2,12 +2,15 @@
 
 import io
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from typing import Self
 
 from tqdm import tqdm
 
 from dynprune_lib.experiments.records import EpochRecord, RunRecord
-from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.runs import SCORING_SEEDS, RunSpec
+from dynprune_lib.experiments.static_scores import scoring_epochs, scoring_spec
 
 FORMAT = "{desc}: {percentage:3.0f} %|{bar:20}| {elapsed} < {remaining}{postfix}"
 
@@ -27,6 +30,7 @@ class Progress:
 
     Args:
         specs: the runs that are to be made.
+        scorings: the scorings that are to be made for them. Default: none.
         lines: whether to write a line per finished run. Default: True.
 
     Attributes:
@@ -34,12 +38,13 @@ class Progress:
         stopped: whether runs are left, as the time was up or a signal came.
     """
 
-    def __init__(self, specs: list[RunSpec], lines: bool = True) -> None:
+    def __init__(self, specs: list[RunSpec], scorings: Sequence[RunSpec] = (), lines: bool = True) -> None:
         self.failures: list[str] = []
         self.stopped = False
-        self._epochs_left = {spec.name: spec.epochs for spec in specs}
+        self._epochs_left = Counter({spec.name: spec.epochs for spec in specs})
+        self._epochs_left.update({scoring.name: scoring_epochs(scoring) for scoring in scorings})
         self._lines = lines
-        self._bar = progress_bar(sum(spec.epochs * _weight(spec) for spec in specs))
+        self._bar = progress_bar(sum(self._epochs_left[spec.name] * _weight(spec) for spec in [*specs, *scorings]))
         self._count, self._done = len(specs), 0
 
     def __enter__(self) -> Self:
@@ -58,16 +63,14 @@ class Progress:
 
     def _epoch(self, spec: RunSpec, epoch: EpochRecord) -> None:
         speed = epoch.backward_passes / epoch.training_seconds
-        is_run = spec.name in self._epochs_left  # otherwise a scoring model, which several runs may share
-        title = _title(spec) if is_run else f"scoring for {spec.sampler}"
-        self._bar.set_postfix_str(f"{title}: {epoch.test_accuracy:.1%}, {speed:,.0f} samples/s", refresh=False)
-        if is_run:
-            self._advance(spec, 1)
+        self._bar.set_postfix_str(f"{_title(spec)}: {epoch.test_accuracy:.1%}, {speed:,.0f} samples/s", refresh=False)
+        self._advance(spec, 1)
 
     def _finished(self, spec: RunSpec, record: RunRecord) -> None:
         self._done += 1
         self._show()
-        self._advance(spec, self._epochs_left[spec.name])  # epochs of an earlier sweep
+        for each in [spec, *([scoring_spec(spec)] if spec.is_static_scored else [])]:
+            self._advance(each, self._epochs_left[each.name])  # those of an earlier sweep, or of another process
         if self._lines:
             line = f"{_title(spec)}: {record.test_accuracy:.2%} after {record.training.seconds:.1f} s of training"
             self._bar.write(line, file=self._bar.fp)
@@ -94,4 +97,6 @@ def _weight(spec: RunSpec) -> int:
 
 
 def _title(spec: RunSpec) -> str:
+    if spec.seed >= SCORING_SEEDS:
+        return f"scoring for {spec.sampler} seed {spec.seed // SCORING_SEEDS - 1}"
     return f"{spec.sampler} {spec.prune_rate:.0%} seed {spec.seed}"

@@ -6,7 +6,7 @@ realisations of the scores, and no run is trained on what its own twin has found
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 
@@ -19,7 +19,7 @@ from dynprune_lib.experiments.data import TensorData
 from dynprune_lib.experiments.environment import describe_environment
 from dynprune_lib.experiments.evaluation import score_all
 from dynprune_lib.experiments.gradients import gradient_norms_of_all
-from dynprune_lib.experiments.records import Cost, StaticScores, cost_of
+from dynprune_lib.experiments.records import Cost, EpochRecord, StaticScores, cost_of
 from dynprune_lib.experiments.runs import SCORING_SEEDS, RunSpec, check_choice
 from dynprune_lib.experiments.selection_groups import group_of
 from dynprune_lib.experiments.store import Store
@@ -64,7 +64,7 @@ def static_scores(
         spec: the run that needs scores.
         data: its data set, on the device to train on.
         store: for checkpoints and scores.
-        on_epoch: called after every epoch of a scoring model. Default: None.
+        on_epoch: called after every epoch of a scoring model, with the scoring. Default: None.
         jobs: number of runs that share the device, for the record. Default: 1.
 
     Raises:
@@ -117,11 +117,34 @@ def scoring_spec(spec: RunSpec) -> RunSpec:
     return replace(spec, prune_rate=rate, settings=settings, alone=False, seed=spec.scoring_seed, init_seed=None)
 
 
+def missing_scorings(specs: Iterable[RunSpec], store: Store) -> list[RunSpec]:
+    """Return the scorings that some runs need and the store does not have, each once, as `scoring_spec` names them."""
+    needed = [scoring_spec(spec) for spec in specs if spec.is_static_scored and spec.sampler in METHODS]
+    return list({spec.name: spec for spec in needed if not store.has_scores(spec)}.values())
+
+
+def scoring_epochs(scoring: RunSpec) -> int:
+    """Return the number of epochs that the models of a scoring train for, all together.
+
+    Example:
+        >>> el2n = RunSpec(dataset="digits", model="tiny", sampler="el2n", settings={"models": 8, "at_epoch": 2})
+        >>> scoring_epochs(scoring_spec(el2n))
+        16
+    """
+    method = METHODS[scoring.sampler](scoring, 1)
+    return method.models * method.epochs
+
+
 def _compute(spec: RunSpec, data: TensorData, store: Store, on_epoch: OnEpoch | None, jobs: int) -> StaticScores:
     check_choice("sampler with a scoring method (METHODS in static_scores.py)", spec.sampler, METHODS)
     method = METHODS[spec.sampler](spec, len(data.train))
     environment = describe_environment(spec, data, jobs)
     conditions = conditions_of(environment)
+
+    def tell(_: RunSpec, epoch: EpochRecord) -> None:
+        if on_epoch:
+            on_epoch(spec, epoch)
+
     begun = store.load_checkpoint(spec, conditions)
     begun = begun or {"done": 0, "total": torch.zeros(len(data.train)), "cost": {}}
     total, cost = begun["total"], Cost(**begun["cost"])
@@ -132,7 +155,7 @@ def _compute(spec: RunSpec, data: TensorData, store: Store, on_epoch: OnEpoch | 
             with store.reading_checkpoint(spec):
                 state.load_state_dict(begun["training"])
         before = {"done": number, "total": total, "cost": asdict(cost)}
-        train_epochs(state, method.epochs, partial(_save, store, spec, before, state, conditions), on_epoch)
+        train_epochs(state, method.epochs, partial(_save, store, spec, before, state, conditions), tell)
         started = time.perf_counter()
         total = total + method.score(state).cpu()
         asking = Cost(seconds=round(time.perf_counter() - started, 6))

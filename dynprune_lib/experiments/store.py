@@ -135,6 +135,10 @@ class Store:
                 raise ValueError(f"scores of shape {tuple(values.shape)}, {int(values.isnan().sum())} not a number")
         return scores
 
+    def has_scores(self, spec: RunSpec) -> bool:
+        """Return whether there are scores of a scoring, damaged or not."""
+        return self._scores(spec, ".json").exists()
+
     def save_scores(self, scores: StaticScores) -> None:
         """Keep the scores of a finished scoring and forget its checkpoint; raise RunLocked if it was taken over."""
         leases.check(self.lease(scores.spec))

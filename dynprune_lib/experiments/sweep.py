@@ -26,7 +26,7 @@ from dynprune_lib.experiments.profile import Profile
 from dynprune_lib.experiments.progress import Progress
 from dynprune_lib.experiments.records import EpochRecord, RunRecord
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.experiments.static_scores import scoring_spec
+from dynprune_lib.experiments.static_scores import missing_scorings, scoring_spec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.workers import Placement, available_devices, current_device, run_workers
 from dynprune_lib.paths import private_folder, results_dir
@@ -131,7 +131,8 @@ def _make(missing: list[RunSpec], plan: Plan, devices: list[torch.device]) -> Pr
             plan.store.forget_failure(spec)
     jobs = min(plan.jobs or len(devices), len(missing))
     alone = missing if jobs == 1 else [spec for spec in missing if spec.alone]
-    with Progress(missing, plan.lines) as progress, stopping.finish_epoch_on_signal(plan.grace):
+    scorings = missing_scorings(missing, plan.store)
+    with Progress(missing, scorings, plan.lines) as progress, stopping.finish_epoch_on_signal(plan.grace):
         _walk(alone, replace(plan, jobs=1), progress.handle)
         together = [spec for spec in missing if spec not in alone]
         if together and not stopping.is_requested():

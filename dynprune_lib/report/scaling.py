@@ -11,7 +11,7 @@ import pandas as pd
 
 from dynprune_lib.experiments.corruption import class_shares
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.experiments.static_scores import METHODS, scoring_spec
+from dynprune_lib.experiments.static_scores import scoring_epochs, scoring_spec
 
 IMAGES = {"digits": 1_437, "fashion_mnist": 60_000}  # others: 50,000
 CLASSES = 10  # of the data sets that experiments make imbalanced
@@ -37,8 +37,7 @@ def run_passes(specs: Iterable[RunSpec]) -> pd.DataFrame:
         passes = spec.epochs * images * (1 - spec.prune_rate)
         if spec.is_static_scored and (name := scoring_spec(spec).name) not in scored:
             scored.add(name)
-            method = METHODS[spec.sampler](scoring_spec(spec), images)
-            passes += method.models * method.epochs * images
+            passes += scoring_epochs(scoring_spec(spec)) * images
         rows.append((spec.dataset, spec.model, passes / 50_000))
     return pd.DataFrame(rows, columns=["dataset", "model", "passes"])
 

@@ -67,7 +67,7 @@ def test_every_field_makes_another_run():
 def test_a_samplers_defaults_are_written_out_and_make_no_other_run():
     spec = RunSpec(**BASE, sampler="ucb", prune_rate=0.5)
     common = {"period": 1, "warm_up": 0, "anneal_from": None, "rescale": False}
-    assert spec.settings == common | {"alpha": 0.5, "c": 1.0, "std_bonus": False}
+    assert spec.settings == common | {"alpha": 0.5, "from_zero": False, "c": 1.0, "std_bonus": False}
     assert RunSpec(**BASE, sampler="ucb", prune_rate=0.5, settings={"c": 1.0}).name == spec.name
 
 
@@ -95,7 +95,7 @@ def test_a_sampler_that_is_of_one_score_gets_it():
         ({"precision": "float16"}, "unknown precision 'float16': there are float32, bfloat16"),
         (
             {"sampler": "ucb", "settings": {"epsilon": 1}},
-            "unknown setting of ucb 'epsilon': there are period, warm_up, anneal_from, rescale, alpha, c, std_bonus",
+            "unknown setting of ucb 'epsilon': there are period, warm_up, anneal_from, rescale, alpha, from_zero, c, std_bonus",
         ),
         ({"sampler": "dynamic-el2n", "score": "entropy"}, "score is entropy: dynamic-el2n is defined for el2n only"),
         (

@@ -39,7 +39,7 @@ def train_epoch(state: TrainState, epoch: int) -> EpochRecord:
     losses = train_steps(state, batches, epoch)
     trained = _now(data.device)
     _check_finite(losses, epoch)
-    if spec.trace:
+    if spec.trace and epoch + 1 in spec.traced_epochs:
         step = max(1, len(data.train) // spec.trace)
         state.trace.append(sampler.per_sample_state()["mean"][::step][: spec.trace].half().cpu())
     test_loss, test_accuracy = evaluate(state.evaluated, data.test, data, spec.precision)

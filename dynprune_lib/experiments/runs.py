@@ -65,7 +65,8 @@ class RunSpec:
         score: name in SCORES of the per-sample score that the sampler receives. Default: "loss".
         rescore: whether to re-score all samples with a forward pass before each selection, except in the first epoch.
             Default: False, the sampler knows each sample's score from the last time it was trained on.
-        trace: number of samples, evenly spaced, whose mean scores are recorded after every epoch. Default: 0.
+        trace: number of samples, evenly spaced, whose mean scores are recorded after some epochs, see `traced_epochs`.
+            Default: 0.
         settings: other arguments of the sampler by name, such as `{"epsilon": 0.1}`. Default: those of the sampler.
         epochs: number of epochs, at least 1. Default: 16.
         batch_size: samples per step; the last, smaller batch of an epoch is dropped. Default: 128.
@@ -216,6 +217,16 @@ class RunSpec:
     def seedless_name(self) -> str:
         """Name of the run at seed 0, which all repetitions of it share."""
         return replace(self, seed=0).name
+
+    @property
+    def traced_epochs(self) -> list[int]:
+        """The epochs, counted from 1, after which the scores of the traced samples are recorded.
+
+        Example:
+            >>> RunSpec(dataset="digits", model="tiny", epochs=10).traced_epochs
+            [1, 2, 4, 8, 10]
+        """
+        return [2**power for power in range(self.epochs.bit_length()) if 2**power < self.epochs] + [self.epochs]
 
     @property
     def is_static_scored(self) -> bool:

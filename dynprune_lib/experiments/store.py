@@ -88,14 +88,17 @@ class Store:
         return counts
 
     def trace(self, spec: RunSpec) -> np.ndarray:
-        """Return the mean scores of the traced samples after every epoch, (epochs, samples) float16; inf: no score yet.
+        """Return the mean scores of the traced samples after each of `spec.traced_epochs`, (epochs, samples) float16.
+
+        Those of samples without a score yet are infinite.
 
         Raises:
             StoreError: the record came without them, or they are damaged.
         """
         with self._kept(spec) as arrays:
             trace = arrays["trace"]
-            if trace.ndim != 2 or len(trace) != spec.epochs or trace.dtype != np.float16 or np.isnan(trace).any():
+            is_whole = trace.ndim == 2 and len(trace) == len(spec.traced_epochs)
+            if not is_whole or trace.dtype != np.float16 or np.isnan(trace).any():
                 raise ValueError(f"a trace of {trace.dtype} and shape {trace.shape}")
         return trace
 

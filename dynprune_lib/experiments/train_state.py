@@ -43,7 +43,7 @@ class TrainState:
         selections: (N,) int32 on the CPU, the number of epochs in which each sample was selected.
         absences: how long samples are left out.
         epochs: records of the finished epochs.
-        trace: one (samples,) float16 tensor per epoch, the mean scores of the traced samples.
+        trace: one (samples,) float16 tensor per traced epoch, the mean scores of the traced samples.
         average: exponential average of the weights; None without `averaging`.
         reference: another one, whose logits the score needs; None for scores of the model alone.
         composition: of the subsets; None for data with clean labels and no rare classes.

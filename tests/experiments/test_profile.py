@@ -159,7 +159,7 @@ def test_the_committed_arrays_are_whole_and_those_that_notebooks_read_are_there(
             if record.spec.name in read or (store.folder / f"{record.spec.name}.npz").exists():
                 assert store.selections(record.spec).sum() == record.total("samples_kept")
             if record.spec.trace:
-                assert len(store.trace(record.spec)) == len(record.epochs)
+                assert len(store.trace(record.spec)) == len(record.spec.traced_epochs)
 
 
 @pytest.mark.slow

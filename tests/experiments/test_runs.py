@@ -95,7 +95,7 @@ def test_a_sampler_that_is_of_one_score_gets_it():
         ({"precision": "float16"}, "unknown precision 'float16': there are float32, bfloat16"),
         (
             {"sampler": "ucb", "settings": {"epsilon": 1}},
-            "unknown setting of ucb 'epsilon': there are period, warm_up, anneal_from, rescale, alpha, from_zero, c, std_bonus",
+            "unknown setting of ucb 'epsilon': there are period, warm_up, anneal_from, rescale, alpha, from_zero, ",
         ),
         ({"sampler": "dynamic-el2n", "score": "entropy"}, "score is entropy: dynamic-el2n is defined for el2n only"),
         (

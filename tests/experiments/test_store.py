@@ -103,7 +103,7 @@ def test_a_record_that_is_no_json_for_others_is_never_written(spec):
 def saved_files(store, spec):
     """Saves one file of each kind: path -> how it is read."""
     scores = StaticScores(spec=spec, values=torch.rand(1437), cost=Cost(), environment={})
-    store.save(make_record(spec), {"selections": np.arange(1437) % 4, "trace": np.zeros((4, 9), np.float16)})
+    store.save(make_record(spec), {"selections": np.arange(1437) % 4, "trace": np.zeros((3, 9), np.float16)})
     store.save_scores(scores)
     store.save_checkpoint(spec, {"tensor": torch.rand(1437)}, {})
     folder = store.folder

@@ -122,8 +122,8 @@ def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
     axes.set_xlabel("sample passes (full-data run = 1;\na forward pass counts as a third)")
     grey = [Patch(color="#777777", label="training")]
     grey += [Patch(facecolor="#777777", alpha=0.45, hatch="////", edgecolor="white", label="scoring")]
-    above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 3}  # the bars leave no room
-    axes.legend(handles=[*grey, line], frameon=False, fontsize="small", **above)
+    legend = axes.legend(handles=[*grey, line], frameon=False, fontsize="small", loc="lower center", ncols=3)
+    legend.set_bbox_to_anchor((0.5, 1), axes.transAxes)  # above: the bars leave no room
     return _finish(figure, axes, legend=False)
 
 

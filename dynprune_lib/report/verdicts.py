@@ -139,8 +139,8 @@ def sides_at(table: pd.DataFrame, places: list[str]) -> pd.Series:
     )
 
 
-def findings(table: pd.DataFrame, subject: str, baseline: str) -> str:
-    """Return what was found about the differences of one question, in one or two sentences.
+def headline(table: pd.DataFrame, subject: str, baseline: str) -> str:
+    """Return what was found about the differences of one question, as a heading.
 
     Args:
         table: a table of `statistics.holm` or `statistics.dunnett`.
@@ -148,22 +148,39 @@ def findings(table: pd.DataFrame, subject: str, baseline: str) -> str:
         baseline: what it is compared with.
 
     Returns:
-        How many differences are above and below zero and, if some are neither, the smallest one that would have been
-        detected there (the median, if it differs); without the last full stop.
+        How many differences are above and below zero, without a full stop.
+
+    Example:
+        >>> table = pd.DataFrame({"side": ["above", "below"], "p_family": [0.01, 0.04]})
+        >>> headline(table, "UCB is", "RS2")
+        'UCB is above RS2 in 1 of 2 comparisons and below in 1'
+    """
+    tested = table.dropna(subset="p_family")
+    if tested.empty:
+        return "Not tested, since runs have a single seed"
+    if len(tested) == 1:
+        return f"{subject} {tested['side'].iloc[0] or 'neither above nor below'} {baseline}"
+    above, below = ((tested["side"] == side).sum() or "none" for side in ("above", "below"))
+    return f"{subject} above {baseline} in {above} of {len(tested)} comparisons and below in {below}"
+
+
+def findings(table: pd.DataFrame, subject: str, baseline: str) -> str:
+    """Return the headline of one question, how it was tested and what could have been found.
+
+    Args:
+        table, subject, baseline: see `headline`.
+
+    Returns:
+        One or two sentences: if some differences are neither above nor below zero, the second one has the smallest
+        difference that would have been detected there (the median, if it differs); without the last full stop.
 
     Example:
         >>> table = pd.DataFrame({"side": ["above", "below"], "p_family": [0.01, 0.04], "detectable": [0.7, 0.9]})
         >>> findings(table, "UCB is", "RS2")
         'UCB is above RS2 in 1 of 2 comparisons and below in 1 (family-wise error rate 5 %)'
     """
-    tested = table.dropna(subset="p_family")
-    if tested.empty:
-        return "Not tested, since runs have a single seed"
-    if len(tested) == 1:
-        text = f"{subject} {tested['side'].iloc[0] or 'neither above nor below'} {baseline}"
-    else:
-        above, below = ((tested["side"] == side).sum() or "none" for side in ("above", "below"))
-        text = f"{subject} above {baseline} in {above} of {len(tested)} comparisons and below in {below}"
+    tested, text = table.dropna(subset="p_family"), headline(table, subject, baseline)
+    if len(tested) > 1:
         text = f"{text} (family-wise error rate 5 %)"
     missed = tested.loc[tested["side"] == "", "detectable"]
     return text if missed.empty else f"{text}. {_detectable(missed)}"

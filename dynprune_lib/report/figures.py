@@ -69,7 +69,8 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
         rows += not far.empty
     if rows:
         axes.set_ylim(bottom=bottom)
-    axes.set(xlabel="compute saved in training (% of sample passes)", ylabel="test accuracy (%)")
+    axes.set_xlabel("compute saved in training (% of sample passes;\nmethods of one rate are drawn side by side)")
+    axes.set_ylabel("test accuracy (%)")
     axes.legend(loc="lower left", frameon=False, fontsize="small")  # accuracy falls from the upper left
     return _finish(figure, axes, legend=False)
 

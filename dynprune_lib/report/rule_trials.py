@@ -45,5 +45,6 @@ def headline(speed_ups: pd.DataFrame) -> str:
         speed_ups: rows of `frontier.speed_up` at the greatest length.
     """
     rows = speed_ups[speed_ups["method"] == CANDIDATE]
-    found = join([f"{factor(row)} on {row.setting}" for row in rows.itertuples()])
+    factors = [f"{factor(row)} on {row.setting}" for row in rows.itertuples()]
+    found = join(factors) if factors else "no run of this size"
     return f"The candidate for a faster rule, {style(CANDIDATE).label}: {found}"

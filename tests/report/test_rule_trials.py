@@ -30,6 +30,8 @@ def test_the_headline_has_the_candidate_alone():
     ]
     text = rule_trials.headline(pd.DataFrame(rows, columns=columns))
     assert text == "The candidate for a faster rule, proportional: 1.30x on A and < 0.90x on B"
+    without = rule_trials.headline(pd.DataFrame(rows[:1], columns=columns))
+    assert without == "The candidate for a faster rule, proportional: no run of this size"
 
 
 def test_the_committed_trials_say_what_the_text_says():

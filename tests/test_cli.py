@@ -80,7 +80,7 @@ def test_what_is_wrong_is_told_in_a_line(tmp_path, words, message):
     assert done.exit_code == 1
     assert message in done.stderr
     assert "Traceback" not in done.output
-    assert len(done.stderr.strip().splitlines()[-1]) < 600
+    assert len(done.stderr.strip().splitlines()[-1]) < 500
 
 
 def test_data_says_what_is_there():

@@ -35,9 +35,9 @@ def run_passes(specs: Iterable[RunSpec]) -> pd.DataFrame:
             continue
         images = round(IMAGES.get(spec.dataset, 50_000) * class_shares(spec.imbalance, CLASSES).mean().item())
         passes = spec.epochs * images * (1 - spec.prune_rate)
-        if spec.is_static_scored and (name := scoring_spec(spec).name) not in scored:
-            scored.add(name)
-            passes += scoring_epochs(scoring_spec(spec)) * images
+        if spec.is_static_scored and (scoring := scoring_spec(spec)).name not in scored:
+            scored.add(scoring.name)
+            passes += scoring_epochs(scoring) * images
         rows.append((spec.dataset, spec.model, passes / 50_000))
     return pd.DataFrame(rows, columns=["dataset", "model", "passes"])
 

@@ -26,10 +26,11 @@ from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.train import OnEpoch, conditions_of, train_epochs
 from dynprune_lib.experiments.train_state import TrainState, build_train_state, check_fit
 from dynprune_lib.samplers import CautiousGreedy, PruningSampler, StaticScored
+from dynprune_lib.samplers.early_losses import EarlyLosses
 from dynprune_lib.samplers.forgetting import ForgettingEvents
 from dynprune_lib.scores import el2n
 
-SHARED = {"group"}  # settings of static samplers that their scores do not depend on
+SHARED = {"group", "strata"}  # settings of static samplers that their scores do not depend on
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,22 @@ def _aum(spec: RunSpec, _: int) -> ScoringMethod:
     )
 
 
+def _cat(spec: RunSpec, _: int) -> ScoringMethod:
+    def score(state: TrainState) -> Tensor:
+        assert isinstance(state.sampler, EarlyLosses)  # the observer, below
+        return state.sampler.variances()
+
+    return ScoringMethod(_full(spec), spec.settings["at_epoch"], score, observer=partial(EarlyLosses, seed=spec.seed))
+
+
+def _cowerage(spec: RunSpec, _: int) -> ScoringMethod:
+    def score(state: TrainState) -> Tensor:
+        assert isinstance(state.sampler, EarlyLosses)  # the observer, below
+        return state.sampler.last
+
+    return ScoringMethod(_full(spec), spec.settings["at_epoch"], score, observer=partial(EarlyLosses, seed=spec.seed))
+
+
 def _final_subset(spec: RunSpec, _: int) -> ScoringMethod:
     def score(state: TrainState) -> Tensor:
         return torch.zeros(len(state.data.train)).index_fill_(0, state.sampler.subset(), 1)
@@ -234,6 +251,8 @@ METHODS: dict[str, Callable[[RunSpec, int], ScoringMethod]] = {
     "el2n": _el2n,
     "grand": _grand,
     "aum": _aum,
+    "cat": _cat,
+    "cowerage": _cowerage,
     "final-subset": _final_subset,
     "without-group": _without_group,
 }

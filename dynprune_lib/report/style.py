@@ -39,6 +39,8 @@ STYLES = {
     "el2n": Style("EL2N", "#56b4e9", "X"),
     "grand": Style("GraNd", "#8c6d31", "p"),
     "aum": Style("AUM", "#636363", "$a$"),
+    "cat": Style("CAT", "#b07aa1", "$c$"),
+    "cowerage": Style("COWERAGE", "#5f9e6e", "$w$"),
     "final-subset": Style("UCB's final subset", "#7b5ea7", "<"),
     "without-group": Style("one group left out", "#b2182b", ">"),
     "fewer-epochs": Style("full data, fewer epochs", "#999999", "D"),

@@ -46,6 +46,7 @@ from dynprune_lib.samplers.bandits import Bandit
 from dynprune_lib.samplers.base import PruningSampler
 from dynprune_lib.samplers.cautious_greedy import CautiousGreedy
 from dynprune_lib.samplers.dynamic_el2n import DynamicEL2N
+from dynprune_lib.samplers.early_losses import CAT, COWERAGE
 from dynprune_lib.samplers.early_stopping import InstanceEarlyStopping
 from dynprune_lib.samplers.epsilon_greedy import EpsilonGreedy
 from dynprune_lib.samplers.epsilon_ucb import EpsilonUCB
@@ -70,6 +71,8 @@ from dynprune_lib.samplers.uniform import DynamicRandom, Full, StaticRandom
 
 __all__ = [
     "AUM",
+    "CAT",
+    "COWERAGE",
     "EL2N",
     "RCAP",
     "RS2",

@@ -6,6 +6,7 @@ from typing import Any
 from dynprune_lib.samplers.base import PruningSampler
 from dynprune_lib.samplers.cautious_greedy import CautiousGreedy
 from dynprune_lib.samplers.dynamic_el2n import DynamicEL2N
+from dynprune_lib.samplers.early_losses import CAT, COWERAGE
 from dynprune_lib.samplers.early_stopping import InstanceEarlyStopping
 from dynprune_lib.samplers.epsilon_greedy import EpsilonGreedy
 from dynprune_lib.samplers.epsilon_ucb import EpsilonUCB
@@ -18,7 +19,7 @@ from dynprune_lib.samplers.rcap import RCAP
 from dynprune_lib.samplers.repb import RePB
 from dynprune_lib.samplers.rs2 import RS2
 from dynprune_lib.samplers.seta import SeTa
-from dynprune_lib.samplers.static_scored import STATIC_SAMPLERS
+from dynprune_lib.samplers.static_scored import AUM, EL2N, FinalSubset, Forget, GraNd, WithoutGroup
 from dynprune_lib.samplers.ucb import UCB
 from dynprune_lib.samplers.ucb1 import UCB1
 from dynprune_lib.samplers.uniform import DynamicRandom, Full, StaticRandom
@@ -44,7 +45,15 @@ SAMPLERS: dict[str, type[PruningSampler]] = {
     "repb": RePB,
     "rcap": RCAP,
     "molpeg": MolPeg,
-    **STATIC_SAMPLERS,
+    # static: METHODS in dynprune_lib/experiments/static_scores.py says how each computes its scores
+    "forget": Forget,
+    "el2n": EL2N,
+    "grand": GraNd,
+    "aum": AUM,
+    "cat": CAT,
+    "cowerage": COWERAGE,
+    "final-subset": FinalSubset,
+    "without-group": WithoutGroup,
 }
 
 

@@ -252,14 +252,3 @@ def _without_scores() -> list[str]:
     from dynprune_lib.samplers.registry import SAMPLERS  # which imports this module
 
     return [name for name, sampler in SAMPLERS.items() if not issubclass(sampler, StaticScored)]
-
-
-# by name; `METHODS` in dynprune_lib/experiments/static_scores.py says how each computes its scores
-STATIC_SAMPLERS: dict[str, type[StaticScored]] = {
-    "forget": Forget,
-    "el2n": EL2N,
-    "grand": GraNd,
-    "aum": AUM,
-    "final-subset": FinalSubset,
-    "without-group": WithoutGroup,
-}

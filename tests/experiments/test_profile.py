@@ -40,9 +40,9 @@ EXPERIMENTS = [
     "epoch_seconds",
 ]
 RUN_NAMES = {
-    "smoke": (309, "44c45dc23d0428aa"),
-    "laptop": (471, "f6335266ea338766"),
-    "short": (519, "c7c71b8d9e4f23f0"),
+    "smoke": (315, "b10c6bd59175a170"),
+    "laptop": (477, "b3c2ecb151837910"),
+    "short": (525, "4a405d0d15a01c39"),
     "paper": (408, "7f59eaeb4c7f03ea"),
 }
 

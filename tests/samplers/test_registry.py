@@ -10,6 +10,7 @@ import pytest
 
 from dynprune_lib import SAMPLERS, PruningSampler, samplers
 from dynprune_lib.samplers import Bandit, LastScore, OwnLength, StaticScored, sampler_class
+from dynprune_lib.samplers.early_losses import EarlyLosses
 from dynprune_lib.samplers.forgetting import ForgettingEvents
 
 OWN = """
@@ -84,9 +85,16 @@ def test_other_names_are_refused(name, reason):
 
 
 def test_every_sampler_of_the_package_is_registered():
-    bases = {PruningSampler, Bandit, LastScore, OwnLength, StaticScored, ForgettingEvents}  # or for scores alone
+    bases = {
+        PruningSampler,
+        Bandit,
+        LastScore,
+        OwnLength,
+        StaticScored,
+        EarlyLosses,
+        ForgettingEvents,
+    }  # or for scores alone
     for module in pkgutil.iter_modules(samplers.__path__, "dynprune_lib.samplers."):
         for found in vars(importlib.import_module(module.name)).values():
             if isinstance(found, type) and issubclass(found, PruningSampler) and found not in bases:
-                where = "STATIC_SAMPLERS in static_scored.py" if issubclass(found, StaticScored) else "registry.py"
-                assert found in SAMPLERS.values(), f"add {found.__name__} to {where}"
+                assert found in SAMPLERS.values(), f"add {found.__name__} to registry.py"

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from dynprune_lib.samplers import EL2N, RCAP, SAMPLERS, FinalSubset, Full, GraNd, StaticScored, WithoutGroup
+from dynprune_lib.samplers import (
+    CAT,
+    COWERAGE,
+    EL2N,
+    RCAP,
+    SAMPLERS,
+    FinalSubset,
+    Full,
+    GraNd,
+    StaticScored,
+    WithoutGroup,
+)
 from dynprune_lib.samplers.checks import real
 
 NAN, INF = float("nan"), float("inf")
@@ -50,6 +61,8 @@ def test_scores_are_a_tensor_of_real_numbers(wrong):
     ("make", "wrong", "message"),
     [
         (EL2N, {"models": 0}, "models is 0: it must be an integer of at least 1"),
+        (CAT, {"at_epoch": 1}, "at_epoch is 1: it must be an integer of at least 2"),
+        (COWERAGE, {"strata": 0}, "strata is 0: it must be an integer of at least 1"),
         (GraNd, {"at_epoch": 0}, "at_epoch is 0: it must be an integer of at least 1"),
         (FinalSubset, {"of": "el2n"}, "of is 'el2n': it must be one of full, "),  # needs scores itself
         (WithoutGroup, {"of": "without-group"}, "of is 'without-group'"),

@@ -76,7 +76,7 @@ def _card(name: str, sampler: type[PruningSampler], differences: pd.DataFrame | 
     size = _bytes(name, sampler)
     lines.append(f"- memory: {size} byte{'s' * (size > 1)} per sample, in addition to the subset")
     if time:
-        lines.append(f"- time: {time:.2f} times that of RS2 per epoch at 50 % pruning, selection and scoring included")
+        lines.append(f"- time: {time:.1f} times that of RS2 per epoch at 50 % pruning, selection and scoring included")
     if differences is not None:
         own = differences[differences["method_label"].str.split(", ").str[0] == label]
         for (method_label, dataset), rows in own.groupby(["method_label", "dataset"], sort=False):

@@ -71,13 +71,17 @@ def saving_table(runs: pd.DataFrame) -> pd.DataFrame:
 def headline(table: pd.DataFrame) -> str:
     """Return where the prune rate and the saving differ most, in one sentence without a full stop.
 
+    A prune rate of 0 promises nothing: those methods have epochs of their own length.
+
     Args:
         table: a table of `saving_table`.
 
     Example:
-        >>> headline(pd.DataFrame({"method": ["a", "b"], "prune rate": ["30%", "0%"], "compute saved": ["13%", "28%"]}))
-        'b at a prune rate of 0% saves 28% of the compute'
+        >>> rates = {"prune rate": ["30%", "50%", "0%"], "compute saved": ["13%", "45%", "80%"]}
+        >>> headline(pd.DataFrame({"method": ["a", "b", "c"], **rates}))
+        'a at a prune rate of 30% saves 13% of the compute'
     """
+    table = table[table["prune rate"] != "0%"]
     percent = table[["prune rate", "compute saved"]].map(lambda text: float(text.rstrip("%")))
     row = table.loc[(percent["prune rate"] - percent["compute saved"]).abs().idxmax()]
     return f"{row['method']} at a prune rate of {row['prune rate']} saves {row['compute saved']} of the compute"

@@ -194,7 +194,7 @@ def plot_differences(differences: pd.DataFrame, baseline: str, title: str) -> Fi
 def plot_ranking(differences: pd.DataFrame, baseline: str, title: str, panel: str = "saved") -> Figure:
     """Plot the differences of each method with 95 % intervals, in one panel per level of compute saved or per data set.
 
-    Methods are sorted by their mean over the panels. Means far below are written as text.
+    Methods are sorted by their mean over the panels that have all of them. Means far below are written as text.
 
     Args:
         differences: a table of `differences_from_baseline`.
@@ -203,7 +203,8 @@ def plot_ranking(differences: pd.DataFrame, baseline: str, title: str, panel: st
         panel: column with one panel for each value, in their order. Default: "saved".
     """
     use_style()
-    order = differences.groupby("method_label")["mean"].mean().sort_values(ascending=False).index
+    means = differences.pivot(index="method_label", columns=panel, values="mean")
+    order = means.dropna(axis=1).mean(axis=1).sort_values(ascending=False).index
     panels = list(differences.groupby(panel, sort=panel == "saved"))
     figure, grid = plt.subplots(
         1, len(panels), sharey=True, squeeze=False, layout="constrained", figsize=(WIDTH + 2.6, 0.2 * len(order) + 1.4)

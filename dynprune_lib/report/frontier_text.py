@@ -55,7 +55,7 @@ def _find(setting: str, rows: pd.DataFrame) -> Finding:
         return Finding(setting, "supported", f"({top['low']:.2f}x or more)", message, top["low"] >= CLAIMED)
     if (rows["high"] < 1).all():
         amount = f"({rows['high'].max():.2f}x or less)"
-        return Finding(setting, "contradicted", amount, "pruning needs more compute than full data", False)
+        return Finding(setting, "contradicted", amount, "the paper's methods need more compute than full data", False)
     smallest = (rows["speed_up"] / rows["low"]).min()  # whose interval would lie above 1
     amount = f"({smallest:.2f}x could have been seen)" if np.isfinite(smallest) else "(no interval)"
     return Finding(setting, "not shown", amount, "no saving is shown", False)
@@ -87,7 +87,7 @@ def _grouped(findings: list[Finding], what: str, where: str) -> list[str]:
 
 def headline(tested: pd.DataFrame) -> str:
     """Return the findings in one sentence without a full stop."""
-    return f"At equal accuracy, {'; '.join(_grouped(find(tested), 'message', 'setting'))}"
+    return f"At equal accuracy in the longest runs, {'; '.join(_grouped(find(tested), 'message', 'setting'))}"
 
 
 def evidence(tested: pd.DataFrame) -> str:
@@ -117,7 +117,7 @@ def bottom_line(paper: pd.DataFrame, tested: pd.DataFrame) -> str:
             f" {top['epochs']} epochs; {needs}."
         )
     if where := no_speed_up(paper):
-        lines.append(f"- No speed-up is shown {join(where)}.")
+        lines.append(f"- With the paper's methods, no speed-up is shown {join(where)}.")
     return "\n".join(lines)
 
 

@@ -28,7 +28,8 @@ Written by `dynprune docs` from the files that the notebooks save here. Points a
 *supported* where the difference that it predicts is found, *contradicted* where the opposite is found, and *not shown*
 where neither is, which may be for lack of runs: the evidence then has the smallest difference that would have been
 detected. All comparisons of one claim are one family, with the family-wise error rate held at 5 %. Intervals are those
-of each difference alone, at 95 %; the run-to-run variance is pooled over the methods of one rate."""
+of each difference alone, at 95 %; the run-to-run variance is pooled over the methods of one rate. C1 is judged by
+speed-ups, whose intervals hold together on each data set, and C2 by costs, which are counted and have no interval."""
 START = """\
 # Notebooks
 
@@ -127,9 +128,10 @@ def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
             f"{dataset and f'on {dataset} '}{describe(rows.set_index('saved'))} compute saved" for dataset, rows in own
         ]
         why = (
-            f"Difference from {equal_compute.BASELINE} at equal compute: {'; '.join(gains)}. It is the best on the test"
-            f" set of the {count} methods with several seeds at every level, so these differences are optimistic. It is"
-            " recommended because the family-wise test supports it on one data set and contradicts it on none"
+            f"Difference from {equal_compute.BASELINE} at equal compute: {'; '.join(gains)}. Of the {count} methods and"
+            " variants with several seeds at every level, it has the highest mean of those that the family-wise test"
+            " finds better somewhere and worse nowhere. It was chosen on the test set, so these differences are"
+            " optimistic"
         )
     comparison = "[09_equal_compute](../notebooks/09_equal_compute.ipynb)"
     return [
@@ -195,7 +197,7 @@ def _profile_row(name: str) -> dict[str, str]:
         "runs with a record": f"{len(records):,} of {len(profile.runs()):,}"
         if name in COMMITTED
         else "made on the spot",
-        "hours of these": f"{hours:.1f}" if records else "",
+        "hours, summed over these": f"{hours:.1f}" if records else "",
         "device": " and ".join(devices),
     }
 
@@ -219,7 +221,10 @@ def _claims(compared: tuple[pd.DataFrame, str] | None) -> list[str]:
     ]
     lines = _markdown(pd.DataFrame(rows))
     if compared and (label := equal_compute.recommended(compared[0])):
-        lines += ["", f"Recommended at equal compute: **{label}** ([why](docs/results.md#recommended-method))."]
+        lines += [
+            "",
+            f"Recommended at equal compute ({compared[1]}): **{label}** ([why](docs/results.md#recommended-method)).",
+        ]
     return lines
 
 

@@ -38,7 +38,9 @@ Results are differences in test accuracy, in percentage points, from RS2 at the 
 its own 95 % interval from pooled run-to-run variances ({caption}). RS2 shuffles the data and uses no scores. *Better*
 and *worse* mean significant in Dunnett's test of all methods, levels of compute saved and data sets together, with the
 family-wise error rate held at 5 %. *Not shown* does not mean equal: this
-test detects, with 80 % power, differences of {detectable}."""
+test detects, with 80 % power, differences of {detectable}. Methods whose runs vary
+much more than the others are compared by a weaker test (Welch's), which may miss even a large difference. A card
+without differences is of a sampler that this comparison does not have."""
 
 NOT_YET = "No profile has a complete equal-compute comparison yet, so the cards have no results."
 
@@ -71,9 +73,10 @@ def _card(name: str, sampler: type[PruningSampler], differences: pd.DataFrame | 
     own = {key: value for key, value in sampler_settings(name).items() if key not in COMMON}
     meanings = _meanings(sampler)
     lines += [f"- `{key} = {value}`: {meanings[key]}" for key, value in own.items()] or ["- settings: none of its own"]
-    lines.append(f"- memory: {_bytes(name, sampler)} bytes per sample, in addition to the subset")
+    size = _bytes(name, sampler)
+    lines.append(f"- memory: {size} byte{'s' * (size > 1)} per sample, in addition to the subset")
     if time:
-        lines.append(f"- time: {time:.2f} times that of RS2 per epoch at 50 % pruning, selection and scoring included")
+        lines.append(f"- time: {time:.1f} times that of RS2 per epoch at 50 % pruning, selection and scoring included")
     if differences is not None:
         own = differences[differences["method_label"].str.split(", ").str[0] == label]
         for (method_label, dataset), rows in own.groupby(["method_label", "dataset"], sort=False):

@@ -183,10 +183,9 @@ def findings(table: pd.DataFrame, subject: str, baseline: str) -> str:
     if len(tested) > 1:
         text = f"{text} (family-wise error rate 5 %)"
     missed = tested.loc[tested["side"] == "", "detectable"]
-    return text if missed.empty else f"{text}. {_detectable(missed)}"
-
-
-def _detectable(differences: pd.Series) -> str:
-    typically = "" if np.ptp(differences) < 0.05 else "typically "
-    size = f"{typically}{differences.median():.1f} points"
-    return f"The smallest difference that would have been detected with 80 % power is {size}"
+    if missed.empty:
+        return text
+    the = "The" if len(missed) == len(tested) else "For the others, the"
+    typically = "" if np.ptp(missed) < 0.05 else "typically "
+    size = f"{typically}{missed.median():.1f} points"
+    return f"{text}. {the} smallest difference that would have been detected with 80 % power is {size}"

@@ -186,7 +186,7 @@ def test_the_ranking_has_a_panel_for_each_level_and_a_row_for_each_method(runs):
     assert [axes.get_title() for axes in figure.axes] == ["50% saved", "90% saved"]
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert set(labels) == {"UCB", "UCB, annealed", "full data, fewer epochs"}
-    assert labels[-1] == "UCB"  # the worst on average
+    assert labels[-1] == "full data, fewer epochs"  # the worst at 50 %: UCB, annealed was not run at 90 %
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -173,12 +173,12 @@ def test_the_verdict_names_where_and_how_much():
     factor = tested["speed_up"].iloc[0]
     headline = frontier_text.headline(tested)
     assert headline == (
-        f"At equal accuracy, full data needs {factor:.2f}x the compute of UCB on CIFAR-10;"
-        " pruning needs more compute than full data on CIFAR-100"
+        f"At equal accuracy in the longest runs, full data needs {factor:.2f}x the compute of UCB on CIFAR-10;"
+        " the paper's methods need more compute than full data on CIFAR-100"
     )
     line = frontier_text.bottom_line(paper, tested)
     assert line.startswith(f"**{headline}.**\n\n- CIFAR-10: UCB reaches 92.")
-    assert line.endswith("No speed-up is shown on CIFAR-100 in 16 and 32 epochs.")
+    assert line.endswith("With the paper's methods, no speed-up is shown on CIFAR-100 in 16 and 32 epochs.")
     assert "dynamic random 0." in frontier_text.evidence(tested)
 
 
@@ -231,7 +231,7 @@ def test_the_readme_begins_with_the_speed_up(monkeypatch):
     made = {"caption": "small net", "experiment": SimpleNamespace(notebook="05_x")}
     monkeypatch.setattr(pages, "load_study", lambda name: SimpleNamespace(runs=pd.concat(experiments[name]), **made))
     first, *_, last = pages.bottom_line()
-    assert first.startswith("**At equal accuracy, full data needs ")
+    assert first.startswith("**At equal accuracy in the longest runs, full data needs ")
     assert last.endswith("together with 95 % confidence; [05](notebooks/05_x.ipynb) has more (small net).")
     experiments.clear()
     assert pages.bottom_line() == []

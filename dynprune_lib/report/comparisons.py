@@ -10,7 +10,11 @@ from dynprune_lib.report.tables import format_differences, name_rows
 
 
 def contrast(
-    runs: pd.DataFrame, column: str, pairs: Iterable[tuple[str, str]], keys: Sequence[str], by: str = "rate"
+    runs: pd.DataFrame,
+    column: str,
+    pairs: Iterable[tuple[str, str]],
+    keys: Sequence[str],
+    by: str | Sequence[str] = "rate",
 ) -> pd.DataFrame:
     """Return the differences between pairs of values of a column, at each value of other columns.
 
@@ -19,7 +23,7 @@ def contrast(
         column: the column, such as "method".
         pairs: (value, baseline) each; places where one of the two is missing are left out.
         keys: columns in which a cell and its baseline agree, including `by`.
-        by: column with separate variances for each value. Default: "rate".
+        by: column, or columns, with separate variances for each value. Default: "rate".
 
     Returns:
         A table of `statistics.differences`, indexed by `column`, "baseline" and `keys`.

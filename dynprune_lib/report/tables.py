@@ -193,65 +193,6 @@ def name_rows(table: pd.DataFrame) -> pd.DataFrame:
     return table.rename(index=lambda method: style(method).label, level=0)
 
 
-def paired_difference(
-    runs: pd.DataFrame,
-    baseline: pd.DataFrame,
-    by: str | list[str] = "rate",
-    on: list[str] | None = None,
-) -> pd.DataFrame:
-    """Return the mean difference in test accuracy between runs and their baseline, paired by seed.
-
-    Args:
-        runs: a table of `tabulate`.
-        baseline: a table of the same columns, with at most one run for each value of `on`.
-        by: column, or columns, with one row of the result for each value. Default: "rate".
-        on: columns in which a run and its baseline agree; runs without a baseline are left out. Default: `by` and
-            "seed". With ["seed"], all runs of a seed have one baseline.
-
-    Returns:
-        Columns `mean` and `ci95`, the half-width of its 95 % interval (NaN for a single pair), in percentage points,
-        and `n`, the number of pairs; indexed by `by`.
-
-    Raises:
-        pandas.errors.MergeError: the baseline has several runs for one value of `on`.
-
-    Example:
-        >>> ucb = pd.DataFrame({"rate": 0.5, "seed": [0, 1], "test_accuracy": [88.0, 89.0]})
-        >>> random = pd.DataFrame({"rate": 0.5, "seed": [0, 1], "test_accuracy": [87.5, 87.5]})
-        >>> describe(paired_difference(ucb, random))
-        '+1.0 ± 6.4 points at 50%'
-    """
-    by = [by] if isinstance(by, str) else by
-    pairs = _differences(runs, baseline, on or [*by, "seed"])
-    return pairs.groupby(by, sort=False)["test_accuracy"].agg(mean="mean", ci95=half_interval, n="count")
-
-
-def _differences(runs: pd.DataFrame, baseline: pd.DataFrame, on: list[str]) -> pd.DataFrame:
-    """Return the runs that have a baseline, with the difference from it as their `test_accuracy`."""
-    baseline = baseline[[*on, "test_accuracy"]].rename(columns={"test_accuracy": "baseline"})
-    pairs = runs.merge(baseline, on=on, validate="many_to_one")
-    return pairs.assign(test_accuracy=pairs["test_accuracy"] - pairs.pop("baseline"))
-
-
-def change_with_length(runs: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Return how the difference of a method from full data changes with the number of epochs.
-
-    The change is taken from the shortest runs, paired by seed; full data always has the same number of epochs as the
-    method.
-
-    Args:
-        runs: a table of `tabulate`, of one data set and model, with several numbers of epochs.
-        method: the method.
-
-    Returns:
-        One row per number of epochs except the smallest; columns as in `paired_difference`.
-    """
-    is_full = runs["method"] == "full"
-    gaps = _differences(runs[runs["method"] == method], runs[is_full], on=["epochs", "seed"])
-    is_shortest = gaps["epochs"] == gaps["epochs"].min()
-    return paired_difference(gaps[~is_shortest], gaps[is_shortest], by="epochs", on=["seed"]).sort_index()
-
-
 def costs(runs: pd.DataFrame) -> pd.DataFrame:
     """Return what each method costs at each rate, in passes of a full-data run.
 

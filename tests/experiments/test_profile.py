@@ -40,10 +40,10 @@ EXPERIMENTS = [
     "epoch_seconds",
 ]
 RUN_NAMES = {
-    "smoke": (315, "b10c6bd59175a170"),
-    "laptop": (477, "b3c2ecb151837910"),
-    "short": (525, "4a405d0d15a01c39"),
-    "paper": (408, "7f59eaeb4c7f03ea"),
+    "smoke": (312, "64aa716476e334f8"),
+    "laptop": (474, "fa97002c00d51d5e"),
+    "short": (522, "eb05a7f0861141c3"),
+    "paper": (405, "e0bb38ba57688fed"),
 }
 
 

@@ -178,7 +178,9 @@ def test_the_verdict_names_where_and_how_much():
     )
     line = frontier_text.bottom_line(paper, tested)
     assert line.startswith(f"**{headline}.**\n\n- CIFAR-10: UCB reaches 92.")
-    assert line.endswith("With the paper's methods, no speed-up is shown on CIFAR-100 in 16 and 32 epochs.")
+    shorter = paper[(paper["setting"] == "CIFAR-100") & (paper["epochs"] == 16)]
+    best = frontier_text.interval(frontier_text.best(shorter))
+    assert line.endswith(f" In shorter runs: dynamic random {best} in 16 epochs.")
     assert "dynamic random 0." in frontier_text.evidence(tested)
 
 
@@ -190,12 +192,16 @@ def test_the_verdict_names_where_and_how_much():
         ([(1.05, 0.9, 1.2), (0.8, 0.7, 0.9)], "not shown on a (1.14x could have been seen)"),
         ([(0.95, 0.9, 0.99), (0.8, 0.7, 0.9)], "contradicted on a (0.99x or less)"),
         ([(1.5, np.nan, np.nan)], "not shown on a (no interval)"),
+        ([(1.5, 0.0, np.inf)], "not shown on a (no interval)"),
     ],
 )
 def test_verdicts_on_the_speed_up(intervals, verdict):
     rows = pd.DataFrame(intervals, columns=["speed_up", "low", "high"])
     rows = rows.assign(setting="a", epochs=2, method_label="UCB", bound="")
     assert frontier_text.verdict_from_speed_ups(rows) == verdict
+    other = rows.assign(setting="b", low=0.0, high=np.inf)  # of which nothing is known
+    unless_alone = rows["low"].gt(0).any()
+    assert (frontier_text.verdict_from_speed_ups(pd.concat([rows, other])) == verdict) == unless_alone
 
 
 def test_tables_have_a_column_for_each_method():

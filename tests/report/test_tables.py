@@ -15,10 +15,6 @@ from tests.helpers import make_record
 from tests.report.tables import RUNS, table
 
 
-def by_method(runs, *methods):
-    return [runs[runs["method"] == method] for method in methods]
-
-
 def test_styles_are_different_and_of_methods():
     assert STYLES.keys() <= SAMPLERS.keys() | {FEWER_EPOCHS}
     for part in ("label", "colour", "marker"):
@@ -36,28 +32,6 @@ def test_records_to_rows():
     assert (row["passes"], row["forward_only"]) == (6, 8)
     assert (row["scoring_passes"], row["scoring_forward_only"]) == (5, 4)
     assert row["seconds"] == 3 * 3 * 1.5
-
-
-def test_the_difference_from_full_data_changes_with_length():
-    runs = pd.concat(
-        table(values, dataset="digits", model=model, epochs=epochs)
-        for model, epochs, values in (
-            ("tiny", 16, {("full", 0.0): [90.0, 91.0], ("ucb", 0.5): [89.0, 91.0]}),
-            ("tiny", 8, {("full", 0.0): [80.0, 81.0], ("ucb", 0.5): [78.0, 78.0]}),
-            ("small", 16, {("full", 0.0): [95.0], ("ucb", 0.5): [94.0]}),
-        )
-    )
-    ucb, full = by_method(runs, "ucb", "full")
-    found = tables.paired_difference(ucb, full, by=["dataset", "model", "epochs"])
-    columns = ["dataset", "model", "epochs", "mean", "n"]
-    assert found.sort_index().reset_index()[columns].values.tolist() == [
-        ["digits", "small", 16, -1, 1],
-        ["digits", "tiny", 8, -2.5, 2],
-        ["digits", "tiny", 16, -0.5, 2],
-    ]
-    change = tables.change_with_length(runs[runs["model"] == "tiny"], "ucb")
-    assert change["mean"].to_dict() == {16: 2.0}  # one point in one seed, three in the other
-    assert change.loc[16, "ci95"] == pytest.approx(tables.half_interval([1, 3]))
 
 
 def test_the_role_of_a_run_is_stated_by_its_experiment_and_not_by_the_other_runs():
@@ -124,37 +98,6 @@ def test_rows_of_two_levels_are_named_and_ordered_too():
     named = tables.name_rows(pd.DataFrame({"x": [1, 2, 3, 4]}, index=index))
     assert named.index.tolist() == [("UCB", 0.7), ("UCB", 0.3), ("forget scores", 0.7), ("forget scores", 0.3)]
     assert named["x"].tolist() == [3, 4, 1, 2]
-
-
-def test_differences_are_paired_by_seed():
-    found = tables.paired_difference(*by_method(RUNS, "ucb", "dynamic-random"))
-    assert found.index.tolist() == [0.5, 0.7]
-    assert found["mean"].tolist() == pytest.approx([1.5, 1 / 6])
-    assert found.loc[0.5, "ci95"] == pytest.approx(tables.half_interval([1.0, 1.5, 2.0]))
-    assert found["n"].tolist() == [3, 3]
-    assert tables.describe(found).startswith("+1.5 ± 1.2 points at 50%, +0.2 ±")
-
-
-def test_a_single_seed_has_a_difference_but_no_interval():
-    found = tables.paired_difference(*by_method(RUNS[RUNS["seed"] == 1], "ucb", "dynamic-random"))
-    assert tables.describe(found) == "+1.5 points at 50%, -0.5 points at 70%"
-
-
-def test_a_seed_that_one_method_lacks_is_left_out():
-    runs = RUNS[~((RUNS["method"] == "ucb") & (RUNS["seed"] == 0))]
-    assert tables.paired_difference(*by_method(runs, "ucb", "dynamic-random"))["n"].tolist() == [2, 2]
-
-
-def test_all_rates_have_the_full_data_run_of_their_seed_as_baseline():
-    found = tables.paired_difference(*by_method(RUNS, "ucb", "full"), on=["seed"])
-    assert found["mean"].tolist() == pytest.approx([-1.5, -10.0])
-    assert found.loc[0.7, "ci95"] == 0
-
-
-def test_a_baseline_with_two_runs_for_one_seed_is_an_error():
-    ucb, full = by_method(RUNS, "ucb", "full")
-    with pytest.raises(pd.errors.MergeError):
-        tables.paired_difference(ucb, pd.concat([full, full]), on=["seed"])
 
 
 def test_costs_are_shares_of_the_full_data_run():

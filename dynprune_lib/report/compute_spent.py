@@ -45,15 +45,16 @@ def saving_table(runs: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per method and rate, the highest speed-up first, of the methods that are more accurate than full data at
         its smallest length: `prune rate`; `compute saved`, really, of as many epochs on full data; `accuracy (%)`;
-        `speed-up` at equal accuracy with its 95 % interval, see `frontier.speed_up`; and `n`, the number of seeds.
+        `speed-up` at equal accuracy with its 95 % interval, see `frontier.speed_up`; `n`, the number of seeds; and
+        `chosen by the rule`, see `tables.chosen_by_rule`, with the number of seeds that recorded it if not all did.
     """
     cell = ["method_label", "epochs", "saved"]
     means = runs.groupby(cell)["test_accuracy"].transform("mean")
     runs = runs[means >= means[runs["method"] == "full"].min()]  # below, no compute of full data is as accurate
-    rates = runs.groupby(cell)["rate"].mean()
+    groups = runs.groupby(cell)
     table = speed_up(runs)
     keys = pd.MultiIndex.from_frame(table[cell])
-    table["rate"] = rates.reindex(keys).to_numpy()
+    table["rate"] = groups["rate"].mean().reindex(keys).to_numpy()
     really = 1 - table["full_epochs"] / table["epochs"]
     shown = pd.DataFrame(
         {
@@ -63,9 +64,17 @@ def saving_table(runs: pd.DataFrame) -> pd.DataFrame:
             "accuracy (%)": table["test_accuracy"].round(1),
             "speed-up": [interval(row) for row in table.itertuples()],
             "n": table["n"],
+            "chosen by the rule": groups["chosen_by_rule"].agg(_share_of_seeds).reindex(keys).to_numpy(),
         }
     )
     return shown.loc[table["speed_up"].sort_values(ascending=False).index].reset_index(drop=True)
+
+
+def _share_of_seeds(values: pd.Series) -> str:
+    """Format the mean of the values that are known, with their number if some are not; empty if none is."""
+    number = values.count()
+    some = f" ({number} of {len(values)} runs)" if number < len(values) else ""
+    return f"{values.mean():.0%}{some}" if number else ""
 
 
 def headline(table: pd.DataFrame) -> str:

@@ -45,12 +45,12 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
     axes.axhspan(level - ci95, level + ci95, color=look.colour, alpha=0.12, linewidth=0)
     methods = [method for method in ordered(runs["method"]) if method != "full"]
     bottom, rows = level - FAR, 0
-    for place, method in enumerate(methods):
+    for method in methods:
         rates = runs[runs["method"] == method].groupby("rate")
         means, saved = rates["test_accuracy"].mean(), 100 * (1 - rates["passes"].mean() / full["passes"].mean())
         look = style(method)
         axes.errorbar(
-            saved + (place - (len(methods) - 1) / 2) * 0.6,  # side by side, so that intervals do not overlap
+            saved,
             means,
             rates["test_accuracy"].agg(half_interval),
             color=look.colour,
@@ -69,7 +69,7 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
         rows += not far.empty
     if rows:
         axes.set_ylim(bottom=bottom)
-    axes.set_xlabel("compute saved in training (% of sample passes;\nmethods of one rate are drawn side by side)")
+    axes.set_xlabel("compute saved in training (% of sample passes)")
     axes.set_ylabel("test accuracy (%)")
     axes.legend(loc="lower left", frameon=False, fontsize="small")  # accuracy falls from the upper left
     return _finish(figure, axes, legend=False)

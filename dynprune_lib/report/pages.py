@@ -154,7 +154,9 @@ def gallery() -> str:
         ]
     for profile in (name for name in reversed(COMMITTED) if _folder(name).is_dir()):
         size = load_profile(profile)
-        lines += [f"## {profile}: {dataset_title(size.dataset)}, {model_title(size.model)}, {size.epochs} epochs", ""]
+        default = f"{dataset_title(size.dataset)}, {model_title(size.model)}, {size.epochs} epochs"
+        lines += [f"## Figures of the profile {profile}", ""]
+        lines += [f"Runs are of {default}, except where a figure says otherwise.", ""]
         for path in sorted(_folder(profile).glob("*.png")):
             lines += [
                 f"![{path.stem.replace('_', ' ')}]({profile}/{path.name})",

@@ -15,6 +15,7 @@ from dynprune_lib.report.tables import describe
 from dynprune_lib.samplers import SAMPLERS, PruningSampler
 
 COMMON = ("period", "warm_up", "anneal_from", "rescale")  # described once, for all samplers
+WARNINGS = ("Do not use it", "It prefers samples with wrong labels")  # how a paragraph begins that a card repeats
 
 HEAD = """# Samplers
 
@@ -69,7 +70,7 @@ def _card(name: str, sampler: type[PruningSampler], differences: pd.DataFrame | 
         _paragraphs(sampler)[0],
         "",
     ]
-    lines += [f"- {text}" for text in _paragraphs(sampler) if text.startswith("Do not use it")]
+    lines += [f"- {text}" for text in _paragraphs(sampler) if text.startswith(WARNINGS)]
     own = {key: value for key, value in sampler_settings(name).items() if key not in COMMON}
     meanings = _meanings(sampler)
     lines += [f"- `{key} = {value}`: {meanings[key]}" for key, value in own.items()] or ["- settings: none of its own"]

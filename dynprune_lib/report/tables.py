@@ -29,7 +29,8 @@ def tabulate(records: Iterable[RunRecord], role: Callable[[RunSpec], Role] = sta
         defaults of the method; `modifier`, such as "annealed"; `model`; `epochs`; `seed`; `test_accuracy` in % after
         the last epoch; `passes`, the number of samples that went forward and backward in training; `forward_only`, the
         number that went only forward; `learning_rate`; `label_noise` and `imbalance` of the training set;
-        `scoring_passes` and `scoring_forward_only`, the same for scoring before training; `seconds` of training.
+        `scoring_passes` and `scoring_forward_only`, the same for scoring before training; `seconds` of training;
+        `chosen_by_rule`, see the function of that name.
     """
     rows = [run_row(record, role(record.spec)) for record in records]
     return pd.DataFrame(rows).sort_values(["rate", "method", "variant", "seed"], ignore_index=True)
@@ -56,7 +57,26 @@ def run_row(record: RunRecord, role: Role) -> dict[str, Any]:
         "scoring_passes": scoring.backward_passes,
         "scoring_forward_only": scoring.forward_passes - scoring.backward_passes,
         "seconds": cost.seconds,
+        "chosen_by_rule": chosen_by_rule(record),
     }
+
+
+def chosen_by_rule(record: RunRecord) -> float:
+    """Return the share of the training set that the rule of the sampler keeps by itself.
+
+    An epoch of a fixed length that has fewer samples is a random part of that choice; one that has more is filled up at
+    random.
+
+    Args:
+        record: the record of a run.
+
+    Returns:
+        Mean over the epochs in which the rule selects, in [0, 1]; NaN for a ranking, which keeps what the prune rate
+        says, and where it was not recorded.
+    """
+    wanted = record.left_out.wanted if record.left_out else []
+    # the epochs of SeTa from `random_from` on have no rule, but old records repeat the share of the epoch before
+    return float(pd.Series(wanted[: record.spec.settings.get("random_from")], dtype=float).mean())
 
 
 def learning_curves(

@@ -1,6 +1,7 @@
 """Verdicts on claims: computed in a notebook, saved next to its figures, shown in the README."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 
 from dynprune_lib.files import atomic_write
 
+WORDS = ("supported", "contradicted", "not shown")  # each begins a verdict or a part of it
 SHORT = 150  # characters of a verdict that a table shows in full
 
 
@@ -20,8 +22,9 @@ class Verdict:
     Args:
         claim: one of the paper's claims, "C1" to "C6", or a word for a claim of this artifact.
         title: the claim in one sentence.
-        verdict: "supported", "supported where ...", "not shown", "contradicted where ..." or "contradicted"; "supported
-            where ...; contradicted where ..." if both are found. "Not shown" may be for lack of runs.
+        verdict: "supported", "supported where ...", "not shown", "contradicted where ..." or "contradicted", with "for"
+            or "on" in place of "where" before names; "supported where ...; contradicted where ..." if both are found.
+            "Not shown" may be for lack of runs.
         evidence: what was found, in a sentence, then the numbers with their intervals.
         provenance: captions of the studies that the numbers come from.
         notebook: file name of the notebook that computed it.
@@ -35,8 +38,7 @@ class Verdict:
     notebook: str
 
     def __str__(self) -> str:
-        parts = [part.partition(" where ") for part in self.verdict.split("; ")]
-        verdict = "; ".join(f"{word.upper()}{where}{places}" for word, where, places in parts)
+        verdict = re.sub(rf"(?:^|(?<=; ))({'|'.join(WORDS)})", lambda word: word[0].upper(), self.verdict)
         return f"{self.claim}, {self.title}: {verdict}\n{self.evidence}\n({self.provenance})"
 
     @property
@@ -47,7 +49,7 @@ class Verdict:
             >>> made = dict(claim="C1", title="", evidence="", provenance="", notebook="")
             >>> Verdict(verdict="not shown", **made).short
             'not shown'
-            >>> Verdict(verdict="supported where the method is " + "UCB, " * 50, **made).short
+            >>> Verdict(verdict="supported for " + "UCB, " * 50, **made).short
             'partly supported'
         """
         if len(self.verdict) <= SHORT:
@@ -65,16 +67,26 @@ def load_verdicts(folder: Path) -> list[Verdict]:
     return [Verdict(**json.loads(path.read_text())) for path in sorted(folder.glob("verdict_*.json"))]
 
 
-def verdict_from_sides(sides: pd.Series, where: Callable[[pd.Index], str] | None = None) -> str:
+def named(places: pd.Index) -> str:
+    """Describe places by their names.
+
+    Example:
+        >>> named(pd.Index(["UCB is first", "RS2 is last"]))
+        'where UCB is first, RS2 is last'
+    """
+    return f"where {', '.join(places)}"
+
+
+def verdict_from_sides(sides: pd.Series, where: Callable[[pd.Index], str] = named) -> str:
     """Return the verdict on a claim that differences are above zero.
 
     Args:
         sides: "above", "below" or empty, see `statistics.holm`, indexed by the place of each difference.
-        where: function that describes places, see `at_rates`. Default: their names, separated by commas.
+        where: function that describes places, such as `at_rates` or `for_methods`. Default: `named`.
 
     Returns:
-        "supported" if all are above, "contradicted" if all are below, "not shown" if none is either; else "supported
-        where ...", "contradicted where ..." or both.
+        "supported" if all are above, "contradicted" if all are below, "not shown" if none is either; else "supported"
+        or "contradicted" with the places, or both.
 
     Example:
         >>> verdict_from_sides(pd.Series({0.3: "above", 0.5: "", 0.9: "below"}), at_rates)
@@ -86,7 +98,7 @@ def verdict_from_sides(sides: pd.Series, where: Callable[[pd.Index], str] | None
         if len(places) == len(sides) > 0:
             return word
         if len(places):
-            parts.append(f"{word} where {where(places) if where else ', '.join(places)}")
+            parts.append(f"{word} {where(places)}")
     return "; ".join(parts) or "not shown"
 
 
@@ -95,16 +107,30 @@ def at_rates(places: pd.Index) -> str:
 
     Example:
         >>> at_rates(pd.Index([0.3, 0.5, 0.7]))
-        '30%, 50% or 70% is saved'
+        'where 30%, 50% or 70% is saved'
         >>> at_rates(pd.MultiIndex.from_tuples([("CIFAR-10", 0.9), ("CIFAR-100", 0.5)]))
-        '90% is saved on CIFAR-10, or 50% on CIFAR-100'
+        'where 90% is saved on CIFAR-10, or 50% on CIFAR-100'
     """
     if places.nlevels == 1:
-        return f"{either([f'{rate:.0%}' for rate in places])} is saved"
+        return f"where {_rates(places)} is saved"
     titles = places.get_level_values(0)
-    rates = {title: at_rates(places[titles == title].get_level_values(1)) for title in titles.unique()}
-    first, *others = (f"{text} on {title}" for title, text in rates.items())
-    return ", or ".join([first, *(other.replace(" is saved", "") for other in others)])
+    rates = {title: _rates(places[titles == title].get_level_values(1)) for title in titles.unique()}
+    (title, first), *others = rates.items()
+    return ", or ".join([f"where {first} is saved on {title}", *(f"{text} on {title}" for title, text in others)])
+
+
+def _rates(rates: pd.Index) -> str:
+    return either([f"{rate:.0%}" for rate in rates])
+
+
+def for_methods(places: pd.Index) -> str:
+    """Describe places that are methods, maybe with their settings or data sets.
+
+    Example:
+        >>> for_methods(pd.Index(["UCB", "UCB with c = 0.0"]))
+        'for UCB or UCB with c = 0.0'
+    """
+    return f"for {either(list(places))}"
 
 
 def either(names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ class InfoBatch(OwnLength, LastScore):
     """Sampler that keeps each sample with a loss below the mean with probability 1 - r, and weights its loss by
     1 / (1 - r) relative to the others (Qin et al. 2024).
 
-    Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
+    It prefers samples with wrong labels, since their losses are the highest; notebook 10 shows what this costs.
 
     Samples with a loss of at least the mean are all kept. The paper trains on all samples in the last eighth of the
     epochs (`anneal_from`).

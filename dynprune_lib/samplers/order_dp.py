@@ -15,7 +15,7 @@ class OrderDP(LastScore):
     """Sampler that draws some of the samples uniformly and keeps those of them with the highest last losses
     (Jin et al. 2026).
 
-    Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
+    It prefers samples with wrong labels, since their losses are the highest; notebook 10 shows what this costs.
 
     Every sample can be kept in every epoch, in contrast to a selection from all samples. There are no weights and no
     annealing.

@@ -29,7 +29,7 @@ RUNS = table(
 def curve(method, accuracies, cost=1.0, **columns):
     """Return runs from {epochs: accuracies by seed}; an epoch costs `cost` epochs of full data."""
     defaults = {"dataset": "digits", "model": "tiny", "variant": "", "modifier": "", "forward_only": 0.0}
-    defaults |= {"scoring_passes": 0.0, "scoring_forward_only": 0.0, "rate": 1 - cost}
+    defaults |= {"scoring_passes": 0.0, "scoring_forward_only": 0.0, "rate": 1 - cost, "chosen_by_rule": float("nan")}
     rows = [
         defaults | {"method": method, "epochs": epochs, "seed": seed, "test_accuracy": accuracy}
         | {"passes": 1000 * cost * epochs} | columns

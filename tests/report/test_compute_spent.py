@@ -26,6 +26,13 @@ def test_a_saving_is_what_was_really_left_out():
     assert (row["prune rate"], row["compute saved"]) == ("50%", "40%")
 
 
+def test_what_a_rule_chose_is_shown_with_the_number_of_runs_that_recorded_it():
+    chosen = [("infobatch", [0.6, 0.7]), ("seta", [None, 0.4]), ("ucb", [None, None])]
+    curves = [curve(name, {2: [85.0, 86.0]}, 0.5).assign(chosen_by_rule=shares) for name, shares in chosen]
+    table = compute_spent.saving_table(spent(FULL, *curves)).set_index("method")["chosen by the rule"]
+    assert table.to_dict() == {"InfoBatch": "65%", "SeTa (fixed length)": "40% (1 of 2 runs)", "UCB": ""}
+
+
 def test_methods_below_the_shortest_full_run_are_left_out():
     table = compute_spent.saving_table(spent(FULL, curve("ucb", {2: [70.0]}, 0.5), curve("rs2", {2: [85.0]}, 0.5)))
     assert table["method"].tolist() == ["RS2"]

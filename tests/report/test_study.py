@@ -146,6 +146,12 @@ def test_a_verdict_is_printed_and_saved(study, capsys):
     assert (verdict.claim, verdict.verdict, verdict.provenance) == ("C9", "supported where 50% is saved", study.caption)
 
 
+def test_only_the_words_of_a_verdict_are_in_capitals():
+    verdict = "supported for UCB; contradicted on CIFAR-100; not shown on CIFAR-10, where n = 1"
+    printed = str(Verdict(claim="C9", title="it works", verdict=verdict, evidence="", provenance="", notebook=""))
+    assert printed.startswith("C9, it works: SUPPORTED for UCB; CONTRADICTED on CIFAR-100; NOT SHOWN on CIFAR-10,")
+
+
 def test_a_verdict_of_several_studies_names_each_once(study):
     (first, *others), device = study.records, {"device": "NVIDIA H200"}
     other = replace(study, records=[replace(first, environment=first.environment | device), *others])

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from dynprune_lib.experiments.profile import FEWER_EPOCHS, Role, load_profile, stated_role
-from dynprune_lib.experiments.records import Cost
+from dynprune_lib.experiments.records import Cost, LeftOut
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.report import tables
 from dynprune_lib.report.style import STYLES
@@ -32,6 +32,22 @@ def test_records_to_rows():
     assert (row["passes"], row["forward_only"]) == (6, 8)
     assert (row["scoring_passes"], row["scoring_forward_only"]) == (5, 4)
     assert row["seconds"] == 3 * 3 * 1.5
+    assert np.isnan(row["chosen_by_rule"])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "settings", "share"),
+    [
+        ([1.0, 0.6, 0.2, None], {"anneal_from": 3}, 0.6),
+        ([None, 0.5, 0.3, 0.3], {"random_from": 3}, 0.4),
+        ([None, None, None, None], {}, np.nan),
+    ],
+)
+def test_the_share_that_a_rule_chose_is_of_the_epochs_in_which_it_selects(wanted, settings, share):
+    record = make_record(RunSpec(dataset="digits", model="tiny", sampler="seta", epochs=4, settings=settings))
+    left_out = LeftOut(overlap=[None] * 4, wanted=wanted, median_absence=1, longest_absence=1)
+    chosen = tables.chosen_by_rule(dataclasses.replace(record, left_out=left_out))
+    assert chosen == pytest.approx(share, nan_ok=True)
 
 
 def test_the_role_of_a_run_is_stated_by_its_experiment_and_not_by_the_other_runs():

@@ -86,6 +86,16 @@ def test_what_a_rule_wants_is_told_when_its_epochs_are_filled_too():
     assert (len(sampler), sampler.wanted) == (2, 0.5)
 
 
+def test_a_rule_chooses_nothing_in_random_epochs():
+    sampler = SeTa(6, 0.5, groups=3, window=0.4, random_from=2)
+    sampler.observe(torch.arange(6), torch.tensor([0.1, 0.1, 0.5, 0.5, 0.9, 0.9]))
+    chosen = []
+    for epoch in (1, 2):
+        sampler.set_epoch(epoch)
+        chosen.append(sampler.wanted)
+    assert chosen == [2 / 6, None]
+
+
 def test_infobatch_has_the_epochs_and_the_weights_of_its_paper():
     losses = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0])  # six are below the mean
     sampler = InfoBatch(10, 0.0, r=0.5, fill=False)

@@ -8,6 +8,8 @@ import torch
 from dynprune_lib.samplers import SAMPLERS, StaticScored
 from tests.samplers.conftest import make_sampler
 
+# the second where accuracies were measured and show no loss
+WARNINGS = ("Do not use it on data with wrong labels", "It prefers samples with wrong labels")
 NUM, NUM_WRONG, EPOCHS = 1_000, 200, 20
 OF_LOSSES = [
     name
@@ -27,4 +29,4 @@ def test_a_sampler_that_prefers_wrong_labels_warns_of_them(name):
         sampler.update(index, losses[index])
         num_wrong += int((index < NUM_WRONG).sum())
     prefers_them = num_wrong / (EPOCHS * len(sampler)) > 1.15 * NUM_WRONG / NUM
-    assert ("Do not use it on data with wrong labels" in inspect.getdoc(SAMPLERS[name])) == prefers_them
+    assert any(warning in inspect.getdoc(SAMPLERS[name]) for warning in WARNINGS) == prefers_them

@@ -42,7 +42,8 @@ class ForgettingEvents(Full):
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:
         right = torch.where(usable, scores == 0, self.is_right[index])
-        self.events.index_add_(0, index, (self.is_right[index] & ~right).float())
+        # not index_add_: a sample that is in the batch several times is forgotten once
+        self.events.index_copy_(0, index, self.events[index] + (self.is_right[index] & ~right))
         self.is_right.index_copy_(0, index, right)
         self.was_learned.index_copy_(0, index, self.was_learned[index] | right)
 

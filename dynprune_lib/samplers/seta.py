@@ -69,6 +69,7 @@ class SeTa(OwnLength, LastScore):
             drawn[self.random_subset("drawn", self.period_number)] = True
         has_score = last.isfinite()
         if not (drawn & has_score).any() or (self.random_from is not None and self.epoch >= self.random_from):
+            self.num_wanted = None  # no rule chooses these samples
             return self.random_subset("random", self.period_number)
         cuts = cluster_cuts(last[drawn & has_score].numpy(), self.groups)
         size = max(1, round(self.window * self.groups))

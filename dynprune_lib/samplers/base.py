@@ -339,7 +339,7 @@ class PruningSampler(EpochSchedule, CountsSavings, Sampler[int]):
                 inverse = 1 / self.keep_probability().double()
                 # without a fixed length, the sum over the epoch is to be that over all samples, as in the sources
                 inverse = inverse / inverse.mean() if self.has_fixed_length else inverse
-                weights = torch.zeros(self.num_samples)
+                weights = torch.zeros(self.num_samples, dtype=torch.float32)
                 weights[selected.long()] = inverse.to(weights.dtype)
         if distributed.world_size() > 1:
             # shards are slices of the subset, and the remainder belongs to none: neither may follow the order of the

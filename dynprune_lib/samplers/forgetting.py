@@ -33,7 +33,7 @@ class ForgettingEvents(Full):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.events: Tensor = torch.zeros(self.num_samples)
+        self.events: Tensor = torch.zeros(self.num_samples, dtype=torch.float32)
         self.is_right: Tensor = torch.zeros(self.num_samples, dtype=torch.bool)  # when last seen
         self.was_learned: Tensor = torch.zeros(self.num_samples, dtype=torch.bool)  # classified correctly at least once
 

@@ -120,6 +120,24 @@ def test_seed_and_history_determine_the_order(make, run_epoch):
     assert orders(0) != orders(1)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_default_type_of_tensors_changes_nothing(make, run_epoch, dtype):
+    def run():
+        sampler = make(100)
+        return [run_epoch(sampler, epoch) for epoch in range(EPOCHS)], sampler.state_dict()
+
+    orders, state = run()
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        other_orders, other_state = run()
+        make(100).load_state_dict(state)
+    finally:
+        torch.set_default_dtype(before)
+    assert orders == other_orders
+    assert_same(state, other_state)
+
+
 def test_global_random_states_are_not_changed(make, run_epoch):
     def states():
         return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002

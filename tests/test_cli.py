@@ -22,7 +22,7 @@ def call(*words):
 
 
 def test_train_prints_and_keeps_the_result(tmp_path):
-    command = [*TRAIN, "--prune-rate", "0.5", "--epochs", "2", "--set", "c=2", "--results", tmp_path]
+    command = [*TRAIN, "--prune-rate", "0.5", "--epochs", "2", "--set", "c=2e0", "--results", tmp_path]
     done = call(*command)
     assert done.exit_code == 0, done.output
     (record,) = Store(tmp_path / "train").records()

@@ -43,6 +43,7 @@ NUMBERS = {
     "label_noise": ("the fraction of wrong training labels", "[0, 1)"),
     "imbalance": ("the size of the first class over that of the last", "[1, inf)"),
 }
+MAX_SEED = 2**32 - 1  # as in NumPy; torch takes 64 bits, which the seeds of epochs that are made from it need
 SCORING_SEEDS = 1000  # seeds from here on are those of models that score samples before training
 NOT_SETTINGS = {
     "num_samples",
@@ -94,7 +95,7 @@ class RunSpec:
         precision: name in PRECISIONS, of the forward and backward pass; parameters stay in float32. Default: "float32".
             A device without native bfloat16 uses float32, and the record says so.
         alone: whether to train only while no other run uses the device, for timings. Default: False.
-        seed: of initialisation, order, augmentation and the sampler. Default: 0.
+        seed: of initialisation, order, augmentation and the sampler, in [0, 2**32). Default: 0.
         init_seed: of the initialisation alone, in place of `seed`. Default: None.
 
     Raises:
@@ -154,11 +155,12 @@ class RunSpec:
             raise SpecError(f"dataset is {self.dataset!r}: it must be the name of a data set")
         for name, allowed in CHOICES.items():
             check_choice(name, getattr(self, name), allowed)
-        for name, lowest in (("epochs", 1), ("batch_size", 1), ("trace", 0), ("validation", 0), ("seed", 0)):
+        for name, lowest in (("epochs", 1), ("batch_size", 1), ("trace", 0), ("validation", 0)):
             integer(name, getattr(self, name), at_least=lowest)
-        for name in ("pad", "init_seed"):
+        integer("seed", self.seed, at_least=0, at_most=MAX_SEED)
+        for name, highest in (("pad", None), ("init_seed", MAX_SEED)):
             if getattr(self, name) is not None:
-                integer(name, getattr(self, name), at_least=0)
+                integer(name, getattr(self, name), at_least=0, at_most=highest)
         for name, (meaning, interval) in NUMBERS.items():
             real(name, getattr(self, name), meaning, interval)
         for name in ("rescore", "alone"):

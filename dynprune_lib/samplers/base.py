@@ -137,6 +137,10 @@ class PruningSampler(EpochSchedule, CountsSavings, Sampler[int]):
         """Start an epoch, and select a new subset if the epoch starts a new period.
 
         Call it before iterating, as for `torch.utils.data.DistributedSampler`.
+
+        Raises:
+            ValueError: if `epoch` is not an integer of at least 0.
+            RuntimeError: under `torch.distributed`, if the ranks have selected different samples.
         """
         check_sharded_once()
         epoch = integer("epoch", epoch, at_least=0, at_most=MAX_EPOCH)
@@ -147,9 +151,12 @@ class PruningSampler(EpochSchedule, CountsSavings, Sampler[int]):
         # Epochs of one phase share their subset, so jumping to any of them, also backwards, must not select again.
         # Scores are gathered before `self.epoch` changes: the ranks recorded them on the shards of the old subset.
         if self._phase(epoch) != self._phase(self.epoch):
+            is_recorded = not self._scores_gathered
             self._gather_scores()
             self.epoch = epoch
             self._selected, self._weights = self._select()
+            if is_recorded:
+                self._check_agreement(self._selected)
         self.epoch, self._num_trained = epoch, 0
         if is_other:
             self._compare_with(before)
@@ -203,7 +210,8 @@ class PruningSampler(EpochSchedule, CountsSavings, Sampler[int]):
 
         A sample that is in the batch several times gets the highest of its scores. Scores are clamped to
         [-1e15, 1e15]. Scores that are not finite are not recorded; the next `set_epoch` warns of their number. The
-        arguments and errors are those of `update`.
+        arguments and errors are those of `update`. Under `torch.distributed`, pass the same scores on all ranks: of
+        what a rank records, only the scores in its own shard are gathered.
         """
         check_batch("scores", index, scores)
         check_index_range(index, self.num_samples)
@@ -358,6 +366,15 @@ class PruningSampler(EpochSchedule, CountsSavings, Sampler[int]):
         if not self._scores_gathered:
             distributed.all_gather_scores(self.per_sample_state(), self._subset)
             self._scores_gathered = True
+
+    def _check_agreement(self, selected: Tensor) -> None:
+        # on the device of the scores, which the backend of the process group has gathered
+        devices = {tensor.device for tensor in self.per_sample_state().values()}
+        if devices and not distributed.is_same(selected, devices.pop()):
+            raise RuntimeError(
+                f"the ranks have selected different samples for epoch {self.epoch}: make the sampler with the same"
+                " settings and seed on all of them, and pass the same scores to observe()"
+            )
 
     def _move_state_to(self, device: torch.device) -> None:
         for name, tensor in self.per_sample_state().items():

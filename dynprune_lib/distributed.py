@@ -76,6 +76,18 @@ def broadcast_flag(flag: bool) -> bool:
     return flags[0]
 
 
+def broadcast(tensor: Tensor) -> Tensor:
+    """Return the tensor of rank 0 on all ranks. `tensor` itself is overwritten by it.
+
+    Example:
+        >>> broadcast(torch.tensor([0.5, 2.0]))
+        tensor([0.5000, 2.0000])
+    """
+    if world_size() > 1:
+        dist.broadcast(tensor, src=0)
+    return tensor
+
+
 def is_same(tensor: Tensor, device: torch.device) -> bool:
     """Return whether a tensor on the CPU is the same on all ranks, by a collective on a device.
 

@@ -176,7 +176,7 @@ class PruningSampler(EpochSchedule, CountsSavings, Sampler[int]):
             index: (B,) of an integer type, positions of the samples in the data set.
             losses: (B,) of a floating-point type, per-sample losses with their graph (`reduction="none"`).
             scores: (B,) of a floating-point type, higher for samples that are worth more, for example from
-                `dynprune_lib.scores`. Default: the losses.
+                `dynprune_lib.scores`. Default: the losses, with a warning if the sampler has another `required_score`.
             per_sample: whether `losses` has a value per sample; if not, it is a scalar, the mean. Default: True.
 
         Returns:
@@ -199,6 +199,8 @@ class PruningSampler(EpochSchedule, CountsSavings, Sampler[int]):
             >>> sampler.mean  # of sample 0: 0.7 x 1 + 0.3 x 3
             tensor([1.6000, 1.0000, 3.0000,    inf])
         """
+        if scores is None:
+            self._usage.warn_of_losses(type(self).__name__, self.required_score)
         if not per_sample:
             return self._update_by_mean(index, losses, scores)
         loss = self.mean_loss(index, losses)

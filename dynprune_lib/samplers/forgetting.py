@@ -29,6 +29,7 @@ class ForgettingEvents(Full):
         tensor([2., 0., inf])
     """
 
+    required_score: ClassVar[str | None] = "error"
     per_sample_range: ClassVar[dict[str, tuple[float, float]]] = {"events": (0, FINITE)}
 
     def __post_init__(self) -> None:

@@ -94,6 +94,11 @@ def test_an_error_that_is_not_finite_is_not_a_forgetting_event():
     assert sampler.forget_scores().tolist() == [0, INF, 1]
 
 
+def test_losses_are_no_forgetting_events():
+    with pytest.warns(UserWarning, match="ForgettingEvents is defined for the score error"):
+        ForgettingEvents(3).update(torch.arange(3), torch.ones(3))
+
+
 def test_a_sample_that_is_repeated_in_a_batch_is_forgotten_once():
     sampler = ForgettingEvents(2)
     sampler.observe(torch.arange(2), torch.zeros(2))

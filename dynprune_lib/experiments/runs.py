@@ -140,10 +140,12 @@ class RunSpec:
         try:
             self._check_fields()
             object.__setattr__(self, "settings", sampler_settings(self.sampler) | self.settings)
+            self._check_settings_are_given()
             self._check_score()
             num_samples = min(1_000_000, math.ceil(1_000 / (1 - self.prune_rate)))  # a small share of the kept is some
             zeros = torch.zeros(num_samples)
             self.make_sampler(num_samples, zeros, zeros.long())  # its constructor checks the settings
+            self._check_settings_are_recorded()
             self._check_reached()
         except SpecError:
             raise
@@ -171,6 +173,19 @@ class RunSpec:
         object.__setattr__(self, "settings", {former.get(name, name): value for name, value in self.settings.items()})
         for name in self.settings:
             check_choice(f"setting of {self.sampler}", name, sampler_settings(self.sampler))
+
+    def _check_settings_are_given(self) -> None:
+        for name, value in self.settings.items():
+            if value is inspect.Parameter.empty:
+                raise SpecError(f"{name} of {self.sampler} has no default: pass it as a setting")
+
+    def _check_settings_are_recorded(self) -> None:
+        for name, value in self.settings.items():
+            if not _survives_json(value):
+                raise SpecError(
+                    f"{name} of {self.sampler} is {value!r}: settings are kept in the record as JSON, so they must be"
+                    " numbers, strings, booleans, None, or lists or dicts of them"
+                )
 
     def _check_score(self) -> None:
         sampler = sampler_class(self.sampler)
@@ -286,7 +301,15 @@ def sampler_settings(sampler: str) -> dict[str, Any]:
 @functools.cache  # every spec asks several times, and profiles have hundreds of specs
 def _defaults(sampler: type[PruningSampler]) -> dict[str, Any]:
     parameters = inspect.signature(sampler).parameters.values()
-    return {each.name: each.default for each in parameters if each.name not in NOT_SETTINGS}
+    named = [each for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    return {each.name: each.default for each in named if each.name not in NOT_SETTINGS}
+
+
+def _survives_json(value: Any) -> bool:
+    try:
+        return json.loads(json.dumps(value, allow_nan=False)) == value
+    except (TypeError, ValueError):
+        return False
 
 
 def check_choice(what: str, value: str, allowed: Collection[str]) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from dynprune_lib.errors import DynpruneError
 from dynprune_lib.experiments import image_folder
+from dynprune_lib.experiments.augment import normalize
 from dynprune_lib.experiments.data import DataError, load_dataset
 from dynprune_lib.experiments.image_folder import decode_image
 
@@ -299,3 +300,9 @@ def test_threads_decode_at_the_same_time_and_the_order_is_that_of_the_files(tmp_
     monkeypatch.setattr(image_folder, "_num_cores", lambda: 2)
     monkeypatch.setattr(image_folder, "decode_image", decode)
     assert load(tmp_path).train.images[:, 0, 0, 0].tolist() == [*range(20)] * 2
+
+
+def test_a_channel_that_is_constant_stays_finite(folder):
+    data = load(folder)  # red and blue images
+    assert data.std[1] == 1
+    assert normalize(data.train.images, data).isfinite().all()

@@ -16,7 +16,7 @@ from dynprune_lib.cli_sweep import (
     sweep_profile,
 )
 from dynprune_lib.distributed import rank, world_size
-from dynprune_lib.errors import SweepError
+from dynprune_lib.errors import SpecError, SweepError
 from dynprune_lib.experiments.cluster import Request
 from dynprune_lib.experiments.data import DATASETS, ImageData, download, load_dataset
 from dynprune_lib.experiments.ddp import make_run_together, process_group
@@ -128,10 +128,17 @@ def reproduce(
 
     With --cluster, jobs train the missing runs of all notebooks, and the notebooks are executed here when they ended.
     """
-    from dynprune_lib.report.notebooks import reproduce_notebooks
+    from dynprune_lib.report.notebooks import check_parameters, choose_notebooks, reproduce_notebooks
 
     parameters = parse_settings(parameter or [])
     if cluster:
+        check_parameters(parameters)  # and the notebooks: an error after hours of jobs would be late
+        choose_notebooks(only or (), start)
+        if unused := set(parameters) - {"seeds"}:
+            names = ", ".join(sorted(unused))
+            raise SpecError(
+                f"jobs of a cluster do not use the parameter {names}: use --data-dir, --results or no --cluster"
+            )
         request = Request(cluster, jobs, partition, gpus, parse_settings(slurm or []))
         job = sweep_job(profile, minutes, None, parameters.get("seeds"), data_dir, results)
         submit_jobs(job, request, wait_for_them=True)

@@ -14,6 +14,7 @@ from dynprune_lib import stopping
 from dynprune_lib.errors import DynpruneError, SpecError
 from dynprune_lib.experiments.data import DATASETS
 from dynprune_lib.experiments.profile import PROFILES
+from dynprune_lib.files import parse_yaml
 
 
 def names(registry: Iterable[str], *more: str) -> str:
@@ -71,6 +72,6 @@ def _parse_setting(pair: str) -> tuple[str, Any]:
     if not equals:
         raise SpecError(f"{pair!r} is not a setting: write name=value")
     try:
-        return name, yaml.safe_load(value)
+        return name, parse_yaml(value)
     except yaml.YAMLError as error:
         raise SpecError(f"{pair!r} is not a setting: the value is not YAML ({' '.join(str(error).split())})") from error

@@ -134,7 +134,8 @@ def parse_devices(given: str | None) -> tuple[int, ...] | None:
     """
     if given is None:
         return None
-    numbers = [word.strip() for word in given.split(",")]
-    if not all(word.isdigit() for word in numbers) or len(set(numbers)) < len(numbers):
+    words = [word.strip() for word in given.split(",")]
+    numbers = tuple(int(word) for word in words if word.isdecimal())
+    if len(set(numbers)) < len(words):
         raise SpecError(f"devices is {given!r}: list numbers of GPUs, each once, as in --devices 0,1")
-    return tuple(map(int, numbers))
+    return numbers

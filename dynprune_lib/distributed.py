@@ -1,5 +1,7 @@
 """The collective operations of the samplers and of training; without `torch.distributed`, those of a single process."""
 
+import hashlib
+
 import torch
 from torch import Tensor
 from torch import distributed as dist
@@ -72,6 +74,33 @@ def broadcast_flag(flag: bool) -> bool:
     if world_size() > 1:
         dist.broadcast_object_list(flags)
     return flags[0]
+
+
+def broadcast(tensor: Tensor) -> Tensor:
+    """Return the tensor of rank 0 on all ranks. `tensor` itself is overwritten by it.
+
+    Example:
+        >>> broadcast(torch.tensor([0.5, 2.0]))
+        tensor([0.5000, 2.0000])
+    """
+    if world_size() > 1:
+        dist.broadcast(tensor, src=0)
+    return tensor
+
+
+def is_same(tensor: Tensor, device: torch.device) -> bool:
+    """Return whether a tensor on the CPU is the same on all ranks, by a collective on a device.
+
+    Example:
+        >>> is_same(torch.arange(3), torch.device("cpu"))
+        True
+    """
+    if world_size() == 1:
+        return True
+    digest = int.from_bytes(hashlib.blake2b(tensor.numpy().tobytes(), digest_size=7).digest(), "little")
+    highest_and_lowest = torch.tensor([digest, -digest], device=device)
+    dist.all_reduce(highest_and_lowest, dist.ReduceOp.MAX)
+    return int(highest_and_lowest.sum()) == 0
 
 
 def average(value: Tensor) -> Tensor:

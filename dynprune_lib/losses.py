@@ -27,10 +27,10 @@ def per_sample(losses: Any) -> Tensor:
         >>> per_sample({"box": torch.tensor([1.0, 2.0]), "label": torch.tensor([[0.5], [0.5]])})
         tensor([1.5000, 2.5000])
     """
-    if isinstance(losses, Mapping):
-        losses = list(losses.values())
-    if isinstance(losses, Sequence) and any(isinstance(part, Tensor) for part in losses):
-        return torch.stack([per_sample(part) for part in losses]).sum(0)
+    has_parts = isinstance(losses, Sequence) and any(isinstance(part, Tensor) for part in losses)
+    if has_parts or isinstance(losses, Mapping):
+        parts = losses.values() if isinstance(losses, Mapping) else losses
+        return torch.stack([per_sample(part) for part in parts]).sum(0)
     losses = torch.as_tensor(losses)
     if losses.ndim == 0:
         raise ValueError("losses is a scalar: use a loss with reduction='none', for example unreduced(criterion)")

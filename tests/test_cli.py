@@ -15,6 +15,7 @@ from dynprune_lib.experiments.store import Store
 from tests.helpers import ROOT, hear_sigint, results
 
 TRAIN = ["train", "--dataset", "digits", "--model", "tiny", "--batch-size", "32", "--sampler", "ucb"]
+JOBS = ["reproduce", "--cluster", "debug"]  # without --minutes, which would be the next error
 
 
 def call(*words):
@@ -22,7 +23,7 @@ def call(*words):
 
 
 def test_train_prints_and_keeps_the_result(tmp_path):
-    command = [*TRAIN, "--prune-rate", "0.5", "--epochs", "2", "--set", "c=2", "--results", tmp_path]
+    command = [*TRAIN, "--prune-rate", "0.5", "--epochs", "2", "--set", "c=2e0", "--results", tmp_path]
     done = call(*command)
     assert done.exit_code == 0, done.output
     (record,) = Store(tmp_path / "train").records()
@@ -64,12 +65,22 @@ def test_train_prints_and_keeps_the_result(tmp_path):
             "devices is '0;1': list numbers of GPUs, each once, as in --devices 0,1",
         ),
         (["sweep", "smoke", "--devices", "0,0"], "devices is '0,0'"),
+        (["sweep", "smoke", "--devices", "0,00"], "devices is '0,00'"),
+        (["sweep", "smoke", "--devices", "²"], "devices is '²'"),
         (["sweep", "smoke", "--devices", "99"], "device 99 is not a GPU that this process sees"),
         (["sweep", "smoke", "--cluster", "slurm"], "minutes is None: --cluster needs the time limit of each job"),
         (["sweep", "smoke", "--cluster", "moon", "--minutes", "9"], "unknown cluster 'moon': there are slurm, local"),
         (["status", "smoke", "--experiment", "x"], "unknown experiment of profile smoke 'x'"),
         (["reproduce", "--profile", "big"], "unknown profile 'big'"),
         (["reproduce", "-p", "profil=smoke"], "no notebook has the parameter profil: there are"),
+        (["reproduce", "-p", "profile=laptop"], "no notebook has the parameter profile: there are"),
+        (["reproduce", "-p", "seeds=0"], "the parameter seeds is 0: it must be a list of integers, such as [0, 1]"),
+        (["reproduce", "-p", "seeds=[]"], "the parameter seeds is []"),
+        (["reproduce", "-p", "seeds=[a]"], "the parameter seeds is ['a']"),
+        (["reproduce", "-p", "dataset=5"], "the parameter dataset is 5: it must be text"),
+        ([*JOBS, "-p", "sedes=[0]"], "no notebook has the parameter sedes"),
+        ([*JOBS, "--only", "99"], "no notebook has the number '99'"),
+        ([*JOBS, "-p", "dataset=cifar100"], "jobs of a cluster do not use the parameter dataset"),
         (["data", "cifar10", "--data-dir", "/nowhere"], "dynprune data cifar10 --download"),
     ],
 )

@@ -31,6 +31,11 @@ def test_parts_may_have_different_shapes():
     assert per_sample(parts).tolist() == [3.0] * 4
 
 
+@pytest.mark.parametrize("kind", [np.array, list])
+def test_parts_of_a_dict_are_added_whatever_they_are(kind):
+    assert per_sample({"box": kind([1.0, 2.0]), "label": kind([10.0, 20.0])}).tolist() == [11.0, 22.0]
+
+
 @pytest.mark.parametrize("losses", [torch.tensor(1.0), 0.5, {"a": torch.tensor(1.0)}])
 def test_scalars_are_refused(losses):
     with pytest.raises(ValueError, match=r"losses is a scalar: .* unreduced\(criterion\)"):

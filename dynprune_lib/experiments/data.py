@@ -79,7 +79,7 @@ class ImageData(TensorData):
 
     Args:
         mean: (channels,) mean of the training pixels, in [0, 255].
-        std: (channels,) their standard deviation.
+        std: (channels,) their standard deviation; 1 if it is 0.
         pad: padding of random crops, in pixels.
         flip: whether a mirrored image still belongs to its class.
     """
@@ -247,12 +247,15 @@ def _split(inputs: np.ndarray | Tensor, labels: np.ndarray | Tensor | list[int])
 
 
 def _pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation per channel, by counting: exact, without a float copy of the images."""
+    """Return mean and standard deviation per channel, by counting: exact, without a float copy of the images.
+
+    The standard deviation of a constant channel is 1, which leaves it at 0 when it is normalised.
+    """
     counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(-1)]).double()
     share, value = counts / counts.sum(1, keepdim=True), torch.arange(256)
     mean = (share * value).sum(1)
     variance = (share * (value - mean[:, None]).square()).sum(1)
-    return mean.float(), variance.sqrt().float()
+    return mean.float(), torch.where(variance > 0, variance, 1).sqrt().float()
 
 
 def _md5(*splits: Split) -> str:

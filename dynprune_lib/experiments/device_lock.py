@@ -6,6 +6,7 @@ the gate closed behind it, so that no other run enters until it ends.
 
 import contextlib
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,7 @@ def use_device(device: torch.device, alone: bool) -> Iterator[None]:
         DeviceBusy: the run needs the device to itself, and another run uses it.
         PrivateFolderError: the folder of the locks belongs to another user, or cannot be created.
     """
-    folder = private_folder("locks", str(device).replace(":", "-"))
+    folder = private_folder("locks", _identity(device))
     gate = filelock.FileLock(folder / "gate.lock")
     try:
         with contextlib.ExitStack() as held:
@@ -51,6 +52,13 @@ def use_device(device: torch.device, alone: bool) -> Iterator[None]:
         finally:
             mine.release()
             Path(mine.lock_file).unlink(missing_ok=True)
+
+
+def _identity(device: torch.device) -> str:
+    """Return a name that only this device has: nodes of a cluster share the home, and each job has a GPU 0."""
+    has_uuid = device.type == "cuda" and torch.cuda.is_available()
+    number = torch.cuda.get_device_properties(device).uuid if has_uuid else device
+    return f"{socket.gethostname()}-{number}".replace(":", "-")
 
 
 def _pass(gate: filelock.FileLock, device: torch.device, alone: bool) -> None:

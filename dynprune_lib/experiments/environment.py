@@ -14,7 +14,7 @@ from dynprune_lib.distributed import world_size
 from dynprune_lib.experiments.data import TensorData
 from dynprune_lib.experiments.precision import used_precision
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.paths import PACKAGE
+from dynprune_lib.paths import PACKAGE, root
 
 
 def describe_environment(spec: RunSpec, data: TensorData, jobs: int) -> dict[str, Any]:
@@ -44,6 +44,8 @@ def describe_environment(spec: RunSpec, data: TensorData, jobs: int) -> dict[str
 @functools.cache  # the commit of the code that this process has loaded, whatever is checked out later
 def _commit() -> str:
     """Return the commit of the checkout, with a + if files were changed; empty outside a checkout."""
+    if root() != PACKAGE.parent:  # an installed package may lie inside the repository of something else
+        return ""
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"]
     try:
         return subprocess.run(command, cwd=PACKAGE, capture_output=True, text=True, check=True).stdout.strip()

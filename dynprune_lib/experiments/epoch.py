@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dynprune_lib.distributed import average, rank, world_size
+from dynprune_lib.distributed import average, broadcast, rank, world_size
 from dynprune_lib.errors import TrainingDiverged
 from dynprune_lib.experiments.augment import alternating_flips, augment, normalize
 from dynprune_lib.experiments.data import ImageData
@@ -67,7 +67,9 @@ def rescore(state: TrainState) -> int:
     data, spec = state.data, state.spec
     index = torch.arange(len(data.train), device=data.device)
     score = SCORES[spec.score] if data.classes else per_sample_losses
-    state.sampler.observe(index, score_all(state.evaluated, data, spec.precision, score))
+    # of rank 0: the statistics of batch normalisations, and with them the scores, differ between the ranks
+    scores = broadcast(score_all(state.evaluated, data, spec.precision, score))
+    state.sampler.observe(index, scores)
     return len(index)
 
 

@@ -87,7 +87,8 @@ class Lease:
             _remove(self.path, self._owner.token)
 
     def _renew(self) -> None:
-        while not self._released.wait(RENEWAL) and not self.is_lost():
+        # also where the lease seems to be lost: it may be unreadable, or put aside, for a moment only
+        while not self._released.wait(RENEWAL):
             with contextlib.suppress(OSError):  # a server that restarts, for one: the next renewal may succeed
                 self._write()
 

@@ -1,5 +1,6 @@
 """Making one run, whether in one process or in several."""
 
+from dynprune_lib.errors import StoreError
 from dynprune_lib.experiments.corruption import add_label_noise, make_imbalanced
 from dynprune_lib.experiments.data import TensorData, hold_out
 from dynprune_lib.experiments.device_lock import use_device
@@ -44,3 +45,16 @@ def data_of(data: TensorData, spec: RunSpec) -> TensorData:
     if spec.label_noise:
         data = add_label_noise(data, spec.label_noise, spec.seed)
     return data
+
+
+def check_images(record: RunRecord, data: TensorData) -> None:
+    """Check that a record is of the images that its folder has now.
+
+    Raises:
+        StoreError: it is not.
+    """
+    if record.environment["data_md5"] != data.md5:
+        raise StoreError(
+            f"the record {record.spec.name} is of other images than {data.name} has now: remove it and the run is made"
+            " again, or choose another folder for the results"
+        )

@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-import yaml
-
 from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.runs import RunSpec, check_choice
+from dynprune_lib.files import parse_yaml
 from dynprune_lib.paths import PACKAGE
 
 FOLDER = PACKAGE / "experiments" / "profiles"
@@ -130,7 +129,7 @@ def _sizes() -> tuple[str, ...]:
 
 @functools.cache
 def _read(path: Any) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text())
+    return parse_yaml(path.read_text())
 
 
 def _experiment(content: dict, values: dict, settings: dict, given: dict) -> Experiment:

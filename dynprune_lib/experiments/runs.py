@@ -43,6 +43,7 @@ NUMBERS = {
     "label_noise": ("the fraction of wrong training labels", "[0, 1)"),
     "imbalance": ("the size of the first class over that of the last", "[1, inf)"),
 }
+MAX_SEED = 2**32 - 1  # as in NumPy; torch takes 64 bits, which the seeds of epochs that are made from it need
 SCORING_SEEDS = 1000  # seeds from here on are those of models that score samples before training
 NOT_SETTINGS = {
     "num_samples",
@@ -94,7 +95,7 @@ class RunSpec:
         precision: name in PRECISIONS, of the forward and backward pass; parameters stay in float32. Default: "float32".
             A device without native bfloat16 uses float32, and the record says so.
         alone: whether to train only while no other run uses the device, for timings. Default: False.
-        seed: of initialisation, order, augmentation and the sampler. Default: 0.
+        seed: of initialisation, order, augmentation and the sampler, in [0, 2**32). Default: 0.
         init_seed: of the initialisation alone, in place of `seed`. Default: None.
 
     Raises:
@@ -139,10 +140,12 @@ class RunSpec:
         try:
             self._check_fields()
             object.__setattr__(self, "settings", sampler_settings(self.sampler) | self.settings)
+            self._check_settings_are_given()
             self._check_score()
             num_samples = min(1_000_000, math.ceil(1_000 / (1 - self.prune_rate)))  # a small share of the kept is some
             zeros = torch.zeros(num_samples)
             self.make_sampler(num_samples, zeros, zeros.long())  # its constructor checks the settings
+            self._check_settings_are_recorded()
             self._check_reached()
         except SpecError:
             raise
@@ -154,11 +157,12 @@ class RunSpec:
             raise SpecError(f"dataset is {self.dataset!r}: it must be the name of a data set")
         for name, allowed in CHOICES.items():
             check_choice(name, getattr(self, name), allowed)
-        for name, lowest in (("epochs", 1), ("batch_size", 1), ("trace", 0), ("validation", 0), ("seed", 0)):
+        for name, lowest in (("epochs", 1), ("batch_size", 1), ("trace", 0), ("validation", 0)):
             integer(name, getattr(self, name), at_least=lowest)
-        for name in ("pad", "init_seed"):
+        integer("seed", self.seed, at_least=0, at_most=MAX_SEED)
+        for name, highest in (("pad", None), ("init_seed", MAX_SEED)):
             if getattr(self, name) is not None:
-                integer(name, getattr(self, name), at_least=0)
+                integer(name, getattr(self, name), at_least=0, at_most=highest)
         for name, (meaning, interval) in NUMBERS.items():
             real(name, getattr(self, name), meaning, interval)
         for name in ("rescore", "alone"):
@@ -169,6 +173,19 @@ class RunSpec:
         object.__setattr__(self, "settings", {former.get(name, name): value for name, value in self.settings.items()})
         for name in self.settings:
             check_choice(f"setting of {self.sampler}", name, sampler_settings(self.sampler))
+
+    def _check_settings_are_given(self) -> None:
+        for name, value in self.settings.items():
+            if value is inspect.Parameter.empty:
+                raise SpecError(f"{name} of {self.sampler} has no default: pass it as a setting")
+
+    def _check_settings_are_recorded(self) -> None:
+        for name, value in self.settings.items():
+            if not _survives_json(value):
+                raise SpecError(
+                    f"{name} of {self.sampler} is {value!r}: settings are kept in the record as JSON, so they must be"
+                    " numbers, strings, booleans, None, or lists or dicts of them"
+                )
 
     def _check_score(self) -> None:
         sampler = sampler_class(self.sampler)
@@ -284,7 +301,15 @@ def sampler_settings(sampler: str) -> dict[str, Any]:
 @functools.cache  # every spec asks several times, and profiles have hundreds of specs
 def _defaults(sampler: type[PruningSampler]) -> dict[str, Any]:
     parameters = inspect.signature(sampler).parameters.values()
-    return {each.name: each.default for each in parameters if each.name not in NOT_SETTINGS}
+    named = [each for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    return {each.name: each.default for each in named if each.name not in NOT_SETTINGS}
+
+
+def _survives_json(value: Any) -> bool:
+    try:
+        return json.loads(json.dumps(value, allow_nan=False)) == value
+    except (TypeError, ValueError):
+        return False
 
 
 def check_choice(what: str, value: str, allowed: Collection[str]) -> None:

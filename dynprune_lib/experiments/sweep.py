@@ -17,10 +17,18 @@ from pathlib import Path
 import torch
 
 from dynprune_lib import stopping
-from dynprune_lib.errors import DeviceBusy, DynpruneError, RunLocked, StoreError, StoreNotWritable, SweepError
+from dynprune_lib.errors import (
+    DataError,
+    DeviceBusy,
+    DynpruneError,
+    RunLocked,
+    StoreError,
+    StoreNotWritable,
+    SweepError,
+)
 from dynprune_lib.experiments import leases
-from dynprune_lib.experiments.data import TensorData, load_dataset
-from dynprune_lib.experiments.make import make_run
+from dynprune_lib.experiments.data import FOLDER, TensorData, load_dataset
+from dynprune_lib.experiments.make import check_images, make_run
 from dynprune_lib.experiments.plan import Plan
 from dynprune_lib.experiments.profile import Profile
 from dynprune_lib.experiments.progress import Progress
@@ -103,7 +111,7 @@ def make_missing(specs: list[RunSpec], plan: Plan) -> Outcome:
     """Make the runs that are not in the store, as `sweep`, and return how it ended instead of raising SweepError."""
     private_folder("locks")
     devices = available_devices(plan.devices)
-    missing, damaged = _look(specs, plan.store)
+    missing, damaged = _look(specs, plan)
     if not missing:
         return Outcome(damaged, stopped=False)
     with Placement(devices[0], plan.threads).applied():
@@ -113,13 +121,17 @@ def make_missing(specs: list[RunSpec], plan: Plan) -> Outcome:
     return Outcome(damaged + made.failures, made.stopped)
 
 
-def _look(specs: list[RunSpec], store: Store) -> tuple[list[RunSpec], list[str]]:
-    """Return the runs without a record, and one line for each damaged record."""
+def _look(specs: list[RunSpec], plan: Plan) -> tuple[list[RunSpec], list[str]]:
+    """Return the runs without a record, and one line for each record that is damaged or of other images."""
     missing, damaged = [], []
     for spec in specs:
         try:
-            if store.load(spec) is None:
+            record = plan.store.load(spec)
+            if record is None:
                 missing.append(spec)
+            elif spec.dataset.startswith(FOLDER):
+                with contextlib.suppress(DataError):  # records are read where their images are not
+                    check_images(record, _load_data(spec.dataset, plan.data_dir))
         except StoreError as error:
             damaged.append(str(error))
     return missing, damaged

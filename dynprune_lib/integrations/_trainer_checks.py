@@ -10,11 +10,15 @@ from dynprune_lib.samplers.indexing import check_num_samples
 
 
 def check_arguments(arguments: Any, sampler: PruningSampler) -> None:
-    """Check that the training arguments do not ask for another order or length of the epochs than that of the sampler.
+    """Check that the sampler ranks by losses, and that the training arguments do not ask for another order or length of
+    the epochs than that of the sampler.
 
     Raises:
-        ValueError: if they do; the message names the argument.
+        ValueError: if it does not, or they do; the message names the argument.
     """
+    if sampler.required_score not in (None, "loss"):
+        score = f"it is defined for the score {sampler.required_score}, and a trainer gives it losses"
+        _refuse("pruning_sampler", type(sampler).__name__, f"{score}: use it in your own loop")
     epochs, max_steps = arguments.num_train_epochs, arguments.max_steps
     told = f"max_steps is {max_steps}" if max_steps > 0 else f"num_train_epochs is {epochs}"
     check_whole_epochs(sampler, told, max_steps <= 0 and epochs == int(epochs), "a whole number of num_train_epochs")

@@ -53,18 +53,16 @@ def reproduce_notebooks(
         start: number of the first notebook to execute. Default: the first of all.
 
     Raises:
-        NotebookError: no notebook has one of the parameters or numbers, a folder cannot be written, or a notebook
-            fails; the message then has the cell and its error. What was made before is kept.
+        NotebookError: no notebook has one of the parameters or numbers, a parameter has a wrong value, a folder cannot
+            be written, or a notebook fails; the message then has the cell and its error. What was made before is kept.
         SweepError: runs failed; the others are kept.
     """
     notebooks = choose_notebooks(only, start)
     folders = {"data_dir": data_dir, "results": results}
     given = (parameters or {}) | {"profile": profile}
     given |= {name: str(Path(folder).resolve()) for name, folder in folders.items() if folder is not None}
-    known = {path: set(papermill.inspect_notebook(path)) for path in notebook_paths()}
-    if unknown := set(given) - set().union(*known.values()):
-        allowed = ", ".join(sorted(set().union(*known.values())))
-        raise NotebookError(f"no notebook has the parameter {', '.join(sorted(unknown))}: there are {allowed}")
+    check_parameters(parameters or {})
+    known = {path: set(papermill.inspect_notebook(path)) for path in notebooks}
     target = root() / "reproduced" / profile
     chosen = load_profile(profile, given.get("dataset"))
     _check_writable(target, root() / "figures" / chosen.name)
@@ -123,6 +121,24 @@ def notebook_paths() -> list[Path]:
     if not paths:
         raise NotebookError(f"no notebooks in {root() / 'notebooks'}: run this in a checkout of the project")
     return paths
+
+
+def check_parameters(parameters: dict[str, Any]) -> None:
+    """Check the parameters of notebooks by name, except that of the profile, which is an argument of its own.
+
+    Raises:
+        NotebookError: no notebook has one of them, or its value is not of its type.
+    """
+    known = set().union(*map(papermill.inspect_notebook, notebook_paths())) - {"profile"}
+    if unknown := set(parameters) - known:
+        names, allowed = (", ".join(sorted(each)) for each in (unknown, known))
+        raise NotebookError(f"no notebook has the parameter {names}: there are {allowed}; name a profile by --profile")
+    seeds = parameters.get("seeds")
+    if seeds is not None and not (isinstance(seeds, list) and {type(seed) for seed in seeds} == {int}):
+        raise NotebookError(f"the parameter seeds is {seeds!r}: it must be a list of integers, such as [0, 1]")
+    for name in ("dataset", "data_dir", "results"):
+        if not isinstance(parameters.get(name), str | None):
+            raise NotebookError(f"the parameter {name} is {parameters[name]!r}: it must be text")
 
 
 def choose_notebooks(only: Collection[str] = (), start: str | None = None) -> list[Path]:

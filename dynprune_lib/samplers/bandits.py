@@ -50,7 +50,7 @@ class Bandit(PruningSampler):
         self.alpha = real("alpha", self.alpha, "the update rate of the moving averages", "(0, 1]")
         boolean("from_zero", self.from_zero)
         super().__post_init__()
-        self.mean: Tensor = torch.full((self.num_samples,), torch.inf)  # infinite: no score yet
+        self.mean: Tensor = torch.full((self.num_samples,), torch.inf, dtype=torch.float32)  # infinite: no score yet
 
     def per_sample_state(self) -> dict[str, Tensor]:
         return {"mean": self.mean}

@@ -137,6 +137,10 @@ class PruningSampler(EpochSchedule, CountsSavings, Sampler[int]):
         """Start an epoch, and select a new subset if the epoch starts a new period.
 
         Call it before iterating, as for `torch.utils.data.DistributedSampler`.
+
+        Raises:
+            ValueError: if `epoch` is not an integer of at least 0.
+            RuntimeError: under `torch.distributed`, if the ranks have selected different samples.
         """
         check_sharded_once()
         epoch = integer("epoch", epoch, at_least=0, at_most=MAX_EPOCH)
@@ -147,9 +151,12 @@ class PruningSampler(EpochSchedule, CountsSavings, Sampler[int]):
         # Epochs of one phase share their subset, so jumping to any of them, also backwards, must not select again.
         # Scores are gathered before `self.epoch` changes: the ranks recorded them on the shards of the old subset.
         if self._phase(epoch) != self._phase(self.epoch):
+            is_recorded = not self._scores_gathered
             self._gather_scores()
             self.epoch = epoch
             self._selected, self._weights = self._select()
+            if is_recorded:
+                self._check_agreement(self._selected)
         self.epoch, self._num_trained = epoch, 0
         if is_other:
             self._compare_with(before)
@@ -169,7 +176,7 @@ class PruningSampler(EpochSchedule, CountsSavings, Sampler[int]):
             index: (B,) of an integer type, positions of the samples in the data set.
             losses: (B,) of a floating-point type, per-sample losses with their graph (`reduction="none"`).
             scores: (B,) of a floating-point type, higher for samples that are worth more, for example from
-                `dynprune_lib.scores`. Default: the losses.
+                `dynprune_lib.scores`. Default: the losses, with a warning if the sampler has another `required_score`.
             per_sample: whether `losses` has a value per sample; if not, it is a scalar, the mean. Default: True.
 
         Returns:
@@ -192,6 +199,8 @@ class PruningSampler(EpochSchedule, CountsSavings, Sampler[int]):
             >>> sampler.mean  # of sample 0: 0.7 x 1 + 0.3 x 3
             tensor([1.6000, 1.0000, 3.0000,    inf])
         """
+        if scores is None:
+            self._usage.warn_of_losses(type(self).__name__, self.required_score)
         if not per_sample:
             return self._update_by_mean(index, losses, scores)
         loss = self.mean_loss(index, losses)
@@ -203,7 +212,8 @@ class PruningSampler(EpochSchedule, CountsSavings, Sampler[int]):
 
         A sample that is in the batch several times gets the highest of its scores. Scores are clamped to
         [-1e15, 1e15]. Scores that are not finite are not recorded; the next `set_epoch` warns of their number. The
-        arguments and errors are those of `update`.
+        arguments and errors are those of `update`. Under `torch.distributed`, pass the same scores on all ranks: of
+        what a rank records, only the scores in its own shard are gathered.
         """
         check_batch("scores", index, scores)
         check_index_range(index, self.num_samples)
@@ -339,7 +349,7 @@ class PruningSampler(EpochSchedule, CountsSavings, Sampler[int]):
                 inverse = 1 / self.keep_probability().double()
                 # without a fixed length, the sum over the epoch is to be that over all samples, as in the sources
                 inverse = inverse / inverse.mean() if self.has_fixed_length else inverse
-                weights = torch.zeros(self.num_samples)
+                weights = torch.zeros(self.num_samples, dtype=torch.float32)
                 weights[selected.long()] = inverse.to(weights.dtype)
         if distributed.world_size() > 1:
             # shards are slices of the subset, and the remainder belongs to none: neither may follow the order of the
@@ -358,6 +368,15 @@ class PruningSampler(EpochSchedule, CountsSavings, Sampler[int]):
         if not self._scores_gathered:
             distributed.all_gather_scores(self.per_sample_state(), self._subset)
             self._scores_gathered = True
+
+    def _check_agreement(self, selected: Tensor) -> None:
+        # on the device of the scores, which the backend of the process group has gathered
+        devices = {tensor.device for tensor in self.per_sample_state().values()}
+        if devices and not distributed.is_same(selected, devices.pop()):
+            raise RuntimeError(
+                f"the ranks have selected different samples for epoch {self.epoch}: make the sampler with the same"
+                " settings and seed on all of them, and pass the same scores to observe()"
+            )
 
     def _move_state_to(self, device: torch.device) -> None:
         for name, tensor in self.per_sample_state().items():

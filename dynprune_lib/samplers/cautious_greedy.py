@@ -42,7 +42,7 @@ class CautiousGreedy(Bandit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.area: Tensor = torch.zeros(self.num_samples)  # sum of all margins of a sample
+        self.area: Tensor = torch.zeros(self.num_samples, dtype=torch.float32)  # sum of all margins of a sample
 
     def per_sample_state(self) -> dict[str, Tensor]:
         return super().per_sample_state() | {"area": self.area}

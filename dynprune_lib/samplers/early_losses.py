@@ -33,10 +33,12 @@ class EarlyLosses(Full):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.seen: Tensor = torch.zeros(self.num_samples)  # number of losses
-        self.last: Tensor = torch.zeros(self.num_samples)
-        self.mean: Tensor = torch.zeros(self.num_samples)
-        self.squares: Tensor = torch.zeros(self.num_samples)  # sum of squared differences from the mean
+        self.seen: Tensor = torch.zeros(self.num_samples, dtype=torch.float32)  # number of losses
+        self.last: Tensor = torch.zeros(self.num_samples, dtype=torch.float32)
+        self.mean: Tensor = torch.zeros(self.num_samples, dtype=torch.float32)
+        self.squares: Tensor = torch.zeros(
+            self.num_samples, dtype=torch.float32
+        )  # sum of squared differences from the mean
 
     def per_sample_state(self) -> dict[str, Tensor]:
         return {"seen": self.seen, "last": self.last, "mean": self.mean, "squares": self.squares}
@@ -126,4 +128,4 @@ class COWERAGE(StaticScored):
         shuffled = torch.randperm(self.num_samples, generator=random)
         order = shuffled[scores[shuffled].argsort(stable=True)]  # equal losses in random order
         places = [torch.randperm(len(each), generator=random) for each in order.tensor_split(self.strata)]
-        return torch.empty(self.num_samples).index_copy_(0, order, -torch.cat(places).float())
+        return torch.empty(self.num_samples, dtype=torch.float32).index_copy_(0, order, -torch.cat(places).float())

@@ -60,6 +60,6 @@ class EpsilonGreedy(Bandit):
         num_greedy = self.num_kept - self.num_explored
         if self.num_explored == 0 and self.num_kept < self.num_samples:
             raise ValueError("rescale is True: with epsilon 0, samples with lower scores are kept with probability 0")
-        probability = torch.ones(self.num_kept)
+        probability = torch.ones(self.num_kept, dtype=torch.float32)
         probability[num_greedy:] = self.num_explored / max(1, self.num_samples - num_greedy)  # at rate 0, none is left
         return probability

@@ -29,11 +29,12 @@ class ForgettingEvents(Full):
         tensor([2., 0., inf])
     """
 
+    required_score: ClassVar[str | None] = "error"
     per_sample_range: ClassVar[dict[str, tuple[float, float]]] = {"events": (0, FINITE)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.events: Tensor = torch.zeros(self.num_samples)
+        self.events: Tensor = torch.zeros(self.num_samples, dtype=torch.float32)
         self.is_right: Tensor = torch.zeros(self.num_samples, dtype=torch.bool)  # when last seen
         self.was_learned: Tensor = torch.zeros(self.num_samples, dtype=torch.bool)  # classified correctly at least once
 
@@ -42,7 +43,8 @@ class ForgettingEvents(Full):
 
     def record(self, index: Tensor, scores: Tensor, usable: Tensor) -> None:
         right = torch.where(usable, scores == 0, self.is_right[index])
-        self.events.index_add_(0, index, (self.is_right[index] & ~right).float())
+        # not index_add_: a sample that is in the batch several times is forgotten once
+        self.events.index_copy_(0, index, self.events[index] + (self.is_right[index] & ~right))
         self.is_right.index_copy_(0, index, right)
         self.was_learned.index_copy_(0, index, self.was_learned[index] | right)
 

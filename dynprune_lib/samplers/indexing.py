@@ -107,6 +107,8 @@ class IndexedCollate:
             raise TypeError(
                 f"the collate function returns a {type(batch).__name__}: the index needs a dict to be added to"
             )
+        if self.key in batch:
+            raise ValueError(f"the batches already have a key {self.key!r}: choose another key for the index")
         batch[self.key] = index
         return batch
 

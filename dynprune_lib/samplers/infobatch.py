@@ -74,5 +74,6 @@ class InfoBatch(OwnLength, LastScore):
 
         If only a part of that epoch is kept, all probabilities are smaller by the same factor, which is left out.
         """
-        others = torch.ones(self._num_others)
-        return torch.cat([others, torch.full((self._num_learned,), self._learned_probability)])
+        others = torch.ones(self._num_others, dtype=torch.float32)
+        learned = torch.full((self._num_learned,), self._learned_probability, dtype=torch.float32)
+        return torch.cat([others, learned])

@@ -28,7 +28,7 @@ class LastScore(PruningSampler):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.last: Tensor = torch.full((self.num_samples,), torch.inf)
+        self.last: Tensor = torch.full((self.num_samples,), torch.inf, dtype=torch.float32)
 
     def per_sample_state(self) -> dict[str, Tensor]:
         return {"last": self.last}

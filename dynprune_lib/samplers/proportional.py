@@ -37,6 +37,7 @@ class Proportional(Bandit):
     """
 
     def select(self) -> Tensor:
-        uniform = torch.rand(self.num_samples, generator=self.random_generator("draw", self.period_number))
+        generator = self.random_generator("draw", self.period_number)
+        uniform = torch.rand(self.num_samples, generator=generator, dtype=torch.float32)
         keys = self.mean.cpu().clamp(min=0).log() - (-uniform.log()).log()  # the highest are the first to be drawn
         return self.topk(keys, self.num_kept)

@@ -66,10 +66,11 @@ class RePB(OwnLength):
 
     def select(self) -> Tensor:
         count = self.count.cpu()
-        draw = torch.rand(self.num_samples, generator=self.random_generator("repb", self.period_number))
+        generator = self.random_generator("repb", self.period_number)
+        draw = torch.rand(self.num_samples, generator=generator, dtype=torch.float32)
         selected = self.take((count >= 0) | (draw >= self.r))
         if self.rescale:
-            times = count[selected].abs()
+            times = count[selected].abs().float()
             self._probability = torch.where(times > 0, times / max(1, self.epoch), 1).clamp(1 - self.r, 1)
         return selected
 

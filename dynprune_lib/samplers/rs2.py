@@ -45,7 +45,7 @@ class RS2(PruningSampler):
         return torch.cat([kept, self._order_of_pass(number + 1)[:missing]]) if missing else kept
 
     def keep_probability(self) -> Tensor:
-        return torch.full((self.num_kept,), self.num_kept / self.num_samples)
+        return torch.full((self.num_kept,), self.num_kept / self.num_samples, dtype=torch.float32)
 
     def _order_of_pass(self, number: int) -> Tensor:
         """Return the order of a pass, (N,) int32, computed from the order of the pass before it."""

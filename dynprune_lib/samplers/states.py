@@ -68,7 +68,7 @@ def check_weights(weights: Any, num_samples: int | None) -> None:
         ValueError: weights of this state is a tensor of torch.float32, (3,): in its epoch it must be None
     """
     if num_samples is not None:
-        _check_tensor("weights", weights, (num_samples,), torch.get_default_dtype(), (0, FINITE))
+        _check_tensor("weights", weights, (num_samples,), torch.float32, (0, FINITE))
     elif weights is not None:
         raise ValueError(f"weights of this state is {_describe(weights)}: in its epoch it must be None")
 

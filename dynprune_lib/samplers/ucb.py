@@ -57,7 +57,7 @@ class UCB(Bandit):
         self.c = real("c", self.c, "the weight of the variance", "[0, 1e38]")
         boolean("std_bonus", self.std_bonus)
         super().__post_init__()
-        self.var: Tensor = torch.zeros(self.num_samples)
+        self.var: Tensor = torch.zeros(self.num_samples, dtype=torch.float32)
 
     def per_sample_state(self) -> dict[str, Tensor]:
         return super().per_sample_state() | {"var": self.var}

@@ -62,6 +62,6 @@ class UCB1(Bandit):
         return super().record(index, scores, usable)
 
     def bound(self) -> Tensor:
-        bonus = self.c * (math.log(max(1, self.epoch)) / self.count.clamp(min=1)).sqrt()
+        bonus = self.c * (math.log(max(1, self.epoch)) / self.count.clamp(min=1).float()).sqrt()
         # an infinite bonus would equal the infinite mean of samples without a score, which come first
         return self.mean + bonus.clamp(max=FINITE)

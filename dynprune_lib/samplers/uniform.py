@@ -31,7 +31,7 @@ class Full(PruningSampler):
         return torch.arange(self.num_samples, dtype=torch.int32)
 
     def keep_probability(self) -> Tensor:
-        return torch.ones(self.num_kept)
+        return torch.ones(self.num_kept, dtype=torch.float32)
 
 
 @dataclass(eq=False)
@@ -71,4 +71,4 @@ class DynamicRandom(PruningSampler):
         return self.random_subset("dynamic random", self.period_number)
 
     def keep_probability(self) -> Tensor:
-        return torch.full((self.num_kept,), self.num_kept / self.num_samples)
+        return torch.full((self.num_kept,), self.num_kept / self.num_samples, dtype=torch.float32)

@@ -14,7 +14,7 @@ class UsageMonitor:
 
     These mistakes would otherwise go unnoticed: `set_epoch` is never called, so every epoch has the same samples, or it
     goes backwards; the loader uses other samples than the sampler selects, or only a part of them; the recorded scores
-    are not finite.
+    are not finite, or are losses where the sampler is defined for another score.
     """
 
     has_started: bool = False  # by `set_epoch`: before, no epoch can have gone wrong
@@ -44,6 +44,16 @@ class UsageMonitor:
     def reset_counts(self) -> None:
         """Forget the recorded scores."""
         self.num_scores, self.num_finite = 0, None
+
+    def warn_of_losses(self, sampler: str, required_score: str | None) -> None:
+        """Warn of losses in place of the score that a sampler is defined for."""
+        if required_score not in (None, "loss") and not self.has_warned:
+            self.has_warned = True
+            warnings.warn(
+                f"{sampler} is defined for the score {required_score}, but update() was called without scores, so it"
+                " selects by the losses: pass scores=..., for example of dynprune_lib.scores",
+                stacklevel=3,
+            )
 
     def warn_of_repeated_epoch(self, epoch: int) -> None:
         """Warn if an epoch is iterated over again after scores were recorded in it."""

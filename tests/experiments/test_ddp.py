@@ -24,7 +24,8 @@ def command(ranks, results, rendezvous=("--standalone",), **options):
     # Standalone: at a free port, for the notebooks start processes of their own while these tests run.
     torchrun = ["torch.distributed.run", *rendezvous, f"--nproc-per-node={ranks}", "-m"]
     launcher = [sys.executable, "-m", *(torchrun if ranks else [])]
-    words = [f"--{name.replace('_', '-')}={value}" for name, value in (OPTIONS | options).items()]
+    given = {name.replace("_", "-"): value for name, value in (OPTIONS | options).items()}
+    words = [f"--{name}" if value is True else f"--{name}={value}" for name, value in given.items()]
     return [*launcher, "dynprune_lib", "train", *words, f"--results={results}"]
 
 
@@ -74,6 +75,13 @@ def test_two_processes_train_on_the_samples_that_one_trains_on(alone, tmp_path, 
     if sampler == "dynamic-random":
         assert np.array_equal(selections, expected_selections)
     assert selections.sum() == expected_selections.sum()
+
+
+def test_ranks_select_by_the_scores_of_one_model_although_its_statistics_differ(tmp_path):
+    code, _, err = call(2, tmp_path, sampler="ucb", rescore=True, epochs=3)
+    assert code == 0, err
+    _, selections = made(tmp_path, "ucb", rescore=True, epochs=3)
+    assert selections.sum() == 3 * round(0.5 * 1437)
 
 
 def test_a_run_goes_on_with_another_number_of_processes(tmp_path, digits):

@@ -1,6 +1,7 @@
 import dataclasses
 import multiprocessing
 import threading
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -56,6 +57,21 @@ def test_runs_share_a_device_and_none_of_them_has_it_alone(other):
     process.join()
     with use_device(CPU, alone=True):  # a run that was killed is on it no more
         pass
+
+
+def test_other_machines_and_other_gpus_of_the_same_number_are_other_devices(other, monkeypatch):
+    other(alone=True)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("socket.gethostname", lambda: "another-node")  # with the same home
+        with use_device(CPU, alone=True):
+            pass
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    job = {"gpu": "one"}  # what CUDA_VISIBLE_DEVICES shows to a job
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(uuid=job["gpu"]))
+    with use_device(torch.device("cuda:0"), alone=True):
+        job["gpu"] = "two"
+        with use_device(torch.device("cuda:0"), alone=True):
+            pass
 
 
 def test_who_comes_while_a_run_is_alone_waits_for_its_end(other):

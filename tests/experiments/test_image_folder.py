@@ -9,10 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from dynprune_lib.errors import DynpruneError
+from dynprune_lib.errors import DynpruneError, SweepError
 from dynprune_lib.experiments import image_folder
+from dynprune_lib.experiments.augment import normalize
 from dynprune_lib.experiments.data import DataError, load_dataset
 from dynprune_lib.experiments.image_folder import decode_image
+from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.store import Store
+from dynprune_lib.experiments.sweep import Plan, _load_on, sweep
 
 RAMP = np.tile(np.linspace(0, 255, 32).astype(np.uint8), (32, 1))
 
@@ -299,3 +303,25 @@ def test_threads_decode_at_the_same_time_and_the_order_is_that_of_the_files(tmp_
     monkeypatch.setattr(image_folder, "_num_cores", lambda: 2)
     monkeypatch.setattr(image_folder, "decode_image", decode)
     assert load(tmp_path).train.images[:, 0, 0, 0].tolist() == [*range(20)] * 2
+
+
+def test_a_channel_that_is_constant_stays_finite(folder):
+    data = load(folder)  # red and blue images
+    assert data.std[1] == 1
+    assert normalize(data.train.images, data).isfinite().all()
+
+
+def test_a_record_of_other_images_is_not_taken_for_that_of_the_folder(folder, tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("results"))
+    spec = RunSpec(dataset=f"folder:{folder}", model="tiny", epochs=1, batch_size=2)
+    for _ in range(2):
+        sweep([spec], Plan(store, threads=1))
+    Image.new("RGB", (8, 8), (0, 250, 0)).save(folder / "train" / "cats" / "new.png")
+    _load_on.cache_clear()  # as in another process
+    with pytest.raises(
+        SweepError, match=f"the record {spec.name} is of other images than folder:.* has now: remove it"
+    ):
+        sweep([spec], Plan(store, threads=1))
+    (folder / "train").rename(folder / "elsewhere")
+    _load_on.cache_clear()
+    sweep([spec], Plan(store, threads=1))  # the record stays where its images do not

@@ -4,6 +4,7 @@ import dataclasses
 import multiprocessing
 import os
 import signal
+import time
 
 import pytest
 
@@ -115,6 +116,19 @@ def test_a_lease_tells_who_holds_it_and_what_for(path, monkeypatch):
     lease.release()
     leases.note(path, "nothing that is held")
     assert leases.read_owner(path) is None
+
+
+def test_a_lease_that_is_put_aside_for_a_moment_is_renewed_afterwards(path, monkeypatch):
+    monkeypatch.setattr(leases, "RENEWAL", 0.01)
+    lease = Lease(path)
+    aside = path.rename(path.with_name("aside"))
+    time.sleep(0.2)
+    aside.replace(path)
+    content, end = path.read_bytes(), time.monotonic() + 20
+    while path.read_bytes() == content:
+        assert time.monotonic() < end
+    assert not lease.is_lost()
+    lease.release()
 
 
 @pytest.mark.slow

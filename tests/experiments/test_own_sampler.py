@@ -25,6 +25,22 @@ class LowestLoss(LastScore):
         return (self.last.cpu() + noise).argsort()[: self.num_kept]
 
 
+@dataclasses.dataclass(eq=False)
+class OnADevice(LastScore):
+    """Has a default that no record can hold."""
+
+    _: dataclasses.KW_ONLY
+    device: torch.device = torch.device("cpu")  # noqa: RUF009 (it is immutable)
+
+
+class Handwritten(LastScore):
+    """Has a constructor of its own, with an argument that is required and others by name."""
+
+    def __init__(self, num_samples, prune_rate, *, power, **others):
+        super().__init__(num_samples, prune_rate, **others)
+        self.power = power
+
+
 SPEC = RunSpec(
     dataset="digits",
     model="tiny",
@@ -44,6 +60,16 @@ def test_it_is_named_and_its_settings_are_checked():
         dataclasses.replace(SPEC, settings={"c": 1.0})
     with pytest.raises(SpecError, match="nowhere"):
         dataclasses.replace(SPEC, sampler="nowhere:LowestLoss")
+
+
+def test_settings_that_no_record_can_hold_are_refused_before_training():
+    module = SPEC.sampler.partition(":")[0]
+    with pytest.raises(SpecError, match=r"device of .*OnADevice is device\(type='cpu'\): settings are kept .* as JSON"):
+        dataclasses.replace(SPEC, sampler=f"{module}:OnADevice", settings={})
+    handwritten = {"sampler": f"{module}:Handwritten"}
+    with pytest.raises(SpecError, match=r"power of .*Handwritten has no default: pass it as a setting"):
+        dataclasses.replace(SPEC, **handwritten, settings={})
+    assert dataclasses.replace(SPEC, **handwritten, settings={"power": 2}).settings == {"power": 2}
 
 
 @pytest.mark.slow

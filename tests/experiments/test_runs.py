@@ -109,6 +109,8 @@ def test_a_sampler_that_is_of_one_score_gets_it():
         ({"sampler": "molpeg", "rescore": True}, "score is loss-difference: it needs .* without rescore"),
         ({"epochs": 0}, "epochs is 0"),
         ({"init_seed": -1}, "init_seed is -1"),
+        ({"seed": 2**32}, "seed is 4294967296: it must be an integer from 0 to 4294967295"),
+        ({"init_seed": 2**32}, "init_seed is 4294967296"),
         ({"sampler": "without-group", "settings": {"of_rescore": 1}}, "of_rescore is 1"),
         ({"prune_rate": 1.0}, "prune_rate is 1.0: the fraction left out must be a number in"),
         ({"prune_rate": float("nan")}, "prune_rate is nan"),

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import IterableDataset
 
-from dynprune_lib import UCB
+from dynprune_lib import UCB, DynamicEL2N
 
 transformers = pytest.importorskip("transformers")
 from transformers import PretrainedConfig, Trainer, TrainingArguments  # noqa: E402
@@ -97,6 +97,7 @@ def _in_a_folder(tmp_path, monkeypatch):
         ({"cls": mixed(OwnLoader)}, "OwnLoader has its own get_train_dataloader: .*set train_dataset and data_coll"),
         ({"cls": mixed(OwnSampler)}, "OwnSampler has its own _get_train_sampler: its sampler would not be used"),
         ({"dataset": None}, "train_dataset is None: pruning needs the data set"),
+        ({"sampler": DynamicEL2N(SAMPLES, 0.5)}, "pruning_sampler is 'DynamicEL2N': it is defined for the score el2n"),
         ({"sampler": UCB(SAMPLES + 1, 0.5)}, "train_dataset has 40 samples, but the sampler was made for 41"),
     ],
 )

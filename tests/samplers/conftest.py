@@ -33,7 +33,8 @@ def run_epoch():
         sampler.set_epoch(epoch)
         order = list(sampler)
         for index in torch.tensor(order).split(batch_size):
-            sampler.update(index, losses_of(index, epoch))
+            losses = losses_of(index, epoch)
+            sampler.update(index, losses, scores=losses)  # also of samplers that are defined for another score
         return order
 
     return run

@@ -120,6 +120,34 @@ def test_seed_and_history_determine_the_order(make, run_epoch):
     assert orders(0) != orders(1)
 
 
+def test_losses_in_place_of_another_score_cause_one_warning(make):
+    sampler = make()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            sampler.update(torch.arange(3), torch.ones(3))
+    assert len(caught) == (sampler.required_score not in (None, "loss"))
+    assert all(f"is defined for the score {sampler.required_score}" in str(each.message) for each in caught)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_default_type_of_tensors_changes_nothing(make, run_epoch, dtype):
+    def run():
+        sampler = make(100)
+        return [run_epoch(sampler, epoch) for epoch in range(EPOCHS)], sampler.state_dict()
+
+    orders, state = run()
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        other_orders, other_state = run()
+        make(100).load_state_dict(state)
+    finally:
+        torch.set_default_dtype(before)
+    assert orders == other_orders
+    assert_same(state, other_state)
+
+
 def test_global_random_states_are_not_changed(make, run_epoch):
     def states():
         return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
@@ -149,7 +177,7 @@ def test_a_missing_set_epoch_causes_one_warning(make):
         warnings.simplefilter("always")
         for _ in range(3):
             for index, _x in loader:
-                sampler.update(index, torch.ones(len(index)))
+                sampler.update(index, torch.ones(len(index)), scores=torch.ones(len(index)))
     assert ["set_epoch() was not called" in str(warning.message) for warning in caught] == [True]
 
 

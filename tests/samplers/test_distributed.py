@@ -1,4 +1,7 @@
-"""Two processes with gloo on the CPU: one subset, one shard each, scores gathered once per period."""
+"""Two processes with gloo on the CPU: one subset, one shard each, scores gathered once per period.
+
+That ranks which disagree are told so is asserted in the processes themselves.
+"""
 
 from unittest import mock
 
@@ -22,6 +25,9 @@ def work(rank, port, folder):
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORLD)
     assert distributed.average(torch.tensor(float(rank))) == 0.5
     torch.save([train(name, period) for name, period in CASES], f"{folder}/{rank}.pt")
+    for disagree in (seeds_differ, scores_differ):
+        with pytest.raises(RuntimeError, match="the ranks have selected different samples for epoch 1"):
+            disagree(rank)
     dist.destroy_process_group()
 
 
@@ -38,6 +44,22 @@ def train(name, period):
                 sampler.update(index, ((index * 7 + epoch * 3) % 13).float())
         collectives = all_gather.call_count
     return {"epochs": epochs, "state": sampler.state_dict(), "collectives": collectives}
+
+
+def seeds_differ(rank):
+    sampler = make_sampler("ucb", NUM_SAMPLES, seed=rank)
+    for index in sampler.indices().split(4):
+        sampler.update(index, torch.ones(len(index)))
+    sampler.set_epoch(1)
+
+
+def scores_differ(rank):
+    """Each rank scores its own part of the data set, as in parallel inference."""
+    sampler = make_sampler("ucb", NUM_SAMPLES)
+    list(sampler)
+    index = torch.arange(rank, NUM_SAMPLES, WORLD)
+    sampler.observe(index, index.float())
+    sampler.set_epoch(1)
 
 
 @pytest.fixture(scope="module")

@@ -94,6 +94,18 @@ def test_an_error_that_is_not_finite_is_not_a_forgetting_event():
     assert sampler.forget_scores().tolist() == [0, INF, 1]
 
 
+def test_losses_are_no_forgetting_events():
+    with pytest.warns(UserWarning, match="ForgettingEvents is defined for the score error"):
+        ForgettingEvents(3).update(torch.arange(3), torch.ones(3))
+
+
+def test_a_sample_that_is_repeated_in_a_batch_is_forgotten_once():
+    sampler = ForgettingEvents(2)
+    sampler.observe(torch.arange(2), torch.zeros(2))
+    sampler.observe(torch.tensor([0, 0, 0, 1]), torch.tensor([1.0, 0.0, 1.0, 0.0]))
+    assert sampler.forget_scores().tolist() == [1, 0]
+
+
 def test_differences_that_overflow_float16_keep_the_sample():
     sampler = InstanceEarlyStopping(2, 0.5)
     for loss in (0.0, 1e6, 0.0, 1e6):

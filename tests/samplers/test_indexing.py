@@ -123,6 +123,8 @@ def test_an_index_is_added_to_a_dict_after_collating():
     assert batch["index"].tolist() == [4]
     with pytest.raises(TypeError, match="the collate function returns a list: the index needs a dict"):
         IndexedCollate(list, key="index")([(0, 1)])
+    with pytest.raises(ValueError, match="the batches already have a key 'x': choose another key for the index"):
+        IndexedCollate(collate.collate_fn, key="x")([(4, {"x": torch.tensor(1.0)})])
 
 
 def test_a_loader_for_another_data_set_is_refused():

@@ -86,6 +86,16 @@ def test_random_subsets_at_the_end():
     assert not kept & {(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)}
 
 
+def test_the_rule_wants_no_share_of_a_random_subset():
+    sampler = SeTa(10, 0.5, groups=2, window=0.5, random_from=2)
+    sampler.observe(torch.arange(10), torch.tensor([0.0] * 4 + [9.0] * 6))
+    wanted = []
+    for epoch in (1, 2):
+        sampler.set_epoch(epoch)
+        wanted.append(sampler.wanted)
+    assert wanted == [0.6, None]
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -48,7 +48,7 @@ def test_forgetting_by_hand():
     for epoch in range(4):
         errors = torch.tensor([float(history[epoch] == "w") for history in presentations])
         order = torch.randperm(len(presentations), generator=torch.Generator().manual_seed(epoch))
-        counter.update(order, errors[order])
+        counter.observe(order, errors[order])
     assert counter.forget_scores().tolist() == list(presentations.values())
 
 
@@ -57,7 +57,7 @@ def test_forgetting_by_hand():
 def test_forgetting_against_a_plain_loop(epochs):
     counter = ForgettingEvents(4)
     for right in epochs:
-        counter.update(torch.arange(4), 1 - torch.tensor(right).float())
+        counter.observe(torch.arange(4), 1 - torch.tensor(right).float())
     for sample, history in enumerate(zip(*epochs, strict=True)):
         events = sum(before and not after for before, after in itertools.pairwise(history))
         assert counter.forget_scores()[sample] == (events if any(history) else float("inf"))

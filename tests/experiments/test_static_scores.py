@@ -24,8 +24,7 @@ from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.experiments.train import train
 from dynprune_lib.experiments.train_state import build_train_state
-from dynprune_lib.samplers import COWERAGE, CautiousGreedy
-from dynprune_lib.samplers.early_losses import EarlyLosses
+from dynprune_lib.samplers import CautiousGreedy
 from dynprune_lib.samplers.forgetting import ForgettingEvents
 from dynprune_lib.scores import el2n
 from tests.helpers import Stop, results, stop_after
@@ -63,21 +62,6 @@ def test_forgetting_against_a_plain_loop(epochs):
         assert counter.forget_scores()[sample] == (events if any(history) else float("inf"))
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(st.floats(-1e3, 1e3, width=32), min_size=3, max_size=3), min_size=1, max_size=8), st.data())
-def test_early_losses_against_numpy(epochs, data):
-    observer, history = EarlyLosses(3), np.array(epochs)
-    is_missing = np.array(data.draw(st.lists(st.booleans(), min_size=history.size, max_size=history.size)))
-    history[is_missing.reshape(history.shape)] = np.nan  # a loss that is not finite is not recorded
-    for losses in history:
-        observer.observe(torch.arange(3), torch.tensor(losses, dtype=torch.float32))
-    for sample, losses in enumerate(history.T):
-        seen = losses[~np.isnan(losses)]
-        variance = seen.var(ddof=1) if len(seen) > 1 else 0.0
-        assert observer.variances()[sample].item() == pytest.approx(variance, rel=1e-3, abs=1e-3)
-        assert observer.last[sample].item() == pytest.approx(seen[-1] if len(seen) else 0.0)
-
-
 @pytest.mark.parametrize(("sampler", "expected"), [("cat", "variance"), ("cowerage", "last")])
 def test_scores_of_early_losses_are_those_of_training(digits, store, spec, sampler, expected):
     scores = static_scores(static_spec(spec, sampler, at_epoch=2), digits, store)
@@ -97,27 +81,6 @@ def test_scores_of_early_losses_are_those_of_training(digits, store, spec, sampl
         wanted = torch.where(both[1].isnan(), both[0], both[1]).nan_to_num(0.0)
     torch.testing.assert_close(scores.values, wanted, rtol=1e-4, atol=1e-5)
     assert scores.cost.backward_passes == 2 * (1437 // 32 * 32)  # nothing for the scores themselves
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(20, 60), st.integers(1, 12), st.floats(0.05, 0.9), st.integers(0, 99))
-def test_cowerage_keeps_the_same_number_of_each_stratum(number, strata, rate, seed):
-    losses = torch.rand(number, generator=torch.Generator().manual_seed(seed))
-    kept = COWERAGE(number, prune_rate=rate, scores=losses, strata=strata, seed=seed).subset().long()
-    stratum = torch.empty(number, dtype=torch.long)
-    for position, members in enumerate(losses.argsort().tensor_split(strata)):
-        stratum[members] = position
-    sizes, counts = stratum.bincount(minlength=strata), stratum[kept].bincount(minlength=strata)
-    least = counts.max() - 1
-    assert (counts >= torch.minimum(sizes, least)).all()  # a stratum that is used up cannot give more
-
-
-def test_cowerage_draws_at_random_within_a_stratum():
-    losses = torch.arange(400.0)
-    kept = [COWERAGE(400, prune_rate=0.5, scores=losses, seed=seed).subset() for seed in (0, 1)]
-    assert 70 <= len(np.intersect1d(*kept)) <= 130  # 100 are expected of two independent halves
-    equal = COWERAGE(400, prune_rate=0.5, scores=torch.zeros(400), strata=2).subset()
-    assert 0.35 < (equal < 200).float().mean() < 0.65  # equal losses: at random
 
 
 @pytest.mark.slow

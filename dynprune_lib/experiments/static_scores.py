@@ -212,17 +212,17 @@ def _aum(spec: RunSpec, _: int) -> ScoringMethod:
 
 
 def _cat(spec: RunSpec, _: int) -> ScoringMethod:
-    def score(state: TrainState) -> Tensor:
-        assert isinstance(state.sampler, EarlyLosses)  # the observer, below
-        return state.sampler.variances()
-
-    return ScoringMethod(_full(spec), spec.settings["at_epoch"], score, observer=partial(EarlyLosses, seed=spec.seed))
+    return _early_losses(spec, EarlyLosses.variances)
 
 
 def _cowerage(spec: RunSpec, _: int) -> ScoringMethod:
+    return _early_losses(spec, lambda observer: observer.last)
+
+
+def _early_losses(spec: RunSpec, score_of: Callable[[EarlyLosses], Tensor]) -> ScoringMethod:
     def score(state: TrainState) -> Tensor:
         assert isinstance(state.sampler, EarlyLosses)  # the observer, below
-        return state.sampler.last
+        return score_of(state.sampler)
 
     return ScoringMethod(_full(spec), spec.settings["at_epoch"], score, observer=partial(EarlyLosses, seed=spec.seed))
 

@@ -36,9 +36,8 @@ class EarlyLosses(Full):
         self.seen: Tensor = torch.zeros(self.num_samples, dtype=torch.float32)  # number of losses
         self.last: Tensor = torch.zeros(self.num_samples, dtype=torch.float32)
         self.mean: Tensor = torch.zeros(self.num_samples, dtype=torch.float32)
-        self.squares: Tensor = torch.zeros(
-            self.num_samples, dtype=torch.float32
-        )  # sum of squared differences from the mean
+        # sums of squared differences from the mean
+        self.squares: Tensor = torch.zeros(self.num_samples, dtype=torch.float32)
 
     def per_sample_state(self) -> dict[str, Tensor]:
         return {"seen": self.seen, "last": self.last, "mean": self.mean, "squares": self.squares}

@@ -43,7 +43,7 @@ class ScoringMethod:
         score: function of the trained state that returns (N,) scores.
         models: number of models. Default: 1.
         passes: cost of asking one model; its seconds are measured. Default: none.
-        observer: function of N that returns a sampler to train with in place of the one of `run`. Default: None.
+        observer: function of N and of `seed` that returns the sampler to train with. Default: that of `run`.
     """
 
     run: RunSpec
@@ -51,7 +51,7 @@ class ScoringMethod:
     score: Callable[[TrainState], Tensor]
     models: int = 1
     passes: Cost = field(default_factory=Cost)
-    observer: Callable[[int], PruningSampler] | None = None
+    observer: Callable[..., PruningSampler] | None = None
 
 
 def static_scores(
@@ -151,7 +151,8 @@ def _compute(spec: RunSpec, data: TensorData, store: Store, on_epoch: OnEpoch | 
     total, cost = begun["total"], Cost(**begun["cost"])
     for number in range(begun["done"], method.models):
         run = replace(method.run, seed=spec.seed + number)
-        state = build_train_state(run, data, sampler=method.observer and method.observer(len(data.train)))
+        observer = method.observer and method.observer(len(data.train), seed=run.seed)
+        state = build_train_state(run, data, sampler=observer)
         if number == begun["done"] and "training" in begun:
             with store.reading_checkpoint(spec):
                 state.load_state_dict(begun["training"])
@@ -224,7 +225,7 @@ def _early_losses(spec: RunSpec, score_of: Callable[[EarlyLosses], Tensor]) -> S
         assert isinstance(state.sampler, EarlyLosses)  # the observer, below
         return score_of(state.sampler)
 
-    return ScoringMethod(_full(spec), spec.settings["at_epoch"], score, observer=partial(EarlyLosses, seed=spec.seed))
+    return ScoringMethod(_full(spec), spec.settings["at_epoch"], score, observer=EarlyLosses)
 
 
 def _final_subset(spec: RunSpec, _: int) -> ScoringMethod:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynprune_lib import SAMPLERS, Full, StaticScored
+from dynprune_lib import SAMPLERS, StaticScored
 from dynprune_lib.errors import SpecError, StoreError
 from dynprune_lib.experiments import static_scores as static
 from dynprune_lib.experiments.augment import normalize
@@ -103,7 +103,7 @@ def test_aum_by_hand():
 def test_forget_scores_of_a_training_against_its_own_predictions(digits, store, spec):
     scores = static_scores(static_spec(spec, "forget"), digits, store).values
     full = dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=1000)
-    training = build_train_state(full, digits, sampler=Full(len(digits.train)))
+    training = build_train_state(full, digits)
     history = np.full((spec.epochs, len(digits.train)), np.nan)
     training.model.register_forward_hook(lambda _m, _i, logits: seen.append(logits.detach().argmax(1)))
     for epoch in range(spec.epochs):
@@ -301,6 +301,22 @@ def test_damaged_scores_are_named_with_the_remedy(digits, store, spec):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(StoreError, match=r"is no whole file of scores .*: remove it and they are made again"):
         static_scores(wanted, digits, store)
+
+
+@pytest.mark.parametrize("sampler", ["forget", "aum", "cat", "cowerage"])
+def test_the_sampler_that_observes_shuffles_with_the_seed_of_the_scoring(digits, store, spec, sampler, monkeypatch):
+    seeds, build = [], static.build_train_state
+
+    def watched(*args, **kwargs):
+        state = build(*args, **kwargs)
+        seeds.append(state.sampler.seed)
+        return state
+
+    monkeypatch.setattr("dynprune_lib.experiments.static_scores.build_train_state", watched)
+    wanted = static_spec(spec, sampler)
+    for seed in range(2):
+        static_scores(dataclasses.replace(wanted, seed=seed), digits, store)
+    assert seeds == [1000, 2000]
 
 
 def test_seeds_have_scores_of_their_own(digits, store, spec):

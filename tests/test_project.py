@@ -8,11 +8,13 @@ import sys
 import tomllib
 import zipfile
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 import yaml
 
 import dynprune_lib
+from dynprune_lib.experiments.profile import load_profile
 from tests.helpers import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -161,12 +163,27 @@ def test_what_a_page_names_is_there(page):
         assert re.search(rf"^{target}:", make, re.MULTILINE), target
 
 
-def test_tracked_files_stay_small():
+@pytest.fixture(scope="module")
+def tracked():
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("no git checkout")
-    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
-    assert sum(path.stat().st_size for path in paths if path.exists()) < 12 * 2**20
+    return {name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()}
+
+
+def test_tracked_files_stay_small(tracked):
+    assert sum((ROOT / name).stat().st_size for name in tracked) < 12 * 2**20
+
+
+def test_the_selections_that_notebooks_read_are_tracked_and_no_others(tracked):
+    read = {
+        f"results/{name}/{spec.name}"
+        for name in ("laptop", "desktop")
+        for experiment in ("sometimes_samples", "a_dynamic_process", "noise_ceiling")
+        for spec in load_profile(name).runs(experiment)
+    }
+    arrays = {name for name in tracked if Path(name).match("results/*/*.npz")}
+    assert arrays == {f"{name}.npz" for name in read if f"{name}.json" in tracked}
 
 
 @pytest.mark.slow

@@ -39,6 +39,7 @@ class Experiment:
     notebook: str
     runs: tuple[RunSpec, ...]
     roles: dict[str, Role]  # by the name of the run at seed 0
+    seeds: dict[str, set[int]]  # of each run, by its name
 
     def role(self, spec: RunSpec) -> Role:
         """Return the role of one of its runs, whatever the seed."""
@@ -55,7 +56,7 @@ class Profile:
         model: of all runs but those that name another.
         epochs: of a run of length 1.
         threads: CPU threads for a run; None leaves torch's choice.
-        seeds: of every run. A run with a `seed` of its own begins there and counts on.
+        seeds: of every run; some have more. A run with a `seed` of its own begins there and counts on.
         margin: the loss of accuracy, in percentage points, up to which a method is said to have none.
         experiments: by name.
     """
@@ -75,19 +76,23 @@ class Profile:
         All methods come at the first seed, then at the next, so that a sweep that is stopped early leaves an experiment
         that can be drawn.
 
+        Args:
+            experiment: its name. Default: all.
+            seeds: of all runs. Default: those of each.
+
         Raises:
             SpecError: there is no such experiment.
         """
         if experiment is not None:
             check_choice(f"experiment of profile {self.name}", experiment, self.experiments)
-        names = self.experiments if experiment is None else [experiment]
-        seeds = self.seeds if seeds is None else seeds
-        first = self.seeds[0]
+        chosen = list(self.experiments.values()) if experiment is None else [self.experiments[experiment]]
+        own = set().union(*(seeds for each in chosen for seeds in each.seeds.values()))
         specs = [
-            replace(spec, seed=spec.seed + seed - first)
-            for seed in seeds
-            for name in names
-            for spec in self.experiments[name].runs
+            replace(spec, seed=spec.seed + seed - self.seeds[0])
+            for seed in (sorted(own) if seeds is None else seeds)
+            for each in chosen
+            for spec in each.runs
+            if seeds is not None or seed in each.seeds[spec.name]
         ]
         return list({spec.name: spec for spec in specs}.values())
 
@@ -108,6 +113,7 @@ def load_profile(name: str, dataset: str | None = None) -> Profile:
     size, experiments = _read(FOLDER / f"{name}.yaml"), dict(_read(EXPERIMENTS))
     values = experiments.pop("values") | size
     settings = size["settings"] | {"seed": size["seeds"][0]}
+    seeds = tuple(size["seeds"])
     given = {"dataset": dataset} if dataset else {}
     return Profile(
         name=f"{name}-{re.sub(r'[^0-9A-Za-z]+', '-', dataset)}" if dataset else name,
@@ -115,9 +121,9 @@ def load_profile(name: str, dataset: str | None = None) -> Profile:
         model=settings["model"],
         epochs=settings["epochs"],
         threads=size.get("threads"),
-        seeds=tuple(size["seeds"]),
+        seeds=seeds,
         margin=values["margin"],
-        experiments={key: _experiment(content, values, settings, given) for key, content in experiments.items()},
+        experiments={key: _experiment(content, values, settings, given, seeds) for key, content in experiments.items()},
     )
 
 
@@ -132,18 +138,21 @@ def _read(path: Any) -> dict[str, Any]:
     return parse_yaml(path.read_text())
 
 
-def _experiment(content: dict, values: dict, settings: dict, given: dict) -> Experiment:
+def _experiment(content: dict, values: dict, settings: dict, given: dict, seeds: tuple[int, ...]) -> Experiment:
     runs: dict[str, RunSpec] = {}
     roles: dict[str, Role] = {}
+    own_seeds: dict[str, set[int]] = {}
     for group in content["runs"]:
         for row in _rows({key: _value(value, values) for key, value in group.items()}):
+            more = range(seeds[0], seeds[0] + row.pop("seeds", 0))
             has_own_recipe = {"dataset", "model"} <= row.keys()  # nets for text take no images
             spec = RunSpec.from_dict(_absolute(row if has_own_recipe else settings | row | given))
             is_fewer = spec.sampler == "full" and "saved" in row
             role = Role(FEWER_EPOCHS, row["saved"]) if is_fewer else stated_role(spec)
             runs.setdefault(spec.name, spec)
             roles.setdefault(spec.seedless_name, role)
-    return Experiment(content["notebook"], tuple(runs.values()), roles)
+            own_seeds.setdefault(spec.name, set(seeds)).update(more)
+    return Experiment(content["notebook"], tuple(runs.values()), roles, own_seeds)
 
 
 def _value(value: Any, values: dict[str, Any]) -> Any:

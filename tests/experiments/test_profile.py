@@ -41,7 +41,7 @@ EXPERIMENTS = [
 ]
 RUN_NAMES = {
     "smoke": (312, "64aa716476e334f8"),
-    "laptop": (474, "fa97002c00d51d5e"),
+    "laptop": (558, "72a45f31b8fbf629"),
     "short": (522, "eb05a7f0861141c3"),
     "paper": (405, "e0bb38ba57688fed"),
 }
@@ -126,6 +126,20 @@ def test_full_data_is_also_trained_with_the_passes_of_every_rate(name):
 def test_other_seeds():
     runs = load_profile("smoke").runs("quickstart", seeds=[7])
     assert [(spec.sampler, spec.seed) for spec in runs] == [("full", 7), ("ucb", 7)]
+
+
+def test_the_main_comparison_has_more_seeds_after_those_of_all_runs():
+    profile = load_profile("laptop")
+    runs = profile.runs("equal_compute")
+    usual = [spec for spec in runs if spec.seed in profile.seeds]
+    more = runs[len(usual) :]
+    assert [spec.seed for spec in more] == [seed for seed in range(3, 10) for _ in range(6)]
+    assert {(spec.sampler, spec.epochs, spec.prune_rate) for spec in more} == {
+        ("full", 16, 0.0),
+        ("full", 8, 0.0),
+        *((sampler, 16, 0.5) for sampler in ("rs2", "ucb", "epsilon-greedy", "dynamic-random")),
+    }
+    assert {spec.seed for spec in profile.runs("equal_compute", seeds=[0])} == {0}
 
 
 def test_unknown_names_list_the_known():

@@ -8,10 +8,11 @@ import heapq
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
+import torch
 
 from dynprune_lib.experiments.corruption import class_shares
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.experiments.static_scores import scoring_epochs, scoring_spec
+from dynprune_lib.experiments.static_scores import METHODS, scoring_spec
 
 IMAGES = {"digits": 1_437, "fashion_mnist": 60_000}  # others: 50,000
 CLASSES = 10  # of the data sets that experiments make imbalanced
@@ -26,20 +27,30 @@ def run_passes(specs: Iterable[RunSpec]) -> pd.DataFrame:
 
     Returns:
         Columns `dataset`, `model` and `passes`, the samples that the run trains on, and that the models of its scoring
-        train on if it is the first that needs them; in passes over 50,000 samples.
+        train on if it is the first that needs them; in passes over 50,000 samples. Where the losses determine the
+        length of an epoch, it counts with its greatest length.
     """
     scored: set[str] = set()
     rows = []
     for spec in specs:
         if spec.model in ("mlp", "bag"):
             continue
-        images = round(IMAGES.get(spec.dataset, 50_000) * class_shares(spec.imbalance, CLASSES).mean().item())
-        passes = spec.epochs * images * (1 - spec.prune_rate)
+        all_images = IMAGES.get(spec.dataset, 50_000) - spec.validation
+        images = round(all_images * class_shares(spec.imbalance, CLASSES).mean().item())
+        passes = _samples(spec, spec.epochs, images)
         if spec.is_static_scored and (scoring := scoring_spec(spec)).name not in scored:
             scored.add(scoring.name)
-            passes += scoring_epochs(scoring) * images
+            method = METHODS[scoring.sampler](scoring, images)
+            passes += method.models * _samples(method.run, method.epochs, images)
         rows.append((spec.dataset, spec.model, passes / 50_000))
     return pd.DataFrame(rows, columns=["dataset", "model", "passes"])
+
+
+def _samples(spec: RunSpec, epochs: int, images: int) -> int:
+    """Return how many samples the first epochs of a run have, warm-up and annealing included."""
+    zeros = torch.zeros(images)
+    sampler = spec.make_sampler(images, zeros, zeros.long())
+    return sum(map(sampler.greatest_length, range(epochs)))
 
 
 def last_end(lengths: Sequence[float], gpus: int) -> float:

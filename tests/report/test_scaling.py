@@ -28,6 +28,18 @@ def test_the_first_run_that_needs_scores_pays_for_them():
     ]
 
 
+def test_the_samples_of_a_run_are_those_that_its_epochs_have():
+    run = partial(RunSpec, dataset="cifar10", model="resnet18", epochs=10, prune_rate=0.8)
+    specs = [
+        run(sampler="ucb", settings={"warm_up": 1, "anneal_from": 8}),  # 3 epochs on all the data, 7 on a fifth
+        run(sampler="ucb", validation=5_000),
+        run(sampler="final-subset"),  # its scoring is a pruned run
+        run(sampler="seta", settings={"fill": False}),  # its losses are not known: at most
+    ]
+    passes = scaling.run_passes(specs)["passes"]
+    assert passes.tolist() == pytest.approx([3 + 7 / 5, 2 * 0.9, 2 + 2, 2])
+
+
 @pytest.mark.parametrize(("gpus", "end"), [(1, 11), (2, 7), (3, 5), (4, 4), (9, 4)])
 def test_each_run_begins_on_the_gpu_that_is_free_first(gpus, end):
     assert scaling.last_end([3, 3, 1, 4], gpus) == end

@@ -73,12 +73,12 @@ def verdict_from_speed_ups(tested: pd.DataFrame) -> str:
 
     Returns:
         "supported" if the speed-up is as claimed in each setting; else the findings, such as "supported on CIFAR-10
-        (1.20x or more); contradicted on CIFAR-100 (0.84x or less)".
+        (1.20x or more); contradicted on CIFAR-100 (0.84x or less)". "not shown" without rows.
     """
     findings = find(tested)
-    if all(finding.is_as_claimed for finding in findings):
+    if findings and all(finding.is_as_claimed for finding in findings):
         return "supported"
-    return "; ".join(_grouped(findings, "word", "where"))
+    return "; ".join(_grouped(findings, "word", "where")) or "not shown"
 
 
 def _grouped(findings: list[Finding], what: str, where: str) -> list[str]:

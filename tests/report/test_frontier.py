@@ -204,6 +204,12 @@ def test_verdicts_on_the_speed_up(intervals, verdict):
     assert (frontier_text.verdict_from_speed_ups(pd.concat([rows, other])) == verdict) == unless_alone
 
 
+def test_without_a_method_under_test_nothing_is_supported():
+    _, tested = of_the_paper(curve("full", lengths(np.random.default_rng(0)), dataset="cifar10"), CIFAR_10[2])
+    assert tested.empty
+    assert frontier_text.verdict_from_speed_ups(tested) == "not shown"
+
+
 def test_tables_have_a_column_for_each_method():
     runs = frontier.measure_compute(pd.concat([*CIFAR_10, *CIFAR_100], ignore_index=True))
     table = frontier_text.speed_up_table(frontier.speed_up(runs))

@@ -1,5 +1,7 @@
 """Errors that the command line reports in one line, without a traceback."""
 
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")  # torch's messages
+
 
 class DynpruneError(Exception):
     """Error that a user can fix; the message says what and how."""
@@ -43,3 +45,13 @@ class SweepError(DynpruneError):
 
 class NotebookError(DynpruneError):
     """Notebook that failed, or a parameter that no notebook has."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether the memory of the machine or of the device was too small.
+
+    Example:
+        >>> is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+        True
+    """
+    return isinstance(error, MemoryError) or any(word in str(error) for word in OUT_OF_MEMORY)

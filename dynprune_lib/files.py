@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from dynprune_lib.errors import StoreError, StoreNotWritable
+from dynprune_lib.errors import StoreError, StoreNotWritable, is_out_of_memory
 
 
 def atomic_write(path: Path, content: bytes) -> None:
@@ -66,7 +66,8 @@ def read_if_there(path: Path) -> bytes | None:
 @contextlib.contextmanager
 def reading(path: Path, what: str, then: str) -> Iterator[None]:
     """Raise a StoreError that names the file and the remedy for whatever goes wrong while it is read: a damaged file
-    can make json, NumPy and torch raise nearly anything."""
+    can make json, NumPy and torch raise nearly anything. That memory is short is no fault of the file, and raised as it
+    is."""
     try:
         yield
     except StoreError:
@@ -75,6 +76,8 @@ def reading(path: Path, what: str, then: str) -> Iterator[None]:
         reason = error.strerror or error
         raise StoreError(f"{path} cannot be read ({reason}): make it readable, or remove it and {then}") from error
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise StoreError(f"{path} {what} ({reason}): remove it and {then}") from error
 

@@ -25,6 +25,7 @@ from dynprune_lib.errors import (
     StoreError,
     StoreNotWritable,
     SweepError,
+    is_out_of_memory,
 )
 from dynprune_lib.experiments import leases
 from dynprune_lib.experiments.data import FOLDER, TensorData, load_dataset
@@ -38,8 +39,6 @@ from dynprune_lib.experiments.static_scores import missing_scorings, scoring_spe
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.workers import Placement, available_devices, current_device, run_workers
 from dynprune_lib.paths import private_folder, results_dir
-
-OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")  # torch's messages
 
 
 class OutOfTime(Exception):
@@ -209,7 +208,7 @@ def _make_until(spec: RunSpec, plan: Plan, report: Callable[..., None]) -> None:
 
 def _what_happened(error: Exception) -> str:
     """Return one line where that is enough for a user, else the traceback for whoever fixes the code."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error) for word in OUT_OF_MEMORY):
+    if is_out_of_memory(error):
         reason = str(error).splitlines()[0] if str(error) else "out of memory"
         return f"{reason}: try fewer runs at a time (--jobs) or a smaller batch"
     if isinstance(error, DynpruneError):

@@ -168,6 +168,13 @@ def test_a_run_that_the_device_has_no_memory_for_does_not_stop_the_others(monkey
     assert [store.has(spec) for spec in (scored, SPECS[1])] == [False, True]
 
 
+@pytest.mark.parametrize("device", OUT_OF_MEMORY)
+def test_a_checkpoint_that_memory_is_too_short_for_is_not_called_damaged(store, device):
+    error = OUT_OF_MEMORY[device]
+    with pytest.raises(type(error)), store.reading_checkpoint(SPECS[0]):
+        raise error
+
+
 def test_a_fault_of_the_code_is_told_with_its_traceback_and_does_not_stop_the_others(monkeypatch, store):
     original = make_module.train
 

@@ -5,6 +5,7 @@ limit, or when it is pre-empted, and is requeued while runs are missing. submiti
 which the job sends to itself for that.
 """
 
+import math
 import signal
 import time
 from dataclasses import dataclass, field
@@ -175,7 +176,7 @@ def _executor(job: SweepJob, request: Request) -> "submitit.AutoExecutor":
     try:
         executor.update_parameters(
             name=job_name(job.profile),
-            timeout_min=max(1, round(job.minutes)),
+            timeout_min=math.ceil(job.minutes),  # never less than the job counts on
             **gpus,
             **{f"slurm_{name}": value for name, value in options.items()},
         )

@@ -137,8 +137,9 @@ def test_slurm_is_told_what_was_asked_for(job, slurm):
         assert f"#SBATCH --{line}\n" in script
     assert "#SBATCH --job-name=dynprune-smoke\n" in script
     assert "#SBATCH --signal=USR2@90\n" in script
-    submit(job, Request("slurm", gpus=0))
+    submit(replace(job, minutes=2.4), Request("slurm", gpus=0))
     assert "gpus" not in slurm.read_text()
+    assert "--time=3\n" in slurm.read_text()  # Slurm has whole minutes
 
 
 @pytest.mark.usefixtures("slurm")

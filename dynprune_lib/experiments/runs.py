@@ -139,12 +139,16 @@ class RunSpec:
     def __post_init__(self) -> None:
         try:
             self._check_fields()
-            object.__setattr__(self, "settings", sampler_settings(self.sampler) | self.settings)
+            usual = sampler_settings(self.sampler)
+            object.__setattr__(self, "settings", usual | self.settings)
             self._check_settings_are_given()
             self._check_score()
             num_samples = min(1_000_000, math.ceil(1_000 / (1 - self.prune_rate)))  # a small share of the kept is some
             zeros = torch.zeros(num_samples)
             self.make_sampler(num_samples, zeros, zeros.long())  # its constructor checks the settings
+            for name, value in self.settings.items():
+                if isinstance(usual[name], float) and type(value) is int:
+                    self.settings[name] = float(value)  # 2 and 2.0 are one run, so they have one name
             self._check_settings_are_recorded()
             self._check_reached()
         except SpecError:

@@ -71,6 +71,12 @@ def test_a_samplers_defaults_are_written_out_and_make_no_other_run():
     assert RunSpec(**BASE, sampler="ucb", prune_rate=0.5, settings={"c": 1.0}).name == spec.name
 
 
+def test_a_number_without_a_point_is_the_same_setting():
+    whole, real = (RunSpec(**BASE, sampler="ucb", prune_rate=0.5, settings={"c": c, "period": 2}) for c in (2, 2.0))
+    assert whole.name == real.name
+    assert [type(whole.settings[name]) for name in ("c", "period", "std_bonus")] == [float, int, bool]
+
+
 def test_a_former_name_of_a_setting_is_the_same_run():
     old, new = ({"sampler": "ucb", "prune_rate": 0.7, "settings": {name: True}} for name in ("root", "std_bonus"))
     assert RunSpec(**BASE, **old) == RunSpec(**BASE, **new)

@@ -11,7 +11,7 @@ import torch
 from torch import distributed as dist
 
 from dynprune_lib.distributed import rank
-from dynprune_lib.experiments.data import FOLDER, load_dataset
+from dynprune_lib.experiments.data import load_dataset
 from dynprune_lib.experiments.make import check_images, make_run
 from dynprune_lib.experiments.progress import Progress
 from dynprune_lib.experiments.records import RunRecord
@@ -48,8 +48,7 @@ def make_run_together(spec: RunSpec, data_dir: str | Path | None, store: Store) 
         StoreError: a file of the store is damaged, or nothing can be written.
     """
     if record := store.load(spec):
-        if spec.dataset.startswith(FOLDER):
-            check_images(record, load_dataset(spec.dataset, data_dir))
+        check_images(record, functools.partial(load_dataset, spec.dataset, data_dir))
         return record
     data = load_dataset(spec.dataset, data_dir, _device())
     if rank() > 0:

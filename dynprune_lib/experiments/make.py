@@ -1,8 +1,10 @@
 """Making one run, whether in one process or in several."""
 
+from collections.abc import Callable
+
 from dynprune_lib.errors import StoreError
 from dynprune_lib.experiments.corruption import add_label_noise, make_imbalanced
-from dynprune_lib.experiments.data import TensorData, hold_out
+from dynprune_lib.experiments.data import FOLDER, TensorData, hold_out
 from dynprune_lib.experiments.device_lock import use_device
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec
@@ -47,13 +49,17 @@ def data_of(data: TensorData, spec: RunSpec) -> TensorData:
     return data
 
 
-def check_images(record: RunRecord, data: TensorData) -> None:
-    """Check that a record is of the images that its folder has now.
+def check_images(record: RunRecord, load: Callable[[], TensorData]) -> None:
+    """Check that a record of an image folder is of the images that the folder has now; all other data sets are fixed.
+
+    Args:
+        record: the record of a run.
+        load: function that loads its data set, called for an image folder only.
 
     Raises:
         StoreError: it is not.
     """
-    if record.environment["data_md5"] != data.md5:
+    if record.spec.dataset.startswith(FOLDER) and record.environment["data_md5"] != (data := load()).md5:
         raise StoreError(
             f"the record {record.spec.name} is of other images than {data.name} has now: remove it and the run is made"
             " again, or choose another folder for the results"

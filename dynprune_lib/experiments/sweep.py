@@ -28,7 +28,7 @@ from dynprune_lib.errors import (
     is_out_of_memory,
 )
 from dynprune_lib.experiments import leases
-from dynprune_lib.experiments.data import FOLDER, TensorData, load_dataset
+from dynprune_lib.experiments.data import TensorData, load_dataset
 from dynprune_lib.experiments.make import check_images, make_run
 from dynprune_lib.experiments.plan import Plan
 from dynprune_lib.experiments.profile import Profile
@@ -128,9 +128,9 @@ def _look(specs: list[RunSpec], plan: Plan) -> tuple[list[RunSpec], list[str]]:
             record = plan.store.load(spec)
             if record is None:
                 missing.append(spec)
-            elif spec.dataset.startswith(FOLDER):
+            else:
                 with contextlib.suppress(DataError):  # records are read where their images are not
-                    check_images(record, _load_data(spec.dataset, plan.data_dir))
+                    check_images(record, functools.partial(_load_data, spec.dataset, plan.data_dir))
         except StoreError as error:
             damaged.append(str(error))
     return missing, damaged

@@ -1,6 +1,7 @@
 """Execute the notebooks: copies on a profile with papermill, or in place for a commit."""
 
 import contextlib
+import functools
 import os
 import tempfile
 from collections.abc import Collection, Iterator
@@ -62,7 +63,6 @@ def reproduce_notebooks(
     given = (parameters or {}) | {"profile": profile}
     given |= {name: str(Path(folder).resolve()) for name, folder in folders.items() if folder is not None}
     check_parameters(parameters or {})
-    known = {path: set(papermill.inspect_notebook(path)) for path in notebooks}
     target = root() / "reproduced" / profile
     chosen = load_profile(profile, given.get("dataset"))
     _check_writable(target, root() / "figures" / chosen.name)
@@ -71,7 +71,7 @@ def reproduce_notebooks(
     sweep(_runs_of(notebooks, chosen, given.get("seeds")), plan)
     with NotebookProgress(len(notebooks)) as progress:
         for path in notebooks:
-            passed = {name: given[name] for name in given if name in known[path]}
+            passed = {name: given[name] for name in given if name in _parameters_of(path)}
             try:
                 with progress.of(path) as on_cell_start:
                     _execute(path, target / path.name, passed, on_cell_start)
@@ -129,7 +129,7 @@ def check_parameters(parameters: dict[str, Any]) -> None:
     Raises:
         NotebookError: no notebook has one of them, or its value is not of its type.
     """
-    known = set().union(*map(papermill.inspect_notebook, notebook_paths())) - {"profile"}
+    known = set().union(*map(_parameters_of, notebook_paths())) - {"profile"}
     if unknown := set(parameters) - known:
         names, allowed = (", ".join(sorted(each)) for each in (unknown, known))
         raise NotebookError(f"no notebook has the parameter {names}: there are {allowed}; name a profile by --profile")
@@ -178,6 +178,11 @@ def _drop_stderr(notebook: NotebookNode) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+
+
+@functools.cache  # asked for the checks and for the execution
+def _parameters_of(path: Path) -> set[str]:
+    return set(papermill.inspect_notebook(path))
 
 
 def _number(path: Path) -> str:

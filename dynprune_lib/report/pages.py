@@ -9,6 +9,8 @@ import pandas as pd
 from dynprune_lib.errors import DynpruneError
 from dynprune_lib.experiments.data import dataset_title
 from dynprune_lib.experiments.profile import PROFILES, load_profile
+from dynprune_lib.experiments.records import RunRecord
+from dynprune_lib.experiments.static_scores import scoring_spec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
@@ -189,7 +191,6 @@ def _profile_row(name: str) -> dict[str, str]:
     profile = load_profile(name)
     store = Store(results_dir() / name)
     records = [record for spec in profile.runs() if name in COMMITTED and (record := store.load(spec))]
-    hours = sum((record.training + record.scoring).seconds for record in records) / 3600
     devices = dict.fromkeys(device_title(record.environment["device"]) for record in records)
     return {
         "profile": f"`{name}`",
@@ -199,9 +200,15 @@ def _profile_row(name: str) -> dict[str, str]:
         "runs with a record": f"{len(records):,} of {len(profile.runs()):,}"
         if name in COMMITTED
         else "made on the spot",
-        "hours, summed over these": f"{hours:.1f}" if records else "",
+        "hours, summed over these": f"{hours(records):.1f}" if records else "",
         "device": " and ".join(devices),
     }
+
+
+def hours(records: list[RunRecord]) -> float:
+    """Return the hours that some runs took. Scores that several of them share were computed once."""
+    scorings = {scoring_spec(record.spec).name: record.scoring for record in records if record.spec.is_static_scored}
+    return sum(cost.seconds for cost in [*(record.training for record in records), *scorings.values()]) / 3600
 
 
 def _verdicts() -> list[Verdict]:

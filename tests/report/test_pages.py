@@ -1,12 +1,16 @@
 """The pages with blocks that are written from records and verdicts."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from dynprune_lib.errors import DynpruneError
+from dynprune_lib.experiments.records import Cost
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.report import pages
 from dynprune_lib.report.verdicts import Verdict
+from tests.helpers import make_record
 
 PAGE = """\
 before
@@ -62,3 +66,10 @@ def test_the_start_page_has_what_each_notebook_asks_and_found(checkout):
     assert first == "| [00_first](00_first.ipynb) | One: first? |  |"
     verdicts = "C1, it is so: **not shown**<br>C2, it is so: **not shown**"
     assert (second, end) == (f"| [05_x](05_x.ipynb) | Two | {verdicts} |", "")
+
+
+def test_the_hours_of_shared_scores_count_once():
+    runs = [RunSpec(dataset="digits", model="tiny", sampler="forget", prune_rate=rate) for rate in (0.3, 0.5)]
+    runs.append(replace(runs[0], seed=1))  # has scores of its own
+    records = [replace(make_record(spec), scoring=Cost(seconds=3_600)) for spec in runs]
+    assert pages.hours(records) == pytest.approx(2 + sum(record.training.seconds for record in records) / 3_600)

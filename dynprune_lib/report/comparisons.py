@@ -41,7 +41,8 @@ def contrast(
             place = place if isinstance(place, tuple) else (place,)
             if (first, *place) in cells.index and (second, *place) in cells.index:
                 both[first, second, *place] = ((first, *place), (second, *place))
-    return differences(cells, both).rename_axis([column, "baseline", *keys])
+    index = pd.MultiIndex.from_tuples(both, names=[column, "baseline", *keys])  # with its levels, even without rows
+    return differences(cells, both).set_axis(index, axis=0)
 
 
 def differences_of_methods(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:

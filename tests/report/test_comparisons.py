@@ -22,6 +22,9 @@ def test_a_rate_that_one_method_lacks_is_left_out():
     runs = RUNS[(RUNS["method"] != "dynamic-random") | (RUNS["rate"] == 0.5)]
     found = comparisons.differences_of_methods(runs, [("ucb", "dynamic-random")])
     assert found["rate"].tolist() == [0.5]
+    nowhere = comparisons.differences_of_methods(RUNS, [("ucb", "rs2")])
+    assert nowhere.columns.tolist() == found.columns.tolist()
+    assert tables.describe(nowhere) == "not measured"
 
 
 def test_all_rates_are_compared_with_full_data():

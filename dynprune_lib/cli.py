@@ -10,6 +10,8 @@ from dynprune_lib.cli_sweep import (
     Gpus,
     Partition,
     SlurmOptions,
+    check_used,
+    requested,
     show_status,
     submit_jobs,
     sweep_job,
@@ -17,7 +19,6 @@ from dynprune_lib.cli_sweep import (
 )
 from dynprune_lib.distributed import rank, world_size
 from dynprune_lib.errors import SpecError, SweepError
-from dynprune_lib.experiments.cluster import Request
 from dynprune_lib.experiments.data import DATASETS, ImageData, download, load_dataset
 from dynprune_lib.experiments.ddp import make_run_together, process_group
 from dynprune_lib.experiments.models import MODELS
@@ -119,7 +120,7 @@ def reproduce(
     minutes: Annotated[float | None, typer.Option(min=0, help="With --cluster: time limit of each job.")] = None,
     cluster: Cluster = None,
     partition: Partition = None,
-    gpus: Gpus = 1,
+    gpus: Gpus = None,
     slurm: SlurmOptions = None,
     data_dir: DataDir = None,
     results: Results = None,
@@ -130,6 +131,7 @@ def reproduce(
     """
     from dynprune_lib.report.notebooks import check_parameters, choose_notebooks, reproduce_notebooks
 
+    check_used(cluster, {"minutes": minutes, "partition": partition, "gpus": gpus, "slurm": slurm}, {})
     parameters = parse_settings(parameter or [])
     if cluster:
         check_parameters(parameters)  # and the notebooks: an error after hours of jobs would be late
@@ -139,7 +141,7 @@ def reproduce(
             raise SpecError(
                 f"jobs of a cluster do not use the parameter {names}: use --data-dir, --results or no --cluster"
             )
-        request = Request(cluster, jobs, partition, gpus, parse_settings(slurm or []))
+        request = requested(cluster, jobs, partition, gpus, slurm)
         job = sweep_job(profile, minutes, None, parameters.get("seeds"), data_dir, results)
         submit_jobs(job, request, wait_for_them=True)
         jobs = 1

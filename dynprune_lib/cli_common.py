@@ -37,7 +37,7 @@ def report_user_errors() -> Iterator[None]:
         yield
         sys.stdout and sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        _stop("interrupted; the same command resumes after the last complete epoch", stopping.exit_code(interrupt))
+        _stop("interrupted; the same command resumes from the last checkpoint", stopping.exit_code(interrupt))
     except BrokenPipeError:  # the reader of the output has stopped reading
         _discard_output()
         sys.exit(1)

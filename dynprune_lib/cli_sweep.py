@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,7 +27,7 @@ Minutes = Annotated[
 Devices = Annotated[str | None, typer.Option(help="GPUs to use, such as 0,1. Default: all that are visible.")]
 Cluster = Annotated[str | None, typer.Option(help="Submit jobs instead: slurm, local or debug.")]
 Partition = Annotated[str | None, typer.Option(help="Partition of Slurm.")]
-Gpus = Annotated[int, typer.Option(min=0, help="GPUs of each job of the cluster.")]
+Gpus = Annotated[int | None, typer.Option(min=0, help="GPUs of each job of the cluster. Default: 1.")]
 SlurmOptions = Annotated[
     list[str] | None, typer.Option("--slurm", help="Another option of Slurm: --slurm account=abc; may be repeated.")
 ]
@@ -42,7 +42,7 @@ def sweep_profile(
     minutes: Minutes = None,
     cluster: Cluster = None,
     partition: Partition = None,
-    gpus: Gpus = 1,
+    gpus: Gpus = None,
     slurm: SlurmOptions = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs, train nothing.")] = False,
     data_dir: DataDir = None,
@@ -50,6 +50,7 @@ def sweep_profile(
 ) -> None:
     """Train the missing runs of a profile; after an interruption, the same command resumes. Exit code 0: none is
     missing. With --cluster, jobs do it, and the command ends when they are submitted."""
+    check_used(cluster, {"partition": partition, "gpus": gpus, "slurm": slurm}, {"devices": devices})
     found = load_profile(profile)
     specs = found.runs(experiment, seed or None)
     store = Store(results_dir(results) / profile)
@@ -57,7 +58,7 @@ def sweep_profile(
         for spec in specs:
             typer.echo(f"{'there  ' if store.has(spec) else 'missing'} {spec.name}")
     elif cluster:
-        request = Request(cluster, jobs or 1, partition, gpus, parse_settings(slurm or []))
+        request = requested(cluster, jobs, partition, gpus, slurm)
         job = sweep_job(profile, minutes, experiment, seed, data_dir, results)
         submit_jobs(job, request, wait_for_them=cluster == "debug")
         return
@@ -89,6 +90,34 @@ def show_status(
         typer.echo(line)
     counts = Counter(status.state for status in statuses)
     typer.echo(f"{profile}: " + ", ".join(f"{counts[state]} {state}" for state in STATES))
+
+
+def check_used(cluster: str | None, of_jobs: dict[str, Any], of_this_machine: dict[str, Any]) -> None:
+    """Refuse options that would have no effect.
+
+    Args:
+        cluster: the option --cluster.
+        of_jobs: values, by name, of the options that only jobs have.
+        of_this_machine: of those that only runs on this machine have. Not given: None or an empty list.
+
+    Raises:
+        SpecError: one of the others is given.
+    """
+    for name, value in (of_this_machine if cluster else of_jobs).items():
+        if value not in (None, []):
+            remedy = "jobs do not use it: leave it out" if cluster else "it is for jobs: leave it out, or add --cluster"
+            raise SpecError(f"{name} is {value}: {remedy}")
+
+
+def requested(
+    cluster: str, jobs: int | None, partition: str | None, gpus: int | None, slurm: list[str] | None
+) -> Request:
+    """Return what is asked of a cluster, by the options of a command.
+
+    Raises:
+        SpecError: there is no such kind of cluster, or an option of Slurm has no value.
+    """
+    return Request(cluster, jobs or 1, partition, 1 if gpus is None else gpus, parse_settings(slurm or []))
 
 
 def sweep_job(

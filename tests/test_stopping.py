@@ -67,7 +67,7 @@ def test_a_signal_ends_a_run_in_a_line(start, tmp_path, number):
     process.send_signal(number)
     _, errors = process.communicate(timeout=SOON)
     assert process.returncode == 128 + number
-    assert "interrupted; the same command resumes after the last complete epoch" in errors
+    assert "interrupted; the same command resumes from the last checkpoint" in errors
     assert "Traceback" not in errors
 
 

@@ -220,6 +220,8 @@ def _kernel_settings() -> Iterator[Config]:
 
 
 def _execute(source: Path, target: Path, parameters: dict[str, Any], on_cell_start: OnCellStart) -> None:
+    page = target.with_suffix(".html")
+    page.unlink(missing_ok=True)  # of an earlier execution, should this one fail
     with tempfile.TemporaryDirectory() as folder, _kernel_settings() as config:
         copy = Path(folder) / source.name  # papermill writes in place, and more than once
         options = {"kernel_name": "python3", "progress_bar": False, "config": config, "on_cell_start": on_cell_start}
@@ -232,4 +234,4 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any], on_cell_sta
                 atomic_write(target, (nbformat.writes(notebook) + "\n").encode())
     clean(notebook)
     html, _ = HTMLExporter().from_notebook_node(notebook)
-    atomic_write(target.with_suffix(".html"), html.encode())
+    atomic_write(page, html.encode())

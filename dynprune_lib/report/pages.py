@@ -45,7 +45,7 @@ def pages() -> dict[str, str]:
     """Return the text of every page that is written from records and verdicts, by its path in the checkout."""
     compared = equal_compute.all_differences()
     return {
-        "README.md": _filled("README.md", result=[*bottom_line(), *_first_figure()], claims=_claims(compared)),
+        "README.md": _filled("README.md", result=bottom_line(), figure=_first_figure(), claims=_claims(compared)),
         "docs/results.md": _filled(
             "docs/results.md",
             accuracies=accuracies(),
@@ -122,7 +122,9 @@ def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
         return []
     if label == equal_compute.BASELINE:
         why = (
-            f"None of the {count} methods with several seeds at every level is above it somewhere and below it nowhere"
+            "It uses no scores: it is full data in fewer epochs, cut into shorter ones. None of the"
+            f" {count} methods with several seeds at every level is above it somewhere and below it nowhere, which may"
+            " be for lack of runs"
         )
     else:
         own = differences[differences["method_label"] == label].groupby("dataset")  # "" is the first
@@ -257,7 +259,7 @@ def _first_figure() -> list[str]:
     for name, description in FIRST_FIGURES.items():
         for profile in reversed(COMMITTED):
             if (_folder(profile) / f"{name}.png").exists():
-                return ["", f"![{description}](figures/{profile}/{name}.png)"]
+                return [f"![{description}](figures/{profile}/{name}.png)"]
     return []
 
 

@@ -256,5 +256,5 @@ def test_the_first_figure_is_the_frontier_of_the_largest_profile(tmp_path, monke
         path = tmp_path / "figures" / f"{name}.png"
         path.parent.mkdir(parents=True)
         path.touch()
-        _, line = pages._first_figure()
+        (line,) = pages._first_figure()
         assert f"(figures/{name}.png)" in line

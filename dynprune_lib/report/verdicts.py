@@ -43,19 +43,22 @@ class Verdict:
 
     @property
     def short(self) -> str:
-        """The verdict, without its places if they are many.
+        """The verdict; if its places are many, only whether there are some.
 
         Example:
             >>> made = dict(claim="C1", title="", evidence="", provenance="", notebook="")
             >>> Verdict(verdict="not shown", **made).short
             'not shown'
             >>> Verdict(verdict="supported for " + "UCB, " * 50, **made).short
-            'partly supported'
+            'supported for some'
+            >>> Verdict(verdict="supported for " + "UCB, " * 50 + "; contradicted for RS2", **made).short
+            'supported for some; contradicted for others'
         """
         if len(self.verdict) <= SHORT:
             return self.verdict
         words = [word for word in ("supported", "contradicted") if word in self.verdict]
-        return ", ".join(f"partly {word}" for word in words) or "not shown"
+        parts = [f"{word} for {'others' if place else 'some'}" for place, word in enumerate(words)]
+        return "; ".join(parts) or "not shown"
 
     def save(self, folder: Path) -> None:
         """Write `verdict_CLAIM.json` to the folder of a profile's figures."""

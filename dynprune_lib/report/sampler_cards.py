@@ -9,7 +9,7 @@ import torch
 from dynprune_lib.experiments.runs import sampler_settings
 from dynprune_lib.paths import results_dir
 from dynprune_lib.report import equal_compute
-from dynprune_lib.report.study import best_records
+from dynprune_lib.report.study import best_records, load_study
 from dynprune_lib.report.style import style
 from dynprune_lib.report.tables import describe
 from dynprune_lib.samplers import SAMPLERS, PruningSampler
@@ -40,8 +40,8 @@ its own 95 % interval from pooled run-to-run variances ({caption}). RS2 shuffles
 and *worse* mean significant in Dunnett's test of all methods, levels of compute saved and data sets together, with the
 family-wise error rate held at 5 %. *Not shown* does not mean equal: this
 test detects, with 80 % power, differences of {detectable}. Methods whose runs vary
-much more than the others are compared by a weaker test (Welch's), which may miss even a large difference. A card
-without differences is of a sampler that this comparison does not have."""
+much more than the others are compared by a weaker test (Welch's), which may miss even a large difference. Samplers
+whose cards have no differences are not part of this comparison."""
 
 NOT_YET = "No profile has a complete equal-compute comparison yet, so the cards have no results."
 
@@ -54,6 +54,8 @@ def cards() -> str:
     compared = NOT_YET
     if differences is not None:
         compared = COMPARED.format(caption=caption, detectable=_detectable(differences))
+    if timed:
+        compared += f" Times are medians over the epochs of short runs ({load_study('epoch_seconds').caption})."
     lines = [*HEAD.splitlines(), compared, ""]
     for name, sampler in SAMPLERS.items():
         lines += [*_card(name, sampler, differences, times.get(name)), ""]

@@ -18,8 +18,9 @@ class CautiousGreedy(Bandit):
     The score of a sample is minus the margin of its label, of which a moving average is kept as by the other bandits.
     The sum of its margins over a run is the area under the margin (AUM), which is low for wrong labels (Pleiss et al.
     2020). A sample with a negative area is vetoed: it is kept only if too few others are left, the least suspicious
-    first. It may have a wrong label, or may be too hard to
-    be learned yet: do not use it where classes are rare, since they may vanish.
+    first. It may have a wrong label, or may be too hard to be learned yet.
+
+    Do not use it where classes are rare: it may drop nearly all of their samples, see notebook 10.
 
     Implementation choice: the threshold of the area is 0. Pleiss et al. find it by samples with an artificial class,
     and remove samples once, before a second training. There is no bonus for variance as in UCB.

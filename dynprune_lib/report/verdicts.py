@@ -13,6 +13,7 @@ from dynprune_lib.files import atomic_write
 
 WORDS = ("supported", "contradicted", "not shown")  # each begins a verdict or a part of it
 SHORT = 150  # characters of a verdict that a table shows in full
+MANY = 5  # of so many values or more, the median stands for all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +202,8 @@ def findings(table: pd.DataFrame, subject: str, baseline: str) -> str:
 
     Returns:
         One or two sentences: if some differences are neither above nor below zero, the second one has the smallest
-        difference that would have been detected there (the median, if it differs); without the last full stop.
+        difference that would have been detected there (if it differs, its range, or its median if it has at least MANY
+        values); without the last full stop.
 
     Example:
         >>> table = pd.DataFrame({"side": ["above", "below"], "p_family": [0.01, 0.04], "detectable": [0.7, 0.9]})
@@ -215,6 +217,7 @@ def findings(table: pd.DataFrame, subject: str, baseline: str) -> str:
     if missed.empty:
         return text
     the = "The" if len(missed) == len(tested) else "For the others, the"
-    typically = "" if np.ptp(missed) < 0.05 else "typically "
-    size = f"{typically}{missed.median():.1f} points"
-    return f"{text}. {the} smallest difference that would have been detected with 80 % power is {size}"
+    size = f"{missed.median():.1f}"
+    if np.ptp(missed) >= 0.05:
+        size = f"typically {size}" if len(missed) >= MANY else f"{missed.min():.1f} to {missed.max():.1f}"
+    return f"{text}. {the} smallest difference that would have been detected with 80 % power is {size} points"

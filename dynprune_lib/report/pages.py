@@ -28,10 +28,11 @@ FIRST_FIGURES = {  # of the README, by preference
 INTRO = """\
 Written by `dynprune docs` from the files that the notebooks save here. Points are percentage points. A claim is
 *supported* where the difference that it predicts is found, *contradicted* where the opposite is found, and *not shown*
-where neither is, which may be for lack of runs: the evidence then has the smallest difference that would have been
-detected. All comparisons of one claim are one family, with the family-wise error rate held at 5 %. Intervals are those
-of each difference alone, at 95 %; the run-to-run variance is pooled over the methods of one rate. C1 is judged by
-speed-ups, whose intervals hold together on each data set, and C2 by costs, which are counted and have no interval."""
+where neither is found, which may be for lack of runs: the evidence then has the smallest difference that would have
+been detected. All comparisons of one claim are one family, with the family-wise error rate held at 5 %. Intervals are
+those of each difference alone, at 95 %; the run-to-run variance is pooled over the methods of one rate. C1 is judged
+by speed-ups, whose intervals hold together on each data set, and C2 by costs, which are counted and have no
+interval."""
 START = """\
 # Notebooks
 
@@ -102,7 +103,8 @@ def bottom_line() -> list[str]:
     captions = "; ".join(dict.fromkeys(study.caption for study in studies))
     source = f"[05](notebooks/{studies[0].experiment.notebook}.ipynb)"
     intervals = (
-        f"Intervals in brackets hold for the paper's three methods together with 95 % confidence; {source} has more"
+        "At each length, the intervals in brackets hold for the paper's three methods together with 95 % confidence;"
+        f" {source} has more"
     )
     return [*text.split("\n"), "", f"{intervals} ({captions})."]
 

@@ -32,13 +32,13 @@ where neither is found, which may be for lack of runs: the evidence then has the
 been detected. All comparisons of one claim are one family, with the family-wise error rate held at 5 %. Intervals are
 those of each difference alone, at 95 %; the run-to-run variance is pooled over the methods of one rate. C1 is judged
 by speed-ups, whose intervals hold together on each data set, and C2 by costs, which are counted and have no
-interval."""
+interval. [Results](../docs/results.md#statistical-terms) explains the statistical terms."""
 START = """\
 # Notebooks
 
 Written by `dynprune docs` from the first heading and the verdicts of each notebook; `make lab` opens this page. Every
 notebook reads the committed records and runs in seconds; only 00 and 08 train, on digits, for one or two minutes.
-Begin with [00](00_quickstart.ipynb)."""
+Begin with [00](00_quickstart.ipynb). [Results](../docs/results.md#statistical-terms) explains the statistical terms."""
 COMMITTED = PROFILES[1:]  # figures of the smallest profile are not committed
 
 
@@ -126,7 +126,7 @@ def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
         why = (
             "It uses no scores: it is full data in fewer epochs, cut into shorter ones. None of the"
             f" {count} methods with several seeds at every level is above it somewhere and below it nowhere, which may"
-            " be for lack of runs"
+            f" be for lack of runs{_mixed(differences)}"
         )
     else:
         own = differences[differences["method_label"] == label].groupby("dataset")  # "" is the first
@@ -144,6 +144,18 @@ def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
         f"Recommended by the {comparison} comparison: **{label}**. {why} ({caption}). [Samplers](samplers.md) has the"
         " results of all methods."
     ]
+
+
+def _mixed(differences: pd.DataFrame) -> str:
+    """Return the candidates that are above the baseline at one place and below it at another, and where."""
+    table = equal_compute.candidates(differences)
+    parts = []
+    for label in table.index[table["wins"] & table["loses"]]:
+        rows = differences[differences["method_label"] == label]
+        places = rows["saved"].map("{:.0%}".format) + rows["dataset"].map(lambda title: f" on {title}" if title else "")
+        sides = [f"{side} at {', '.join(places[rows['side'] == side])}" for side in ("above", "below")]
+        parts.append(f"{label} ({'; '.join(sides)})")
+    return f". Above it at one level and below it at another: {', '.join(parts)}" if parts else ""
 
 
 def gallery() -> str:
@@ -228,7 +240,7 @@ def _claims(compared: tuple[pd.DataFrame, str] | None) -> list[str]:
             "claim": verdict.claim,
             "statement": verdict.title,
             "verdict": f"[**{verdict.short}**](figures/README.md#{_anchor(_heading(verdict))})",
-            "notebook": f"[{verdict.notebook[:2]}](notebooks/{verdict.notebook})",
+            "runs": f"{verdict.provenance} ([{verdict.notebook[:2]}](notebooks/{verdict.notebook}))",
         }
         for verdict in _verdicts()
     ]

@@ -6,7 +6,9 @@ import re
 import pandas as pd
 import torch
 
-from dynprune_lib.experiments.runs import sampler_settings
+from dynprune_lib.experiments.profile import PROFILES, load_profile
+from dynprune_lib.experiments.runs import RunSpec, sampler_settings
+from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import results_dir
 from dynprune_lib.report import equal_compute
 from dynprune_lib.report.study import best_records, load_study
@@ -57,8 +59,9 @@ def cards() -> str:
     if timed:
         compared += f" Times are medians over the epochs of short runs ({load_study('epoch_seconds').caption})."
     lines = [*HEAD.splitlines(), compared, ""]
+    tried = {spec.sampler for name in PROFILES[1:] for spec in load_profile(name).runs() if _is_recorded(name, spec)}
     for name, sampler in SAMPLERS.items():
-        lines += [*_card(name, sampler, differences, times.get(name)), ""]
+        lines += [*_card(name, sampler, differences, times.get(name)), *_untried(name, tried), ""]
     return "\n".join(lines)
 
 
@@ -87,6 +90,14 @@ def _card(name: str, sampler: type[PruningSampler], differences: pd.DataFrame | 
             where = f", {dataset}" if dataset else ""
             lines.append(f"- {modifier}{where}: {describe(rows.set_index('saved'))} compute saved; {_summary(rows)}")
     return lines
+
+
+def _is_recorded(profile: str, spec: RunSpec) -> bool:
+    return Store(results_dir() / profile).has(spec)
+
+
+def _untried(name: str, tried: set[str]) -> list[str]:
+    return [] if name in tried else ["- no run of this study uses it"]
 
 
 def _paragraphs(sampler: type[PruningSampler]) -> list[str]:

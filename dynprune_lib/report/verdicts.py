@@ -124,7 +124,7 @@ def at_rates(places: pd.Index) -> str:
 
 
 def _rates(rates: pd.Index) -> str:
-    return either([f"{rate:.0%}" for rate in rates])
+    return joined([f"{rate:.0%}" for rate in rates], "or")
 
 
 def for_methods(places: pd.Index) -> str:
@@ -132,20 +132,20 @@ def for_methods(places: pd.Index) -> str:
 
     Example:
         >>> for_methods(pd.Index(["UCB", "UCB with c = 0.0"]))
-        'for UCB or UCB with c = 0.0'
+        'for UCB and UCB with c = 0.0'
     """
-    return f"for {either(list(places))}"
+    return f"for {joined(list(places), 'and')}"
 
 
-def either(names: Sequence[str]) -> str:
-    """Join names with commas and "or".
+def joined(names: Sequence[str], word: str) -> str:
+    """Join names with commas, and the last with "and" or "or".
 
     Example:
-        >>> either(["a", "b", "c"])
+        >>> joined(["a", "b", "c"], "or")
         'a, b or c'
     """
     *others, last = names
-    return f"{', '.join(others)} or {last}" if others else last
+    return f"{', '.join(others)} {word} {last}" if others else last
 
 
 def sides_at(table: pd.DataFrame, places: list[str]) -> pd.Series:

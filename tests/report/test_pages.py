@@ -49,7 +49,7 @@ def test_a_claim_has_a_short_verdict_that_leads_to_its_numbers(checkout):
     verdict.save(checkout / "figures" / "laptop")
     _, _, row = pages._claims(None)
     assert "[**supported on CIFAR-10 (1.1x or more)**](figures/README.md#c1-70--and-more-at-once)" in row
-    assert row.endswith("| [05](notebooks/05_x.ipynb) |")
+    assert row.endswith("| CPU ([05](notebooks/05_x.ipynb)) |")
     assert "\n## C1: 70 % and more, at once\n" in pages.gallery()
     assert "\n## Figures of the profile laptop\n" in pages.gallery()  # other figures of it have other data sets
 

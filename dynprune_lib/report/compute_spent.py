@@ -105,12 +105,13 @@ def best(table: pd.DataFrame) -> str:
     Example:
         >>> table = pd.DataFrame({"method": ["a", "b"], "prune rate": ["0%", "50%"], "speed-up": ["2x", "1.3x"]})
         >>> best(table.assign(n=[1, 3]))
-        'Best at equal accuracy: full data needs 1.3x the compute really spent by b at a prune rate of 50%'
+        'Highest of 1 at equal accuracy: full data needs 1.3x the compute really spent by b at a prune rate of 50%'
     """
     several = table[table["n"] > 1]
-    row = (several if len(several) else table).iloc[0]
+    rows = several if len(several) else table
+    row = rows.iloc[0]
     spent = f"{row['speed-up']} the compute really spent by {row['method']} at a prune rate of {row['prune rate']}"
-    return f"Best at equal accuracy: full data needs {spent}"
+    return f"Highest of {len(rows)} at equal accuracy: full data needs {spent}"
 
 
 def plot_compute_spent(runs: pd.DataFrame, title: str, caption: str) -> Figure:

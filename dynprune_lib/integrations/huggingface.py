@@ -195,6 +195,12 @@ class PruningMixin(_TrainerBase):
             self.pruning_sampler.load_state_dict(_load_state(Path(folder)))
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
+    def hyperparameter_search(self, *_: Any, **__: Any) -> Any:
+        raise ValueError(
+            "hyperparameter_search would train every trial with what one sampler remembers of the trials before: make a"
+            " trainer with a new sampler for each trial"
+        )
+
 
 class PruningTrainer(PruningMixin, Trainer):
     """`Trainer` with a pruning sampler; see `PruningMixin` for its arguments.

@@ -115,6 +115,11 @@ def test_a_stream_is_refused():
         make(dataset=Stream(), max_steps=2)
 
 
+def test_a_search_that_would_share_one_sampler_is_refused():
+    with pytest.raises(ValueError, match="make a trainer with a new sampler for each trial"):
+        make().hyperparameter_search()
+
+
 def test_the_order_of_the_base_classes_is_checked():
     with pytest.raises(TypeError, match="Mixed has PruningMixin after its Trainer: put PruningMixin first"):
         type("Mixed", (Trainer, PruningMixin), {})

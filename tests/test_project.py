@@ -15,6 +15,8 @@ import yaml
 
 import dynprune_lib
 from dynprune_lib.experiments.profile import load_profile
+from dynprune_lib.experiments.static_scores import scoring_spec
+from dynprune_lib.experiments.store import Store
 from tests.helpers import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -206,3 +208,13 @@ def test_the_citation_and_the_changelog_name_this_version():
 def test_no_test_imports_another_test_module():
     for path in (ROOT / "tests").rglob("*.py"):
         assert not re.search(r"^from tests\.(\w+\.)*test_", path.read_text(), re.MULTILINE), path
+
+
+def test_records_that_are_compared_share_one_precision():
+    for name in ("laptop", "desktop"):
+        profile, store = load_profile(name), Store(ROOT / "results" / name)
+        for experiment in profile.experiments:
+            records = [record for spec in profile.runs(experiment) if (record := store.load(spec))]
+            scored = [record.spec for record in records if record.spec.is_static_scored]
+            made = [*records, *(store.load_scores(scoring_spec(spec)) for spec in scored)]
+            assert len({each.environment["precision"] for each in made}) <= 1, (name, experiment)

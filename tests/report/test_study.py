@@ -217,6 +217,10 @@ def test_the_readme_recommends_a_method_with_its_evidence():
     (line,) = recommended(("UCB", 0.5, 0.1, 0.5, ""))
     assert "**RS2**. It uses no scores" in line
     assert "None of the 1 methods" in line
+    assert "Above it" not in line
+    (line,) = recommended(("UCB", 0.5, 1.0, 0.5, "above"), ("UCB", 0.9, -1.0, 0.5, "below"))
+    assert "**RS2**" in line
+    assert "Above it at one level and below it at another: UCB (above at 50%; below at 90%) (x)" in line
     assert not recommended(("UCB", 0.5, 1.0, float("nan"), ""))
 
 

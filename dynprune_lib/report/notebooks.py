@@ -221,7 +221,6 @@ def _kernel_settings() -> Iterator[Config]:
 
 def _execute(source: Path, target: Path, parameters: dict[str, Any], on_cell_start: OnCellStart) -> None:
     page = target.with_suffix(".html")
-    page.unlink(missing_ok=True)  # of an earlier execution, should this one fail
     with tempfile.TemporaryDirectory() as folder, _kernel_settings() as config:
         copy = Path(folder) / source.name  # papermill writes in place, and more than once
         options = {"kernel_name": "python3", "progress_bar": False, "config": config, "on_cell_start": on_cell_start}
@@ -232,6 +231,7 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any], on_cell_sta
                 notebook = nbformat.read(copy, as_version=4)
                 _drop_stderr(notebook)
                 atomic_write(target, (nbformat.writes(notebook) + "\n").encode())
+                page.unlink(missing_ok=True)  # of an earlier execution
     clean(notebook)
     html, _ = HTMLExporter().from_notebook_node(notebook)
     atomic_write(page, html.encode())

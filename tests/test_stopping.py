@@ -143,17 +143,33 @@ def test_a_pre_empted_sweep_ends_after_the_epoch_under_way_of_each_worker(tmp_pa
     assert list(tmp_path.rglob("*.lock")) == []
 
 
-def test_a_worker_that_dies_names_its_run_and_the_others_are_made(start, tmp_path):
-    figure = ["sweep", "smoke", "--experiment", "where_accuracy_is_lost", "--seed", "0", "--results", tmp_path]
-    process = start(*figure, "--jobs", "2")
-    wait_for(lambda: list(tmp_path.rglob("*.json")), process)
-    worker = next(each for each in offspring(process) if "spawn_main" in " ".join(each.cmdline()))
-    worker.kill()
+WORKERS_DIE = ["sweep", "smoke", "--experiment", "where_accuracy_is_lost", "--seed", "0", "--jobs", "2", "--results"]
+
+
+def workers_of(process):
+    return [each for each in offspring(process) if "spawn_main" in " ".join(each.cmdline())]
+
+
+def test_the_run_of_a_worker_that_dies_is_made_by_another(start, tmp_path):
+    process = start(*WORKERS_DIE, tmp_path)
+    wait_for(lambda: len(list(tmp_path.rglob("*.pt"))) == 2, process)  # both are amid a run
+    workers_of(process)[0].kill()
+    _, errors = process.communicate(timeout=4 * SOON)
+    assert process.returncode == 0, errors
+    assert "was killed by SIGKILL" in errors
+    assert start(*WORKERS_DIE, tmp_path).wait(SOON) == 0
+
+
+def test_workers_that_all_die_name_their_runs(start, tmp_path):
+    process = start(*WORKERS_DIE, tmp_path)
+    wait_for(lambda: len(list(tmp_path.rglob("*.pt"))) == 2, process)
+    for worker in workers_of(process):
+        worker.kill()
     _, errors = process.communicate(timeout=4 * SOON)
     assert process.returncode == 1
-    assert "was killed by SIGKILL" in errors
-    assert "the same sweep again goes on from its last checkpoint" in errors
-    assert start(*figure).wait(4 * SOON) == 0
+    assert errors.count("was killed by SIGKILL") == 2
+    assert "another process, or the same sweep again, goes on from its last checkpoint" in errors
+    assert start(*WORKERS_DIE, tmp_path).wait(4 * SOON) == 0
 
 
 def test_the_ranks_end_with_the_agent_that_started_them(start, tmp_path):

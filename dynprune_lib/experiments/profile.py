@@ -203,3 +203,4 @@ def _rate_that_saves(saved: float, epochs: int, settings: dict[str, Any]) -> flo
 
 
 PROFILES = _sizes()
+RECORDED = PROFILES[1:]  # sizes whose records and figures are committed: all but the smallest, which takes minutes

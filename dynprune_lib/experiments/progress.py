@@ -34,12 +34,12 @@ class Progress:
         lines: whether to write a line per finished run. Default: True.
 
     Attributes:
-        failures: one message per failed run.
+        failures: one message per failed run that no other process has made since, by the name of the run.
         stopped: whether runs are left, as the time was up or a signal came.
     """
 
     def __init__(self, specs: list[RunSpec], scorings: Sequence[RunSpec] = (), lines: bool = True) -> None:
-        self.failures: list[str] = []
+        self.failures: dict[str, str] = {}  # run, or message if of none -> message
         self.stopped = False
         self._epochs_left = Counter({spec.name: spec.epochs for spec in specs})
         self._epochs_left.update({scoring.name: scoring_epochs(scoring) for scoring in scorings})
@@ -71,12 +71,14 @@ class Progress:
         self._show()
         for each in [spec, *([scoring_spec(spec)] if spec.is_static_scored else [])]:
             self._advance(each, self._epochs_left[each.name])  # those of an earlier sweep, or of another process
+        if lost := self.failures.pop(spec.name, None):  # its process was killed, and another went on
+            self._bar.write(lost, file=self._bar.fp)
         if self._lines:
             line = f"{_title(spec)}: {record.test_accuracy:.2%} after {record.training.seconds:.1f} s of training"
             self._bar.write(line, file=self._bar.fp)
 
-    def _failed(self, _: RunSpec | None, message: str) -> None:
-        self.failures.append(message)  # reported at the end of the sweep
+    def _failed(self, spec: RunSpec | None, message: str) -> None:
+        self.failures[spec.name if spec else message] = message  # reported at the end of the sweep
         self._show()
 
     def _stopped(self, *_: None) -> None:

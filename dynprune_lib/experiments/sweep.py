@@ -117,7 +117,7 @@ def make_missing(specs: list[RunSpec], plan: Plan) -> Outcome:
         for name in sorted({spec.dataset for spec in missing}):
             _load_data(name, plan.data_dir)
         made = _make(missing, plan, devices)
-    return Outcome(damaged + made.failures, made.stopped)
+    return Outcome([*damaged, *made.failures.values()], made.stopped)
 
 
 def _look(specs: list[RunSpec], plan: Plan) -> tuple[list[RunSpec], list[str]]:

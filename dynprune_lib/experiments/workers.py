@@ -163,7 +163,7 @@ def _how_it_ended(code: int, spec: RunSpec | None) -> str:
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     who = f"the process that trained {spec.name}" if spec else "a training process"
     hint = " (SIGKILL is how a system that is short of memory stops a process)" if code == -signal.SIGKILL else ""
-    return f"{who} {how}{hint}: the same sweep again goes on from its last checkpoint"
+    return f"{who} {how}{hint}: another process, or the same sweep again, goes on from its last checkpoint"
 
 
 def _stop(workers: list[BaseProcess]) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dynprune_lib.errors import DynpruneError
 from dynprune_lib.experiments.data import dataset_title
-from dynprune_lib.experiments.profile import PROFILES, load_profile
+from dynprune_lib.experiments.profile import PROFILES, RECORDED, load_profile
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.static_scores import scoring_spec
 from dynprune_lib.experiments.store import Store
@@ -39,7 +39,6 @@ START = """\
 Written by `dynprune docs` from the first heading and the verdicts of each notebook; `make lab` opens this page. Every
 notebook reads the committed records and runs in seconds; only 00 and 08 train, on digits, for one or two minutes.
 Begin with [00](00_quickstart.ipynb). [Results](../docs/results.md#statistical-terms) explains the statistical terms."""
-COMMITTED = PROFILES[1:]  # figures of the smallest profile are not committed
 
 
 def pages() -> dict[str, str]:
@@ -170,7 +169,7 @@ def gallery() -> str:
             f"{verdict.provenance}; computed in [{verdict.notebook}](../notebooks/{verdict.notebook}).",
             "",
         ]
-    for profile in (name for name in reversed(COMMITTED) if _folder(name).is_dir()):
+    for profile in (name for name in reversed(RECORDED) if _folder(name).is_dir()):
         size = load_profile(profile)
         default = f"{dataset_title(size.dataset)}, {model_title(size.model)}, {size.epochs} epochs"
         lines += [f"## Figures of the profile {profile}", ""]
@@ -206,7 +205,7 @@ def start_page() -> str:
 def _profile_row(name: str) -> dict[str, str]:
     profile = load_profile(name)
     store = Store(results_dir() / name)
-    records = [record for spec in profile.runs() if name in COMMITTED and (record := store.load(spec))]
+    records = [record for spec in profile.runs() if name in RECORDED and (record := store.load(spec))]
     devices = dict.fromkeys(device_title(record.environment["device"]) for record in records)
     return {
         "profile": f"`{name}`",
@@ -214,7 +213,7 @@ def _profile_row(name: str) -> dict[str, str]:
         "epochs": str(profile.epochs),
         "seeds": str(len(profile.seeds)),
         "runs with a record": f"{len(records):,} of {len(profile.runs()):,}"
-        if name in COMMITTED
+        if name in RECORDED
         else "made on the spot",
         "hours, summed over these": f"{hours(records):.1f}" if records else "",
         "device": " and ".join(devices),
@@ -229,7 +228,7 @@ def hours(records: list[RunRecord]) -> float:
 
 def _verdicts() -> list[Verdict]:
     """Return one verdict per claim, from the largest profile that has one."""
-    verdicts = {verdict.claim: verdict for profile in COMMITTED for verdict in load_verdicts(_folder(profile))}
+    verdicts = {verdict.claim: verdict for profile in RECORDED for verdict in load_verdicts(_folder(profile))}
     return [verdicts[claim] for claim in sorted(verdicts)]
 
 
@@ -271,7 +270,7 @@ def _accuracies(study: Study) -> list[str]:
 def _first_figure() -> list[str]:
     """Return the lines of the README's first figure, from the largest profile that has one."""
     for name, description in FIRST_FIGURES.items():
-        for profile in reversed(COMMITTED):
+        for profile in reversed(RECORDED):
             if (_folder(profile) / f"{name}.png").exists():
                 return [f"![{description}](figures/{profile}/{name}.png)"]
     return []

@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import torch
 
-from dynprune_lib.experiments.profile import PROFILES, load_profile
+from dynprune_lib.experiments.profile import RECORDED, load_profile
 from dynprune_lib.experiments.runs import RunSpec, sampler_settings
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import results_dir
@@ -59,7 +59,7 @@ def cards() -> str:
     if timed:
         compared += f" Times are medians over the epochs of short runs ({load_study('epoch_seconds').caption})."
     lines = [*HEAD.splitlines(), compared, ""]
-    tried = {spec.sampler for name in PROFILES[1:] for spec in load_profile(name).runs() if _is_recorded(name, spec)}
+    tried = {spec.sampler for name in RECORDED for spec in load_profile(name).runs() if _is_recorded(name, spec)}
     for name, sampler in SAMPLERS.items():
         lines += [*_card(name, sampler, differences, times.get(name)), *_untried(name, tried), ""]
     return "\n".join(lines)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from dynprune_lib.errors import SweepError
 from dynprune_lib.experiments.data import TensorData, dataset_title, load_dataset
-from dynprune_lib.experiments.profile import FEWER_EPOCHS, PROFILES, Experiment, Profile, load_profile
+from dynprune_lib.experiments.profile import FEWER_EPOCHS, PROFILES, RECORDED, Experiment, Profile, load_profile
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
@@ -235,7 +235,7 @@ def best_records(
     Returns:
         The name of the profile and all its records of the experiment; "smoke" and no records if no profile has them.
     """
-    for name in reversed(PROFILES[1:]):
+    for name in reversed(RECORDED):
         profile = load_profile(name, dataset)
         store, runs = Store(results / profile.name), profile.runs(experiment, seeds)
         recorded = [spec for spec in runs if store.has(spec)]

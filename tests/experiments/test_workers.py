@@ -73,14 +73,14 @@ def test_a_placement_is_applied(monkeypatch):
 def tell_place(specs, plan, report):
     """In place of the walk of a sweep: report where this process computes, and how many share its device."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    report("failed", specs[0], (cores, torch.get_num_threads(), plan.jobs))
+    report("failed", replace(specs[0], seed=os.getpid()), (cores, torch.get_num_threads(), plan.jobs))
 
 
 @pytest.mark.slow
 def test_two_workers_share_a_cpu_without_sharing_a_core(store, spec):
     with Progress([spec]) as progress:
         run_workers(tell_place, [replace(spec, seed=seed) for seed in range(2)], Plan(store, jobs=2), [CPU], progress)
-    (first, threads, jobs), (second, *_) = progress.failures
+    (first, threads, jobs), (second, *_) = progress.failures.values()
     assert jobs == 2
     assert threads >= 1
     if len(getattr(os, "sched_getaffinity", lambda _: ())(0)) >= 2:

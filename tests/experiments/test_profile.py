@@ -40,10 +40,10 @@ EXPERIMENTS = [
     "epoch_seconds",
 ]
 RUN_NAMES = {
-    "smoke": (312, "64aa716476e334f8"),
-    "laptop": (558, "72a45f31b8fbf629"),
-    "short": (522, "eb05a7f0861141c3"),
-    "paper": (405, "e0bb38ba57688fed"),
+    "smoke": (315, "d23bcd74a6a24d54"),
+    "laptop": (617, "ee88c19d051440c5"),
+    "short": (525, "27e053bf5e5cfc8b"),
+    "paper": (408, "801af7030607c375"),
 }
 
 

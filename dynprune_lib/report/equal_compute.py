@@ -6,13 +6,11 @@ from string import ascii_lowercase
 import pandas as pd
 import yaml
 
-from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.paths import PACKAGE, results_dir
 from dynprune_lib.report.statistics import dunnett
 from dynprune_lib.report.study import Study, best_records, load_study
 from dynprune_lib.report.style import style
 from dynprune_lib.report.tables import label_runs, name_rows
-from dynprune_lib.report.timing import epoch_seconds
 
 BASELINE = "RS2"  # full data in as many passes, cut into shorter epochs: it uses no scores
 TOLERANCE = 0.05  # relative difference in passes at equal compute: full data can only train for whole epochs
@@ -76,12 +74,6 @@ def all_differences() -> tuple[pd.DataFrame, str] | None:
         studies.append(load_study("equal_compute_elsewhere"))
     table = differences_from_baseline(label_studies(studies))
     return table.replace({"dataset": {study.title: ""}}), study.caption
-
-
-def epoch_times(records: list[RunRecord]) -> pd.DataFrame:
-    """Return the seconds per pruned epoch of each method, see `epoch_seconds`, and their ratio to RS2's."""
-    seconds = epoch_seconds(records).droplevel("rate").rename_axis("method")
-    return pd.DataFrame({"seconds": seconds, "relative to RS2": seconds / seconds["rs2"]})
 
 
 def candidates(differences: pd.DataFrame) -> pd.DataFrame:

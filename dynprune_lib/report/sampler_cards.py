@@ -14,6 +14,7 @@ from dynprune_lib.report import equal_compute
 from dynprune_lib.report.study import best_records, load_study
 from dynprune_lib.report.style import style
 from dynprune_lib.report.tables import describe
+from dynprune_lib.report.timing import time_ratios
 from dynprune_lib.samplers import SAMPLERS, PruningSampler
 
 COMMON = ("period", "warm_up", "anneal_from", "rescale")  # described once, for all samplers
@@ -52,12 +53,12 @@ def cards() -> str:
     """Return the page in Markdown, from the largest profile with a complete equal-compute comparison."""
     differences, caption = equal_compute.all_differences() or (None, "")
     timed = best_records("epoch_seconds", results_dir())[1]
-    times = equal_compute.epoch_times(timed)["relative to RS2"] if timed else pd.Series()
+    times = time_ratios(timed, ("rs2", 0.5)).groupby("sampler").median() if timed else pd.Series()
     compared = NOT_YET
     if differences is not None:
         compared = COMPARED.format(caption=caption, detectable=_detectable(differences))
     if timed:
-        compared += f" Times are medians over the epochs of short runs ({load_study('epoch_seconds').caption})."
+        compared += f" Times are medians of short runs ({load_study('epoch_seconds').caption})."
     lines = [*HEAD.splitlines(), compared, ""]
     tried = {spec.sampler for name in RECORDED for spec in load_profile(name).runs() if _is_recorded(name, spec)}
     for name, sampler in SAMPLERS.items():

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 import pandas as pd
 
 from dynprune_lib.experiments.records import RunRecord, cost_of
+from dynprune_lib.report.style import style
 from dynprune_lib.report.tables import name_rows
 
 CELL = ["sampler", "rate"]
@@ -43,23 +44,37 @@ def epoch_seconds(records: Iterable[RunRecord]) -> pd.Series:
     return timed_epochs(records).groupby(CELL)["seconds"].median()
 
 
-def timing_table(records: Iterable[RunRecord]) -> pd.DataFrame:
+def time_ratios(records: Iterable[RunRecord], baseline: tuple[str, float]) -> pd.Series:
+    """Return the median seconds of each run relative to those of the baseline's run of the same seed.
+
+    Args:
+        records: see `timed_epochs`, with the baseline at every seed.
+        baseline: its sampler and rate.
+
+    Returns:
+        One ratio per run, indexed by `sampler`, `rate` and `seed`.
+    """
+    medians = timed_epochs(records).groupby([*CELL, "seed"])["seconds"].median().unstack("seed")
+    return (medians / medians.loc[baseline]).stack()
+
+
+def timing_table(records: Iterable[RunRecord], baseline: tuple[str, float] = ("full", 0.0)) -> pd.DataFrame:
     """Return the seconds per epoch as text, one row per method and rate.
 
     Args:
-        records: see `timed_epochs`, with full data at every seed.
+        records: see `time_ratios`.
+        baseline: its sampler and rate. Default: full data.
 
     Returns:
-        Columns `seconds` and `relative to full data`, each a median with its range over epochs or repetitions, and
-        `epochs timed`. A ratio compares the medians of one repetition.
+        Columns `seconds` and `relative to` the baseline, each a median with its range over epochs or repetitions, and
+        `epochs timed`.
     """
-    epochs = timed_epochs(records)
-    seconds = epochs.groupby(CELL)["seconds"]
-    medians = epochs.groupby([*CELL, "seed"])["seconds"].median().unstack("seed")
-    ratios = (medians / medians.loc["full", 0.0]).stack().groupby(CELL)
+    records = list(records)
+    seconds = timed_epochs(records).groupby(CELL)["seconds"]
+    ratios = time_ratios(records, baseline).groupby(CELL)
     table = {
         "seconds": seconds.agg(_with_range("{:.1f}")),
-        "relative to full data": ratios.agg(_with_range("{:.3f}")),
+        f"relative to {style(baseline[0]).label}": ratios.agg(_with_range("{:.3f}")),
         "epochs timed": seconds.count(),
     }
     return name_rows(pd.DataFrame(table))

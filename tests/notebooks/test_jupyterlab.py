@@ -74,6 +74,7 @@ def test_the_menus_of_notebook_12_show_what_is_chosen(page, lab):
     pytest.importorskip("ipywidgets", reason="the extra explore is not installed")
     page.goto(f"{lab}/tree/notebooks/12_explore.ipynb?reset")
     page.locator(".jp-Notebook h1").wait_for()
+    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()  # else nothing runs
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     menu = page.locator(".jp-OutputArea-output select").first

@@ -73,7 +73,8 @@ def test_a_placement_is_applied(monkeypatch):
 def tell_place(specs, plan, report):
     """In place of the walk of a sweep: report where this process computes, and how many share its device."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    report("failed", replace(specs[0], seed=os.getpid()), (cores, torch.get_num_threads(), plan.jobs))
+    own = replace(specs[0], seed=os.getpid())  # a run has one failure
+    report("failed", own, (cores, torch.get_num_threads(), plan.jobs))
 
 
 @pytest.mark.slow

@@ -117,6 +117,7 @@ MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "small": small,
     "speedrun": speedrun,
     "speedrun-wide": partial(speedrun, widths=(64, 256, 512)),
+    "speedrun-wider": partial(speedrun, widths=(128, 384, 512)),
     "strided": strided,
     "tiny": tiny,
     "mlp": mlp,

@@ -80,5 +80,6 @@ def model_title(name: str) -> str:
         "mlp": "multilayer perceptron",
         "resnet18": "ResNet-18",
         "speedrun-wide": "wide speedrun net",
+        "speedrun-wider": "wider speedrun net",
     }
     return titles.get(name, f"{name} net")

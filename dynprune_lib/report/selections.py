@@ -2,14 +2,10 @@
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy import stats
 
-from dynprune_lib.errors import StoreError
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.selection_groups import GROUPS
-from dynprune_lib.experiments.static_scores import scoring_spec
-from dynprune_lib.experiments.store import Store
 
 
 def group_shares(groups: np.ndarray) -> pd.Series:
@@ -97,20 +93,6 @@ def group_agreement(groups: np.ndarray, others: np.ndarray | None = None) -> pd.
         for place, name in enumerate(GROUPS)
     }
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def kept_samples(spec: RunSpec, store: Store) -> np.ndarray:
-    """Return which samples a static run keeps, from its stored scores, (N,) bool.
-
-    Raises:
-        StoreError: the scores are not in the store, or are damaged.
-    """
-    scores = store.load_scores(scoring_spec(spec))
-    if scores is None:
-        raise StoreError(f"{store.folder} has no scores of {spec.name}: remove its record and both are made again")
-    kept = torch.zeros(len(scores.values), dtype=torch.bool)
-    kept[spec.make_sampler(len(kept), scores.values).subset()] = True
-    return kept.numpy()
 
 
 def left_out(runs: pd.DataFrame) -> pd.Series:

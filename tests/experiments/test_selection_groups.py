@@ -1,20 +1,15 @@
-import dataclasses
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from dynprune_lib.errors import StoreError
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.selection_groups import GROUPS, group_of, selection_counts
-from dynprune_lib.experiments.static_scores import static_scores
 from dynprune_lib.experiments.train import build_train_state, train, train_epoch
 from dynprune_lib.report.selections import (
     agreement,
     group_agreement,
     group_shares,
-    kept_samples,
     left_out,
     mean_correlation,
     order_of_first_epoch,
@@ -118,14 +113,6 @@ def test_mean_correlation_by_hand():
     rows = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
     assert mean_correlation(rows) == pytest.approx(-1)
     assert mean_correlation(rows[:1], np.array([[1.0, 2.0, 3.0], [1.0, 3.0, 2.0]])) == pytest.approx(0.75)  # 1 and 0.5
-
-
-def test_what_a_static_run_keeps_is_known_from_its_scores(digits, store):
-    spec = dataclasses.replace(run(4, 0.3), sampler="el2n", settings={"models": 1, "at_epoch": 1}, seed=1)
-    with pytest.raises(StoreError, match=f"has no scores of {spec.name}: remove its record"):
-        kept_samples(spec, store)
-    train(spec, digits, store, scores=static_scores(spec, digits, store))
-    assert np.array_equal(4 * kept_samples(spec, store), store.selections(spec))
 
 
 def test_what_a_run_leaves_out_is_read_from_its_variant():

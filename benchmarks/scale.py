@@ -8,12 +8,12 @@
 import argparse
 
 from dynprune_lib.experiments.profile import load_profile
-from dynprune_lib.report.scaling import run_passes, simulate
+from dynprune_lib.report.scaling import hours, run_passes, simulate
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("profile")
     parser.add_argument("--images-per-second", type=float, required=True)
     options = parser.parse_args()
-    hours = run_passes(load_profile(options.profile).runs())["passes"] * 50_000 / options.images_per_second / 3_600
-    print(simulate(hours.tolist(), "hours").to_string(index=False))
+    passes = run_passes(load_profile(options.profile).runs())["passes"]
+    print(simulate(hours(passes, options.images_per_second).tolist(), "hours").to_string(index=False))

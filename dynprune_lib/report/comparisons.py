@@ -79,6 +79,20 @@ def difference_table(runs: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd
     return cells.set_axis(names, axis=0).set_axis(columns, axis=1)
 
 
+def differences_of_devices(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return how much more accurate the same run, with another seed, is on a GPU than on a CPU.
+
+    Args:
+        runs: tables of `tabulate`, without repetitions.
+
+    Returns:
+        A table of `statistics.differences`: one row per kind of run that was made on both; none if there is one device.
+    """
+    keys = ["dataset", "method", "variant", "rate", "epochs"]
+    pairs = [(device, "CPU") for device in sorted(set(runs["device"]) - {"CPU"})]
+    return contrast(runs, "device", pairs, keys, by=["dataset", "rate"]).reset_index()
+
+
 def differences_from_full_data(runs: pd.DataFrame, method: str) -> pd.DataFrame:
     """Return the differences of a method from full data, a table of `statistics.differences` indexed by rate."""
     cells = pool_variances(runs, ["method", "rate"])

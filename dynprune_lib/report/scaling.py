@@ -11,8 +11,10 @@ import pandas as pd
 import torch
 
 from dynprune_lib.experiments.corruption import class_shares
+from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.static_scores import METHODS, scoring_spec
+from dynprune_lib.report.timing import epoch_seconds
 
 IMAGES = {"digits": 1_437, "fashion_mnist": 60_000}  # others: 50,000
 CLASSES = 10  # of the data sets that experiments make imbalanced
@@ -66,11 +68,27 @@ def last_end(lengths: Sequence[float], gpus: int) -> float:
     return max(free)
 
 
-def totals(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the number of runs and the passes of each data set and net of a table of `run_passes`, as text."""
+def images_per_second(record: RunRecord) -> float:
+    """Return how many images a second a timed run trained on: in an epoch of its median time, without the first."""
+    return record.epochs[-1].backward_passes / epoch_seconds([record]).item()
+
+
+def totals(runs: pd.DataFrame, images_per_second: float) -> pd.DataFrame:
+    """Return the runs, passes and GPU-hours of each data set and net of a table of `run_passes`, as text.
+
+    Args:
+        runs: a table of `run_passes`.
+        images_per_second: on which a GPU trains, whatever the net.
+    """
     groups = runs.groupby(["dataset", "model"], sort=False)["passes"].agg(["count", "sum"]).reset_index()
-    groups.columns = pd.Index(["data set", "net", "runs", "GPU passes"])
-    return groups.assign(**{name: groups[name].map("{:,.0f}".format) for name in ("runs", "GPU passes")})
+    groups["hours"] = hours(groups["sum"], images_per_second)
+    groups.columns = pd.Index(["data set", "net", "runs", "passes", "GPU-hours"])
+    return groups.assign(**{name: groups[name].map("{:,.0f}".format) for name in ("runs", "passes", "GPU-hours")})
+
+
+def hours(passes: pd.Series, images_per_second: float) -> pd.Series:
+    """Return the hours of some passes over 50,000 images."""
+    return passes * 50_000 / images_per_second / 3_600
 
 
 def simulate(lengths: Sequence[float], unit: str, gpus: Sequence[int] = GPUS) -> pd.DataFrame:

@@ -119,6 +119,27 @@ def _standard_error(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.Serie
     return np.sqrt(total), first["df"].where(first["pool"] == second["pool"], welch)
 
 
+def average(table: pd.DataFrame) -> pd.Series:
+    """Return the mean of differences that have no cell in common, each weighted by the inverse of its squared `se`.
+
+    Args:
+        table: a table of `differences`; those without an interval do not count.
+
+    Returns:
+        `mean`; `ci95`, the half-width of its interval, with the fewest degrees of freedom of all; `n`, how many count.
+
+    Example:
+        >>> table = pd.DataFrame({"mean": [1.0, 2.0], "se": [0.1, 0.2], "df": 1e6})
+        >>> average(table).round(2).tolist()  # (4 x 1 + 1 x 2) / 5
+        [1.2, 0.18, 2.0]
+    """
+    known = table.dropna(subset="se")
+    weights = known["se"] ** -2
+    mean = (weights * known["mean"]).sum() / weights.sum()
+    ci95 = stats.t.isf(ERROR / 2, known["df"].min()) / np.sqrt(weights.sum())
+    return pd.Series({"mean": mean, "ci95": ci95, "n": len(known)})
+
+
 def holm(table: pd.DataFrame) -> pd.DataFrame:
     """Test all differences of one question together, by Holm's method (1979).
 

@@ -19,7 +19,7 @@ from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import ensure_runs
 from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
-from dynprune_lib.report.style import model_title
+from dynprune_lib.report.style import device_title, model_title
 from dynprune_lib.report.tables import tabulate
 from dynprune_lib.report.verdicts import Verdict
 
@@ -154,19 +154,6 @@ class Study:
         )
         result.save(self.folder)
         print(result)
-
-
-def device_title(device: str) -> str:
-    """Return the name of a device in captions: all CPUs have one, since they compute the same.
-
-    Args:
-        device: as the environment of a record has it.
-
-    Example:
-        >>> device_title("2 cores, AMD EPYC"), device_title("NVIDIA H200")
-        ('CPU', 'NVIDIA H200')
-    """
-    return device if device.startswith(("NVIDIA", "Tesla", "AMD Instinct")) else "CPU"
 
 
 def load_study(

@@ -83,3 +83,16 @@ def model_title(name: str) -> str:
         "speedrun-wider": "wider speedrun net",
     }
     return titles.get(name, f"{name} net")
+
+
+def device_title(device: str) -> str:
+    """Return the name of a device in captions: all CPUs have one, since they compute the same.
+
+    Args:
+        device: as the environment of a record has it.
+
+    Example:
+        >>> device_title("2 cores, AMD EPYC"), device_title("NVIDIA H200")
+        ('CPU', 'NVIDIA H200')
+    """
+    return device if device.startswith(("NVIDIA", "Tesla", "AMD Instinct")) else "CPU"

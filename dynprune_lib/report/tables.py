@@ -11,7 +11,7 @@ from scipy import stats
 from dynprune_lib.experiments.profile import Role, stated_role
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec, sampler_settings
-from dynprune_lib.report.style import ordered, style
+from dynprune_lib.report.style import device_title, ordered, style
 
 MODIFIERS = ("fill", "anneal_from", "random_from", "rescale")  # settings that a modifier tells, see `modifier`
 VARIED = {"score", "rescore"}  # fields of a spec, in addition to the settings, that make a variant of a method
@@ -30,7 +30,7 @@ def tabulate(records: Iterable[RunRecord], role: Callable[[RunSpec], Role] = sta
         the last epoch; `passes`, the number of samples that went forward and backward in training; `forward_only`, the
         number that went only forward; `learning_rate`; `label_noise` and `imbalance` of the training set;
         `scoring_passes` and `scoring_forward_only`, the same for scoring before training; `seconds` of training;
-        `chosen_by_rule`, see the function of that name.
+        `chosen_by_rule`, see the function of that name; `device`, see `device_title`.
     """
     rows = [run_row(record, role(record.spec)) for record in records]
     return pd.DataFrame(rows).sort_values(["rate", "method", "variant", "seed"], ignore_index=True)
@@ -58,6 +58,7 @@ def run_row(record: RunRecord, role: Role) -> dict[str, Any]:
         "scoring_forward_only": scoring.forward_passes - scoring.backward_passes,
         "seconds": cost.seconds,
         "chosen_by_rule": chosen_by_rule(record),
+        "device": device_title(record.environment["device"]),
     }
 
 

@@ -34,6 +34,15 @@ def test_all_rates_are_compared_with_full_data():
     assert found.loc[0.7, "df"] == pytest.approx((1 + pooled) ** 2 / (1 / 2 + pooled**2 / 4))
 
 
+def test_runs_of_one_kind_are_compared_between_devices():
+    runs = {("ucb", 0.5): [90.0, 91.0], ("rs2", 0.5): [80.0, 81.0]}
+    cpu = table(runs, dataset="cifar10", epochs=16, device="CPU")
+    gpu = cpu.assign(device="NVIDIA H200", test_accuracy=cpu["test_accuracy"] + 1)
+    found = comparisons.differences_of_devices(pd.concat([cpu, gpu[gpu["method"] == "ucb"], gpu.assign(epochs=8)]))
+    assert found[["method", "epochs", "mean", "n"]].values.tolist() == [["ucb", 16, 1.0, 2]]
+    assert comparisons.differences_of_devices(cpu).empty
+
+
 def test_variants_are_compared_with_their_own_method():
     runs = table({("ucb", 0.7): [80, 81], ("ucb", 0.7, "c = 0.0"): [81, 83], ("dynamic-random", 0.7): [70, 71]})
     found = comparisons.differences_from_default(runs)

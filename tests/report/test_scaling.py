@@ -6,6 +6,7 @@ import pytest
 
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.report import scaling
+from tests.report.tables import timed
 
 
 def test_the_first_run_that_needs_scores_pays_for_them():
@@ -22,9 +23,9 @@ def test_the_first_run_that_needs_scores_pays_for_them():
     ]
     runs = scaling.run_passes(specs)
     assert runs["passes"].tolist() == pytest.approx([16, 8 + 16, 4, 8 + 16, 12, 16 * (2 - 1 / 512) / 10], rel=1e-4)
-    assert scaling.totals(runs).values.tolist() == [
-        ["cifar10", "resnet18", "5", "71"],
-        ["fashion_mnist", "resnet18", "1", "12"],
+    assert scaling.totals(runs, images_per_second=50_000 * 71.1 / 3_600 / 10).values.tolist() == [
+        ["cifar10", "resnet18", "5", "71", "10"],
+        ["fashion_mnist", "resnet18", "1", "12", "2"],
     ]
 
 
@@ -38,6 +39,11 @@ def test_the_samples_of_a_run_are_those_that_its_epochs_have():
     ]
     passes = scaling.run_passes(specs)["passes"]
     assert passes.tolist() == pytest.approx([3 + 7 / 5, 2 * 0.9, 2 + 2, 2])
+
+
+def test_the_speed_is_that_of_the_median_epoch_after_the_first():
+    record = timed(9, 2, 4, 6)
+    assert scaling.images_per_second(record) == record.epochs[0].backward_passes / (4 + 3)
 
 
 @pytest.mark.parametrize(("gpus", "end"), [(1, 11), (2, 7), (3, 5), (4, 4), (9, 4)])

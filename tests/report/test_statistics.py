@@ -113,6 +113,18 @@ def test_intervals_cover_the_difference(sd):
         assert ((rows["mean"] - true).abs() < rows["ci95"]).mean() == pytest.approx(0.95, abs=0.02)
 
 
+def test_the_interval_of_an_average_covers_the_common_difference():
+    generator, pairs = np.random.default_rng(0), [(1, 0), (3, 2), (5, 4), (7, 6)]
+    table = simulated_differences(simulated(generator, 2_000, [0, 1, 5, 6, 9, 10, 2, 3]), pairs)
+    found = np.array([statistics.average(rows) for _, rows in table.groupby(np.arange(len(table)) // len(pairs))])
+    assert (abs(found[:, 0] - 1) < found[:, 1]).mean() == pytest.approx(0.95, abs=0.02)
+
+
+def test_a_difference_without_interval_does_not_count_in_an_average():
+    table = pd.DataFrame({"mean": [1.0, 9.0], "se": [0.5, np.nan], "df": [4.0, np.nan]})
+    assert statistics.average(table).tolist() == pytest.approx([1, 0.5 * stats.t.isf(0.025, 4), 1])
+
+
 def test_pooling_makes_intervals_shorter():
     runs = simulated(np.random.default_rng(0), 300, [0.0] * 8)
     table = simulated_differences(runs, [(1, 0)])

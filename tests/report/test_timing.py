@@ -1,17 +1,7 @@
-import dataclasses
-
 import pytest
 
-from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.report.timing import epoch_seconds, timing_table
-from tests.helpers import make_record
-
-
-def timed(*seconds, device="cpu", **settings):
-    record = make_record(RunSpec(dataset="digits", model="tiny", **{"alone": True, "epochs": 4} | settings))
-    taken = zip(record.epochs, seconds or (99, 7, 1, 2), strict=True)
-    epochs = [dataclasses.replace(epoch, training_seconds=training) for epoch, training in taken]
-    return dataclasses.replace(record, epochs=epochs, environment=record.environment | {"device": device})
+from tests.report.tables import timed
 
 
 def test_seconds_of_an_epoch_need_runs_that_had_one_device_to_themselves():

@@ -45,7 +45,7 @@ def measure_compute(runs: pd.DataFrame) -> pd.DataFrame:
     full_epoch = (runs["passes"] / runs["epochs"]).where(runs["method"] == "full")
     full_epochs = compute / full_epoch.groupby([runs["dataset"], runs["model"]]).transform("mean")
     spent = full_epochs.groupby([runs[name] for name in alike]).transform("mean")
-    nets = (", " + runs["model"].map(model_title)).where(runs["model"] != runs["model"].iloc[0], "")
+    nets = (" with the " + runs["model"].map(model_title)).where(runs["model"] != runs["model"].iloc[0], "")
     return runs.assign(
         compute=compute,
         full_epochs=full_epochs,

@@ -1,5 +1,6 @@
 """Draw accuracy over compute, with the speed-up at equal accuracy as an arrow."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def plot_frontier(runs: pd.DataFrame, tested: pd.DataFrame, title: str, caption:
     use_style()
     settings = list(runs.groupby("setting", sort=False))
     figure, panels = _panels(len(settings))
-    for axes, (setting, group) in zip(panels, settings, strict=True):
+    for axes, (setting, group) in zip(panels, settings, strict=False):
         draw_full_data(axes, group)
         draw_methods(axes, group[group["saved"] == 0.5])
         known = tested[(tested["setting"] == setting) & ((tested["low"] > 0) | np.isfinite(tested["high"]))]
@@ -43,9 +44,11 @@ def plot_frontier(runs: pd.DataFrame, tested: pd.DataFrame, title: str, caption:
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure of panels in a row."""
-    size = (0.4 + (0.8 if count < 3 else 0.6) * WIDTH * count, 3.2)
-    figure, grid = plt.subplots(1, count, squeeze=False, layout="constrained", figsize=size)
+    """Return a figure of panels in a row, or in two if there are many."""
+    columns = count if count < 4 else math.ceil(count / 2)
+    rows = math.ceil(count / columns)
+    size = (0.4 + (0.8 if columns < 3 else 0.6) * WIDTH * columns, 3.2 if rows == 1 else 2.6 * rows)
+    figure, grid = plt.subplots(rows, columns, squeeze=False, layout="constrained", figsize=size)
     return figure, list(grid.flat)
 
 

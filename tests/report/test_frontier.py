@@ -101,7 +101,7 @@ def test_a_frontier_that_decreases_is_made_monotone():
 def test_each_setting_has_a_frontier_of_its_own():
     wide = [runs.assign(model="small") for runs in (FULL, curve("ucb", {2: [90.0, 90.0]}, cost=0.5))]
     table = speed_up(FULL, curve("ucb", {2: [85.0, 85.0]}, cost=0.5), *wide)
-    assert table["setting"].tolist() == ["digits (8x8)", "digits (8x8), small net"]
+    assert table["setting"].tolist() == ["digits (8x8)", "digits (8x8) with the small net"]
     assert table["speed_up"].tolist() == pytest.approx([np.sqrt(2), 2])
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from dynprune_lib.files import atomic_write
 
 WORDS = ("supported", "contradicted", "not shown")  # each begins a verdict or a part of it
-SHORT = 150  # characters of a verdict that a table shows in full
+SHORT = 180  # characters of a verdict that a table shows in full
 MANY = 5  # of so many values or more, the median stands for all
 
 
@@ -44,19 +44,23 @@ class Verdict:
 
     @property
     def short(self) -> str:
-        """The verdict; if its places are many, only whether there are some.
+        """The verdict without what could have been seen where nothing is shown; if its places are many, only whether
+        there are some.
 
         Example:
             >>> made = dict(claim="C1", title="", evidence="", provenance="", notebook="")
             >>> Verdict(verdict="not shown", **made).short
             'not shown'
+            >>> Verdict(verdict="supported on A (1.1x or more); not shown on B (1.3x could have been seen)", **made).short
+            'supported on A (1.1x or more); not shown on B'
             >>> Verdict(verdict="supported for " + "UCB, " * 50, **made).short
             'supported for some'
             >>> Verdict(verdict="supported for " + "UCB, " * 50 + "; contradicted for RS2", **made).short
             'supported for some; contradicted for others'
         """
-        if len(self.verdict) <= SHORT:
-            return self.verdict
+        verdict = re.sub(r" \([^()]* could have been seen\)", "", self.verdict)
+        if len(verdict) <= SHORT:
+            return verdict
         words = [word for word in ("supported", "contradicted") if word in self.verdict]
         parts = [f"{word} for {'others' if place else 'some'}" for place, word in enumerate(words)]
         return "; ".join(parts) or "not shown"

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dynprune_lib import Full, PruningSampler, StaticRandom
+from dynprune_lib import RCAP, Full, PruningSampler, StaticRandom
 from dynprune_lib.samplers import SAMPLERS, StaticScored
 
 BATCH = 256
@@ -37,7 +37,7 @@ def main() -> None:
     while samples <= options.largest:
         for make in (*DYNAMIC, HostLists):
             if make is not HostLists or samples <= options.largest_list:
-                print_row(make(samples, 0.5))
+                print_row(make(samples, 0.5, **({"labels": torch.arange(samples) % 10} if make is RCAP else {})))
         samples *= 10
 
 
@@ -78,7 +78,7 @@ class HostLists:
     def indices(self) -> list[int]:
         return self.order
 
-    def update(self, index: torch.Tensor, losses: torch.Tensor) -> torch.Tensor:
+    def update(self, index: torch.Tensor, losses: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         weights = torch.tensor(self.weights[index.cpu().numpy()])
         self.scores[index.cpu().numpy()] = losses.detach().cpu().numpy()
         return (losses * weights).mean()
@@ -112,7 +112,7 @@ def time_update(sampler: PruningSampler | HostLists, repeats: int = 2_000) -> fl
     losses = torch.rand(BATCH, generator=generator)
     started = time.perf_counter()
     for index in batches:
-        sampler.update(index, losses)
+        sampler.update(index, losses, losses)  # some are defined for a score of another name
     return (time.perf_counter() - started) / repeats
 
 

@@ -29,6 +29,8 @@ from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.train_state import TrainState, build_train_state
 from dynprune_lib.paths import data_dir as folder_of_data
 
+CIFAR = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}  # name -> class in torchvision, for the plain loop
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -39,6 +41,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="repetitions, of which the median counts")
     options = parser.parse_args()
     spec = load_profile(options.profile).runs()[0]
+    if spec.dataset not in CIFAR:
+        parser.error(f"profile {options.profile} trains {spec.dataset}: choose one that trains {' or '.join(CIFAR)}")
     spec = replace(spec, batch_size=options.batch_size or spec.batch_size)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     data = load_dataset(spec.dataset, options.data_dir, device)
@@ -197,7 +201,7 @@ def plain_steps(spec: RunSpec, data: ImageData, data_dir: str | None, workers: i
             transforms.Normalize((data.mean / 255).tolist(), (data.std / 255).tolist()),
         ]
     )
-    source = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}[spec.dataset]
+    source = CIFAR[spec.dataset]
     train_set = getattr(torchvision_datasets(), source)(folder_of_data(data_dir), transform=prepared)
     loader = DataLoader(
         train_set,

@@ -51,8 +51,8 @@ class Verdict:
             >>> made = dict(claim="C1", title="", evidence="", provenance="", notebook="")
             >>> Verdict(verdict="not shown", **made).short
             'not shown'
-            >>> Verdict(verdict="supported on A (1.1x or more); not shown on B (1.3x could have been seen)", **made).short
-            'supported on A (1.1x or more); not shown on B'
+            >>> Verdict(verdict="supported on A; not shown on B (1.3x could have been seen)", **made).short
+            'supported on A; not shown on B'
             >>> Verdict(verdict="supported for " + "UCB, " * 50, **made).short
             'supported for some'
             >>> Verdict(verdict="supported for " + "UCB, " * 50 + "; contradicted for RS2", **made).short

@@ -130,7 +130,7 @@ def test_other_seeds():
 
 def test_the_main_comparison_has_more_seeds_after_those_of_all_runs():
     profile = load_profile("laptop")
-    runs = profile.runs("equal_compute")
+    runs = profile.runs("equal_compute_elsewhere")
     usual = [spec for spec in runs if spec.seed in profile.seeds]
     more = runs[len(usual) :]
     assert [spec.seed for spec in more] == [seed for seed in range(3, 10) for _ in range(6)]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from dynprune_lib.report.style import ordered
+from dynprune_lib.report.style import model_title, ordered
 
 CLAIMED = 1.9  # the lower end of an interval that supports the paper's "up to 2x"
 
@@ -104,7 +104,7 @@ def evidence(tested: pd.DataFrame) -> str:
 
 
 def bottom_line(paper: pd.DataFrame, tested: pd.DataFrame) -> str:
-    """Return the result of the artifact in Markdown: how much faster, at which accuracy, and in which lengths.
+    """Return the result of the artifact in Markdown: how much faster, at which accuracy, in which lengths and nets.
 
     Args:
         paper: see `of_the_paper`.
@@ -120,6 +120,8 @@ def bottom_line(paper: pd.DataFrame, tested: pd.DataFrame) -> str:
             f"- {setting}: {top['method_label']} reaches {top['test_accuracy']:.1f} % with half of the passes of"
             f" {top['epochs']} epochs; {needs}.{_in_shorter_runs(paper[paper['setting'] == setting], top['epochs'])}"
         )
+    if text := growth(paper):
+        lines.append(f"- {text}")
     return "\n".join(lines)
 
 
@@ -127,6 +129,33 @@ def _in_shorter_runs(paper: pd.DataFrame, epochs: int) -> str:
     shorter = [best(rows) for _, rows in paper[paper["epochs"] < epochs].groupby("epochs")]
     found = [f"{row['method_label']} {interval(row)} in {row['epochs']} epochs" for row in shorter]
     return f" In shorter runs: {', '.join(found)}." if found else ""
+
+
+def growth(paper: pd.DataFrame) -> str:
+    """Return whether the speed-up of UCB on the first data set grows with the length and with the net, in a sentence.
+
+    Args:
+        paper: see `of_the_paper`.
+
+    Returns:
+        Empty if there is one length and one net.
+    """
+    rows = paper[paper["method"] == "ucb"]
+    first = rows["setting"].iloc[0]
+    lengths = rows[rows["setting"] == first].sort_values("epochs")
+    is_first = (rows["setting"] == first) | rows["setting"].str.startswith(f"{first} with ")
+    nets = rows[is_first & (rows["epochs"] == lengths["epochs"].max())]
+    parts = []
+    if len(lengths) > 1:
+        parts.append(f"{_factors(lengths)} in {join(lengths['epochs'].tolist())} epochs")
+    if len(nets) > 1:
+        titles = join([model_title(model) for model in nets["model"]])
+        parts.append(f"{_factors(nets)} with the {titles} in {lengths['epochs'].max()} epochs")
+    return f"Does it grow with the length or the net? UCB on {first}: {'; '.join(parts)}." if parts else ""
+
+
+def _factors(rows: pd.DataFrame) -> str:
+    return join([factor(row) for row in rows.itertuples()])
 
 
 def factor(row: pd.Series) -> str:

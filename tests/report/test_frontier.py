@@ -180,8 +180,21 @@ def test_the_verdict_names_where_and_how_much():
     assert line.startswith(f"**{headline}.**\n\n- CIFAR-10: UCB reaches 92.")
     shorter = paper[(paper["setting"] == "CIFAR-100") & (paper["epochs"] == 16)]
     best = frontier_text.interval(frontier_text.best(shorter))
-    assert line.endswith(f" In shorter runs: dynamic random {best} in 16 epochs.")
+    assert f" In shorter runs: dynamic random {best} in 16 epochs.\n" in line
+    assert line.endswith(f"\n- {frontier_text.growth(paper)}")
     assert "dynamic random 0." in frontier_text.evidence(tested)
+
+
+def test_the_speed_up_is_told_by_length_and_by_net():
+    paper, _ = of_the_paper(*CIFAR_10, *CIFAR_100)
+    first, second = (frontier_text.factor(row) for row in paper[paper["method"] == "ucb"].iloc[:2].itertuples())
+    by_length = f"Does it grow with the length or the net? UCB on CIFAR-10: {first} and {second} in 16 and 32 epochs"
+    assert frontier_text.growth(paper) == f"{by_length}."
+    wide, _ = of_the_paper(*CIFAR_10, *(runs.assign(model="speedrun-wide") for runs in CIFAR_10[:2]))
+    third = frontier_text.factor(wide.iloc[-1])
+    by_net = f"{second} and {third} with the {wide['model'].iloc[0]} net and wide speedrun net in 32 epochs"
+    assert frontier_text.growth(wide) == f"{by_length}; {by_net}."
+    assert not frontier_text.growth(paper.iloc[:1])
 
 
 @pytest.mark.parametrize(

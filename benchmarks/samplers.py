@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dynprune_lib import RCAP, Full, PruningSampler, StaticRandom
+from dynprune_lib import Full, PruningSampler, StaticRandom
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.samplers import SAMPLERS, StaticScored
 
 BATCH = 256
-DYNAMIC = [each for each in SAMPLERS.values() if not issubclass(each, Full | StaticRandom | StaticScored)]
+DYNAMIC = [name for name, each in SAMPLERS.items() if not issubclass(each, Full | StaticRandom | StaticScored)]
 
 
 def main() -> None:
@@ -35,9 +36,12 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     samples = 10_000
     while samples <= options.largest:
-        for make in (*DYNAMIC, HostLists):
-            if make is not HostLists or samples <= options.largest_list:
-                print_row(make(samples, 0.5, **({"labels": torch.arange(samples) % 10} if make is RCAP else {})))
+        labels = torch.arange(samples) % 10
+        for name in DYNAMIC:
+            spec = RunSpec(dataset="cifar10", model="small", sampler=name, prune_rate=0.5)
+            print_row(spec.make_sampler(samples, labels=labels))
+        if samples <= options.largest_list:
+            print_row(HostLists(samples, 0.5))
         samples *= 10
 
 

@@ -29,7 +29,7 @@ def plot_frontier(runs: pd.DataFrame, tested: pd.DataFrame, title: str, caption:
     use_style()
     settings = list(runs.groupby("setting", sort=False))
     figure, panels = _panels(len(settings))
-    for axes, (setting, group) in zip(panels, settings, strict=False):
+    for axes, (setting, group) in zip(panels, settings, strict=True):
         draw_full_data(axes, group)
         draw_methods(axes, group[group["saved"] == 0.5])
         known = tested[(tested["setting"] == setting) & ((tested["low"] > 0) | np.isfinite(tested["high"]))]
@@ -49,7 +49,9 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     rows = math.ceil(count / columns)
     size = (0.4 + (0.8 if columns < 3 else 0.6) * WIDTH * columns, 3.2 if rows == 1 else 2.6 * rows)
     figure, grid = plt.subplots(rows, columns, squeeze=False, layout="constrained", figsize=size)
-    return figure, list(grid.flat)
+    for axes in grid.flat[count:]:
+        axes.remove()
+    return figure, list(grid.flat[:count])
 
 
 def draw_full_data(axes: Axes, runs: pd.DataFrame) -> None:

@@ -95,7 +95,10 @@ def test_a_sampler_that_is_of_one_score_gets_it():
     ("wrong", "message"),
     [
         ({"sampler": "ucbb"}, "unknown sampler 'ucbb': there are full, static-random, dynamic-random"),
-        ({"model": "vgg"}, "unknown model 'vgg': there are resnet18, small, speedrun, speedrun-wide, speedrun-wider"),
+        (
+            {"model": "vgg"},
+            "unknown model 'vgg': there are resnet18, small, speedrun, speedrun-wide, speedrun-wider, strided, tiny",
+        ),
         ({"score": "grand"}, "unknown score 'grand': there are loss, least-confidence, entropy, margin, el2n"),
         ({"schedule": "step"}, "unknown schedule 'step': there are one-cycle, cosine"),
         ({"precision": "float16"}, "unknown precision 'float16': there are float32, bfloat16"),

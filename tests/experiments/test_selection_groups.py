@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,6 +7,7 @@ import torch
 
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.selection_groups import GROUPS, group_of, selection_counts
+from dynprune_lib.experiments.static_scores import static_scores
 from dynprune_lib.experiments.train import build_train_state, train, train_epoch
 from dynprune_lib.report.selections import (
     agreement,
@@ -113,6 +116,15 @@ def test_mean_correlation_by_hand():
     rows = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
     assert mean_correlation(rows) == pytest.approx(-1)
     assert mean_correlation(rows[:1], np.array([[1.0, 2.0, 3.0], [1.0, 3.0, 2.0]])) == pytest.approx(0.75)  # 1 and 0.5
+
+
+def test_a_static_run_selects_what_its_scores_say_in_every_epoch(digits, store):
+    spec = dataclasses.replace(run(4, 0.3), sampler="el2n", settings={"models": 1, "at_epoch": 1}, seed=1)
+    scores = static_scores(spec, digits, store)
+    train(spec, digits, store, scores=scores)
+    kept = spec.make_sampler(len(digits.train), scores.values).subset()
+    assert np.flatnonzero(store.selections(spec)).tolist() == kept.tolist()
+    assert set(store.selections(spec)) == {0, 4}
 
 
 def test_what_a_run_leaves_out_is_read_from_its_variant():

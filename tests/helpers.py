@@ -41,7 +41,8 @@ def make_record(spec):
     """Return a record that was not trained."""
     columns = {field.name: 2 if field.type is int else 1.5 for field in dataclasses.fields(EpochRecord)}
     made = [EpochRecord(**columns | {"test_accuracy": min(0.5 + epoch / 10, 1.0)}) for epoch in range(spec.epochs)]
-    return RunRecord(spec=spec, epochs=made, environment={"device": "cpu", "threads": 1, "jobs": 1})
+    environment = {"device": "cpu", "threads": 1, "jobs": 1, "precision": "float32"}
+    return RunRecord(spec=spec, epochs=made, environment=environment)
 
 
 def save_record(folder, record):

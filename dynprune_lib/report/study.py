@@ -68,6 +68,8 @@ class Study:
     def caption(self) -> str:
         """Data set, models, numbers of epochs, devices and number of seeds: what the records say, not the profile.
 
+        Also the precisions, if the runs do not share one: some were then made on a CPU that has no bfloat16.
+
         Runs on full data in fewer epochs are as long as a pruned run is cheap, and not counted in the range of epochs.
         """
         records = [each for each in self.records if self.experiment.role(each.spec).method != FEWER_EPOCHS]
@@ -75,7 +77,9 @@ class Study:
         epochs = sorted({record.spec.epochs for record in records})
         length = f"{epochs[0]} epochs" if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]} epochs"
         devices = " and ".join(dict.fromkeys(device_title(record.environment["device"]) for record in records))
-        return f"{self.title}, {models}, {length}, {devices}, {self.count}"
+        precisions = dict.fromkeys(record.environment["precision"] for record in records)
+        mixed = f", {' and '.join(precisions)}" if len(precisions) > 1 else ""
+        return f"{self.title}, {models}, {length}, {devices}{mixed}, {self.count}"
 
     @property
     def count(self) -> str:

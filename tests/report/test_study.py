@@ -152,6 +152,14 @@ def test_only_the_words_of_a_verdict_are_in_capitals():
     assert printed.startswith("C9, it works: SUPPORTED for UCB; CONTRADICTED on CIFAR-100; NOT SHOWN on CIFAR-10,")
 
 
+def test_a_caption_says_that_precisions_are_mixed(study):
+    first, *others = study.records
+    assert "bfloat16" not in study.caption
+    mixed = replace(first, environment=first.environment | {"precision": "bfloat16"})
+    caption = replace(study, records=[mixed, *others]).caption
+    assert caption == "digits (8x8), tiny net, 10 epochs, CPU, bfloat16 and float32, n = 1"
+
+
 def test_a_verdict_of_several_studies_names_each_once(study):
     (first, *others), device = study.records, {"device": "NVIDIA H200"}
     other = replace(study, records=[replace(first, environment=first.environment | device), *others])

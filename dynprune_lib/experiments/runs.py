@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import torch
@@ -218,26 +218,30 @@ class RunSpec:
                     f" at most {last}"
                 )
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
         """Name of the run in the store: sampler, rate and seed, and a hash of all fields that differ from their
         defaults, so that a field added later changes no existing name. Settings are hashed by their former names."""
+        return self._name_at(self.seed)
+
+    @functools.cached_property
+    def seedless_name(self) -> str:
+        """Name of the run at seed 0, which all repetitions of it share."""
+        return self._name_at(0)
+
+    def _name_at(self, seed: int) -> str:
+        values = {field.name: getattr(self, field.name) for field in fields(self)} | {"seed": seed}
         usual = {field.name: field.default for field in fields(self)}
+        content = {name: value for name, value in values.items() if value != usual[name]}
         usual_settings = sampler_settings(self.sampler)
-        content = {name: value for name, value in asdict(self).items() if value != usual[name]}
         former = {new: old for old, new in sampler_class(self.sampler).former_names.items()}
         varied = {name: value for name, value in self.settings.items() if value != usual_settings[name]}
         content["settings"] = {former.get(name, name): value for name, value in varied.items()}
-        if self.is_static_scored and 0 < self.seed < SCORING_SEEDS:
-            content["scoring_seed"] = self.scoring_seed  # up to version 0.2, all seeds had the scores of seed 0
+        if self.is_static_scored and 0 < seed < SCORING_SEEDS:
+            content["scoring_seed"] = _scoring_seed(seed)  # up to version 0.2, all seeds had the scores of seed 0
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
         sampler = self.sampler.rpartition(":")[2]  # the class alone, of a sampler of the user's
-        return f"{sampler}-{round(100 * self.prune_rate)}-seed{self.seed}-{digest}"
-
-    @property
-    def seedless_name(self) -> str:
-        """Name of the run at seed 0, which all repetitions of it share."""
-        return replace(self, seed=0).name
+        return f"{sampler}-{round(100 * self.prune_rate)}-seed{seed}-{digest}"
 
     @property
     def traced_epochs(self) -> list[int]:
@@ -260,7 +264,7 @@ class RunSpec:
 
         Runs of different seeds have independent scores, and no run has scores from a model of its own seed.
         """
-        return SCORING_SEEDS * (1 + self.seed)
+        return _scoring_seed(self.seed)
 
     def make_sampler(
         self, num_samples: int, scores: Tensor | None = None, labels: Tensor | None = None
@@ -290,6 +294,10 @@ class RunSpec:
         for name in values:
             check_choice("field of a run", name, [field.name for field in fields(cls)])
         return cls(**values)
+
+
+def _scoring_seed(seed: int) -> int:
+    return SCORING_SEEDS * (1 + seed)
 
 
 def sampler_settings(sampler: str) -> dict[str, Any]:

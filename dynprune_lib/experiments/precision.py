@@ -8,8 +8,8 @@ import torch
 def used_precision(precision: str, device: torch.device) -> str:
     """Return the precision that a device uses: float32 where bfloat16 would be many times slower.
 
-    CPUs with AVX-512 but without instructions for bfloat16 compute the same numbers as those that have them, if more
-    slowly than in float32: their runs compare with those of other machines. Without AVX-512 it takes far too long.
+    CPUs with AVX-512 but without instructions for bfloat16 round as those that have them do, if more slowly than they
+    compute in float32: their runs compare with those of other machines. Without AVX-512 it takes far too long.
     """
     return precision if _computes_in_bfloat16(device) else "float32"
 

@@ -40,10 +40,10 @@ EXPERIMENTS = [
     "epoch_seconds",
 ]
 RUN_NAMES = {
-    "smoke": (315, "d23bcd74a6a24d54"),
-    "laptop": (617, "ee88c19d051440c5"),
-    "short": (525, "27e053bf5e5cfc8b"),
-    "paper": (408, "801af7030607c375"),
+    "smoke": (324, "8f40e1c39364f9d0"),
+    "laptop": (790, "6acea00145d4e09e"),
+    "short": (552, "02d24f21d8398263"),
+    "paper": (435, "628258f8a74e38ac"),
 }
 
 
@@ -131,9 +131,9 @@ def test_other_seeds():
 def test_the_main_comparison_has_more_seeds_after_those_of_all_runs():
     profile = load_profile("laptop")
     runs = profile.runs("equal_compute_elsewhere")
-    usual = [spec for spec in runs if spec.seed in profile.seeds]
+    usual = [spec for spec in runs if spec.seed < 5]  # the seeds of the figure
     more = runs[len(usual) :]
-    assert [spec.seed for spec in more] == [seed for seed in range(3, 10) for _ in range(6)]
+    assert [spec.seed for spec in more] == [seed for seed in range(5, 10) for _ in range(6)]
     assert {(spec.sampler, spec.epochs, spec.prune_rate) for spec in more} == {
         ("full", 16, 0.0),
         ("full", 8, 0.0),

@@ -70,8 +70,8 @@ def all_differences() -> tuple[pd.DataFrame, str] | None:
         return None
     study = load_study("equal_compute")
     studies = [study]
-    if best_records("equal_compute_elsewhere", results_dir())[0] == profile:
-        studies.append(load_study("equal_compute_elsewhere"))
+    if best_records("equal_compute_elsewhere", results_dir(), first=profile)[0] == profile:
+        studies.append(load_study("equal_compute_elsewhere", beside=study))
     table = differences_from_baseline(label_studies(studies))
     return table.replace({"dataset": {study.title: ""}}), study.caption
 

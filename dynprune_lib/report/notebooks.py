@@ -1,5 +1,6 @@
 """Execute the notebooks: copies on a profile with papermill, or in place for a commit."""
 
+import base64
 import contextlib
 import functools
 import os
@@ -24,6 +25,7 @@ from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.report.notebook_progress import NotebookProgress, OnCellStart
 from dynprune_lib.report.pages import update_pages
+from dynprune_lib.report.study import small_png
 
 WIDGET = "application/vnd.jupyter.widget-view+json"  # a widget lives as long as its kernel
 KEPT_METADATA = ("kernelspec", "language_info")
@@ -84,7 +86,8 @@ def reproduce_notebooks(
 def render_notebooks(only: Collection[str] = (), start: str | None = None) -> None:
     """Execute notebooks in place with their default parameters, and update the pages that are written from them.
 
-    Outputs are saved without execution times and paths of the machine, in the form in which they are committed.
+    Outputs are saved without execution times and paths of the machine, and with small images, in the form in which they are
+    committed.
 
     Args:
         only: see `reproduce_notebooks`, as is `start`. Default: all.
@@ -107,6 +110,7 @@ def render_notebooks(only: Collection[str] = (), start: str | None = None) -> No
                     on_cell_start=on_cell_start,
                 ).execute()
             clean(notebook)
+            _shrink_images(notebook)
             atomic_write(path, (nbformat.writes(notebook) + "\n").encode())
     update_pages()
 
@@ -178,6 +182,13 @@ def _drop_stderr(notebook: NotebookNode) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+
+
+def _shrink_images(notebook: NotebookNode) -> None:
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if image := output.get("data", {}).get("image/png"):
+                output.data["image/png"] = base64.b64encode(small_png(base64.b64decode(image))).decode()
 
 
 @functools.cache  # asked for the checks and for the execution

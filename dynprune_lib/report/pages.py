@@ -81,8 +81,9 @@ def accuracies() -> list[str]:
     """Return the test accuracies in Markdown."""
     study = load_study("accuracy_vs_pruning_rate")
     lines = [f"Test accuracy in %, mean and 95 % interval over seeds ({study.caption}):", "", *_accuracies(study)]
-    if best_records("another_data_set", results_dir())[0] == study.profile.name:
-        other = load_study("another_data_set")
+    profile = study.profile.name
+    if best_records("another_data_set", results_dir(), first=profile)[0] == profile:
+        other = load_study("another_data_set", beside=study)
         lines += ["", f"On another data set ({other.caption}):", "", *_accuracies(other)]
     return lines
 

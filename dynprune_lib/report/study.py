@@ -127,11 +127,10 @@ class Study:
         Raises:
             StoreNotWritable: the folder cannot be written; each file is then the complete old or new one.
         """
-        pixels, png, pdf, target = io.BytesIO(), io.BytesIO(), io.BytesIO(), self.folder / (name or self.name)
-        figure.savefig(pixels, format="png", dpi=200)
-        Image.open(pixels).convert("RGB").quantize(256).save(png, "png", optimize=True)  # a third of the bytes
+        png, pdf, target = io.BytesIO(), io.BytesIO(), self.folder / (name or self.name)
+        figure.savefig(png, format="png", dpi=200)
         figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
-        atomic_write(target.with_suffix(".png"), png.getvalue())
+        atomic_write(target.with_suffix(".png"), small_png(png.getvalue()))
         atomic_write(target.with_suffix(".pdf"), pdf.getvalue())
         atomic_write(target.with_suffix(".csv"), data.to_csv(index=False, float_format="%.6g").encode())
 
@@ -169,6 +168,7 @@ def load_study(
     results: str | Path | None = None,
     seeds: Iterable[int] | None = None,
     train: bool | None = None,
+    beside: Study | None = None,
 ) -> Study:
     """Read the records of an experiment; train the missing runs on request.
 
@@ -183,6 +183,7 @@ def load_study(
         seeds: seeds of the runs. Default: the profile's.
         train: whether to train runs that have no record. Default: only if `profile` is given, so that opening a
             notebook never starts a long sweep.
+        beside: a study to compare with: its profile comes before larger ones. Default: none.
 
     Raises:
         SweepError: records are missing and `train` is false, or runs failed.
@@ -190,7 +191,8 @@ def load_study(
     folder = results_dir(results)
     seeds = None if seeds is None else list(seeds)
     train = profile is not None if train is None else train
-    profile, records = (profile, []) if profile else best_records(name, folder, seeds, dataset)
+    first = beside.profile.name if beside else None
+    profile, records = (profile, []) if profile else best_records(name, folder, seeds, dataset, first)
     chosen = load_profile(profile, dataset)
     store = Store(folder / chosen.name)
     missing = [] if train or records else [spec for spec in chosen.runs(name, seeds) if not store.has(spec)]
@@ -203,6 +205,13 @@ def load_study(
     return Study(name, chosen, records, store, data_dir)
 
 
+def small_png(content: bytes) -> bytes:
+    """Return an image without transparency in 256 colours: a third of the bytes of a figure."""
+    small = io.BytesIO()
+    Image.open(io.BytesIO(content)).convert("RGB").quantize(256).save(small, "png", optimize=True)
+    return small.getvalue()
+
+
 def _estimate(specs: list[RunSpec], data_dir: str | Path | None) -> str:
     """Return a rough estimate of how long runs take, without scoring before training."""
     sizes = {name: len(load_dataset(name, data_dir).train) for name in {spec.dataset for spec in specs}}
@@ -212,7 +221,11 @@ def _estimate(specs: list[RunSpec], data_dir: str | Path | None) -> str:
 
 
 def best_records(
-    experiment: str, results: Path, seeds: list[int] | None = None, dataset: str | None = None
+    experiment: str,
+    results: Path,
+    seeds: list[int] | None = None,
+    dataset: str | None = None,
+    first: str | None = None,
 ) -> tuple[str, list[RunRecord]]:
     """Return the largest profile with a record of each run of an experiment for at least one seed.
 
@@ -223,11 +236,12 @@ def best_records(
         results: folder of the run records.
         seeds: seeds of the runs. Default: the profile's.
         dataset: name of a data set to use for all runs. Default: the profile's.
+        first: name of a profile that comes before larger ones. Default: none.
 
     Returns:
         The name of the profile and all its records of the experiment; "smoke" and no records if no profile has them.
     """
-    for name in reversed(RECORDED):
+    for name in sorted(reversed(RECORDED), key=lambda name: name != first):
         profile = load_profile(name, dataset)
         store, runs = Store(results / profile.name), profile.runs(experiment, seeds)
         recorded = [spec for spec in runs if store.has(spec)]

@@ -61,6 +61,10 @@ def test_the_largest_profile_with_every_run_is_taken(tmp_path):
     fill(tmp_path, "paper", "quickstart", [2])
     profile, records = best_records("quickstart", tmp_path)
     assert (profile, len(records)) == ("paper", 3)
+    assert best_records("quickstart", tmp_path, first="laptop")[0] == "laptop"
+    assert best_records("quickstart", tmp_path, first="short")[0] == "paper"  # short has no records
+    small = load_study("quickstart", "laptop", results=tmp_path, seeds=[0], train=False)
+    assert load_study("quickstart", results=tmp_path, beside=small).profile.name == "laptop"
     assert load_study("quickstart", results=tmp_path).caption.endswith("n = 1 to 2")
 
 

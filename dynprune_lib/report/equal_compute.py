@@ -77,7 +77,7 @@ def all_differences() -> tuple[pd.DataFrame, str] | None:
 
 
 def candidates(differences: pd.DataFrame) -> pd.DataFrame:
-    """Return the methods that were run with several seeds at every level of compute saved.
+    """Return the methods that were run with several seeds at every level of compute saved, and on every data set.
 
     Args:
         differences: a table of `all_differences`.
@@ -87,12 +87,12 @@ def candidates(differences: pd.DataFrame) -> pd.DataFrame:
         `mean` difference over the levels of the comparison's own data set; indexed by `method_label`.
     """
     several = differences.dropna(subset="ci95")
-    sides = several.groupby("method_label")["side"].agg(
-        wins=lambda side: (side == "above").any(), loses=lambda side: (side == "below").any()
-    )
+    by_method = several.groupby("method_label")
+    sides = by_method["side"].agg(wins=lambda side: (side == "above").any(), loses=lambda side: (side == "below").any())
+    sides = sides[by_method["dataset"].nunique() == differences["dataset"].nunique()]
     own = several[several["dataset"] == ""].groupby("method_label").agg({"saved": "nunique", "mean": "mean"})
     own = own.drop(style("fewer-epochs").label, errors="ignore")  # not a sampler
-    return own[own["saved"] == differences["saved"].nunique()].join(sides)
+    return own[own["saved"] == differences["saved"].nunique()].join(sides, how="inner")
 
 
 def recommended(differences: pd.DataFrame) -> str | None:

@@ -86,8 +86,8 @@ def reproduce_notebooks(
 def render_notebooks(only: Collection[str] = (), start: str | None = None) -> None:
     """Execute notebooks in place with their default parameters, and update the pages that are written from them.
 
-    Outputs are saved without execution times and paths of the machine, and with small images, in the form in which they are
-    committed.
+    Outputs are saved in the form in which they are committed: without execution times and paths of the machine, and
+    with small images.
 
     Args:
         only: see `reproduce_notebooks`, as is `start`. Default: all.

@@ -125,8 +125,8 @@ def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
     if label == equal_compute.BASELINE:
         why = (
             "It uses no scores: it is full data in fewer epochs, cut into shorter ones. None of the"
-            f" {count} methods with several seeds at every level is above it somewhere and below it nowhere, which may"
-            f" be for lack of runs{_mixed(differences)}"
+            f" {count} methods with several seeds at every level and on every data set is above it somewhere and below"
+            f" it nowhere, which may be for lack of runs{_mixed(differences)}"
         )
     else:
         own = differences[differences["method_label"] == label].groupby("dataset")  # "" is the first
@@ -135,9 +135,9 @@ def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
         ]
         why = (
             f"Difference from {equal_compute.BASELINE} at equal compute: {'; '.join(gains)}. Of the {count} methods and"
-            " variants with several seeds at every level, it has the highest mean of those that the family-wise test"
-            " finds better somewhere and worse nowhere. It was chosen on the test set, so these differences are"
-            " optimistic"
+            " variants with several seeds at every level and on every data set, it has the highest mean of those that"
+            " the family-wise test finds better somewhere and worse nowhere. It was chosen on the test set, so these"
+            " differences are optimistic"
         )
     comparison = "[09_equal_compute](../notebooks/09_equal_compute.ipynb)"
     return [

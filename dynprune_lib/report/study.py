@@ -241,7 +241,7 @@ def best_records(
     Returns:
         The name of the profile and all its records of the experiment; "smoke" and no records if no profile has them.
     """
-    for name in sorted(reversed(RECORDED), key=lambda name: name != first):
+    for name in sorted(RECORDED, key=lambda each: (each == first, RECORDED.index(each)), reverse=True):
         profile = load_profile(name, dataset)
         store, runs = Store(results / profile.name), profile.runs(experiment, seeds)
         recorded = [spec for spec in runs if store.has(spec)]

@@ -112,11 +112,14 @@ def test_the_recommended_method(methods, expected):
 
 
 def test_a_method_that_loses_on_another_data_set_is_not_recommended():
-    elsewhere = rows_of(a=(-2,)).assign(dataset="CIFAR-100", saved=0.5)
-    assert equal_compute.recommended(pd.concat([rows_of(a=(9, 9), b=(2, 2)), elsewhere])) == "b"
-    assert (
-        equal_compute.recommended(pd.concat([rows_of(a=(9, 9), b=(2, 2)), elsewhere.assign(mean=-0.5, side="")])) == "a"
-    )
+    here, elsewhere = rows_of(a=(9, 9), b=(2, 2)), rows_of(a=(-2,), b=(0,)).assign(dataset="CIFAR-100")
+    assert equal_compute.recommended(pd.concat([here, elsewhere])) == "b"
+    assert equal_compute.recommended(pd.concat([here, elsewhere.assign(mean=-0.5, side="")])) == "a"
+
+
+def test_a_method_that_was_not_run_on_another_data_set_is_not_recommended():
+    here, elsewhere = rows_of(a=(9, 9), b=(2, 2)), rows_of(b=(0,)).assign(dataset="CIFAR-100")
+    assert equal_compute.recommended(pd.concat([here, elsewhere])) == "b"
 
 
 def test_a_method_with_a_single_seed_is_not_recommended():

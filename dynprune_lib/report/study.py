@@ -242,9 +242,32 @@ def best_records(
         The name of the profile and all its records of the experiment; "smoke" and no records if no profile has them.
     """
     for name in sorted(RECORDED, key=lambda each: (each == first, RECORDED.index(each)), reverse=True):
-        profile = load_profile(name, dataset)
-        store, runs = Store(results / profile.name), profile.runs(experiment, seeds)
-        recorded = [spec for spec in runs if store.has(spec)]
-        if runs and {spec.seedless_name for spec in recorded} == {spec.seedless_name for spec in runs}:
-            return name, [record for spec in recorded if (record := store.load(spec))]
+        if records := _records_of_each_run(load_profile(name, dataset), experiment, results, seeds):
+            return name, records
     return PROFILES[0], []
+
+
+def smaller_studies(study: Study) -> list[Study]:
+    """Return the same experiment in the smaller profiles with a record of each run for at least one seed, largest first.
+
+    A profile with another data set than its own has no smaller ones.
+    """
+    if study.profile.name not in RECORDED:
+        return []
+    results, found = study.store.folder.parent, []
+    for name in reversed(RECORDED[: RECORDED.index(study.profile.name)]):
+        profile = load_profile(name)
+        if records := _records_of_each_run(profile, study.name, results):
+            found.append(Study(study.name, profile, records, Store(results / name), study.data_dir))
+    return found
+
+
+def _records_of_each_run(
+    profile: Profile, experiment: str, results: Path, seeds: list[int] | None = None
+) -> list[RunRecord]:
+    """Return the records of an experiment if each run has one for at least one seed, else none."""
+    store, runs = Store(results / profile.name), profile.runs(experiment, seeds)
+    recorded = [spec for spec in runs if store.has(spec)]
+    if {spec.seedless_name for spec in recorded} != {spec.seedless_name for spec in runs}:
+        return []
+    return [record for spec in recorded if (record := store.load(spec))]

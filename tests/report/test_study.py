@@ -12,7 +12,7 @@ from dynprune_lib.errors import StoreNotWritable, SweepError
 from dynprune_lib.experiments.models import MODELS
 from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.report import figures, pages
-from dynprune_lib.report.study import PASSES_PER_SECOND, best_records, load_study
+from dynprune_lib.report.study import PASSES_PER_SECOND, best_records, load_study, smaller_studies
 from dynprune_lib.report.verdicts import (
     Verdict,
     findings,
@@ -65,6 +65,9 @@ def test_the_largest_profile_with_every_run_is_taken(tmp_path):
     assert best_records("quickstart", tmp_path, first="short")[0] == "paper"  # short has no records
     small = load_study("quickstart", "laptop", results=tmp_path, seeds=[0], train=False)
     assert load_study("quickstart", results=tmp_path, beside=small).profile.name == "laptop"
+    largest = load_study("quickstart", results=tmp_path)
+    assert [(one.profile.name, len(one.records)) for one in smaller_studies(largest)] == [("laptop", 4)]
+    assert smaller_studies(small) == []
     assert load_study("quickstart", results=tmp_path).caption.endswith("n = 1 to 2")
 
 

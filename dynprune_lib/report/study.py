@@ -191,7 +191,7 @@ def load_study(
     folder = results_dir(results)
     seeds = None if seeds is None else list(seeds)
     train = profile is not None if train is None else train
-    first = beside.profile.name if beside else None
+    first = beside.profile.name.partition("-")[0] if beside else None  # without the name of a data set
     profile, records = (profile, []) if profile else best_records(name, folder, seeds, dataset, first)
     chosen = load_profile(profile, dataset)
     store = Store(folder / chosen.name)
@@ -248,9 +248,10 @@ def best_records(
 
 
 def smaller_studies(study: Study) -> list[Study]:
-    """Return the same experiment in the smaller profiles with a record of each run for at least one seed, largest first.
+    """Return the same experiment in the smaller profiles, the largest first.
 
-    A profile with another data set than its own has no smaller ones.
+    They have a record of each run for at least one seed. A profile with another data set than its own has no smaller
+    ones.
     """
     if study.profile.name not in RECORDED:
         return []

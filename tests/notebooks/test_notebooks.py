@@ -1,11 +1,14 @@
 """The notebooks: as committed, and executed on the smoke profile. (nbval executes them as committed.)"""
 
+import base64
 import errno
+import io
 import re
 
 import nbformat
 import papermill
 import pytest
+from PIL import Image
 
 from dynprune_lib.errors import NotebookError, StoreNotWritable
 from dynprune_lib.experiments.profile import load_profile
@@ -184,6 +187,12 @@ def test_a_bar_shows_the_notebooks_and_each_has_a_line(checkout, capsys):
     assert re.search(r"2 of 3 notebooks:.* 02_small, cell 3", done.err)
     shares = [int(share) for share in re.findall(r"notebooks: *(\d+) %", done.err)]
     assert shares == sorted(shares)
+
+
+def test_committed_images_are_small(notebook):
+    outputs = [output.get("data", {}) for cell in code_cells(notebook) for output in cell.outputs]
+    images = [base64.b64decode(data["image/png"]) for data in outputs if "image/png" in data]
+    assert {Image.open(io.BytesIO(image)).mode for image in images} <= {"P"}  # of 256 colours
 
 
 def test_executed_copies_have_no_progress(checkout):

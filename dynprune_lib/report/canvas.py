@@ -67,6 +67,6 @@ def write_title(figure: Figure, title: str, label: str = "") -> None:
     message, *setting = title.split("\n")
     letters = round(LETTERS * figure.get_figwidth())
     figure.suptitle(textwrap.fill(message, letters), fontsize="small", fontweight="bold")
-    size, per_letter = ("small", 1.35) if label else ("x-small", 1.6)
+    size, per_letter = ("small", 1.15) if label else ("x-small", 1.4)
     lines = [textwrap.fill(line, round(per_letter * letters)) for line in ([label] if label else []) + setting]
     figure.supxlabel("\n".join(lines), fontsize=size)

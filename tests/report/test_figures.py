@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from dynprune_lib.report import figures, tables
+from dynprune_lib.report.canvas import one_axes
 from dynprune_lib.report.style import style
 from tests.report.tables import RUNS, table
 
@@ -141,3 +142,14 @@ def test_lines_of_no_method_are_drawn_where_methods_have_all_their_colours():
     counts = {name: np.array([0, 1, 2]) for name in [*names, "UCB, re-scored"]}
     (axes,) = figures.plot_selection_counts(counts, 2, "title").axes
     assert [line.get_label() for line in axes.get_lines()] == list(counts)
+
+
+@pytest.mark.parametrize("label", ["", "difference from full data (percentage points)"])
+def test_long_texts_stay_inside_the_figure(label):
+    setting = "CIFAR-10, CIFAR-100, speedrun net and small net, 6 to 40 epochs, NVIDIA H200, n = 5; CPU, n = 3 to 10"
+    message = "UCB minus full data of the same length (CIFAR-10, speedrun net), in points: -2.1 in 6 epochs"
+    figure, _ = one_axes(f"{message}\n{setting}", label=label)
+    figure.canvas.draw()
+    edges = [edge for text in figure.texts for edge in text.get_window_extent().intervalx]
+    assert len(edges) == 4
+    assert 0 <= min(edges) < max(edges) <= figure.bbox.width

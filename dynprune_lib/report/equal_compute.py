@@ -77,7 +77,7 @@ def all_differences() -> tuple[pd.DataFrame, str] | None:
 
 
 def candidates(differences: pd.DataFrame) -> pd.DataFrame:
-    """Return the methods that were run with several seeds at every level of compute saved, and on every data set.
+    """Return the methods that were run with several seeds at every level of compute saved of every data set.
 
     Args:
         differences: a table of `all_differences`.
@@ -87,12 +87,13 @@ def candidates(differences: pd.DataFrame) -> pd.DataFrame:
         `mean` difference over the levels of the comparison's own data set; indexed by `method_label`.
     """
     several = differences.dropna(subset="ci95")
-    by_method = several.groupby("method_label")
-    sides = by_method["side"].agg(wins=lambda side: (side == "above").any(), loses=lambda side: (side == "below").any())
-    sides = sides[by_method["dataset"].nunique() == differences["dataset"].nunique()]
-    own = several[several["dataset"] == ""].groupby("method_label").agg({"saved": "nunique", "mean": "mean"})
-    own = own.drop(style("fewer-epochs").label, errors="ignore")  # not a sampler
-    return own[own["saved"] == differences["saved"].nunique()].join(sides, how="inner")
+    table = several.groupby("method_label")["side"].agg(
+        wins=lambda side: (side == "above").any(), loses=lambda side: (side == "below").any(), levels="size"
+    )
+    table["mean"] = several[several["dataset"] == ""].groupby("method_label")["mean"].mean()
+    table = table.drop(style("fewer-epochs").label, errors="ignore")  # not a sampler
+    is_complete = table.pop("levels") == len(differences[["dataset", "saved"]].drop_duplicates())
+    return table[is_complete]
 
 
 def recommended(differences: pd.DataFrame) -> str | None:

@@ -125,7 +125,7 @@ def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
     if label == equal_compute.BASELINE:
         why = (
             "It uses no scores: it is full data in fewer epochs, cut into shorter ones. None of the"
-            f" {count} methods with several seeds at every level and on every data set is above it somewhere and below"
+            f" {count} methods with several seeds at every level of every data set is above it somewhere and below"
             f" it nowhere, which may be for lack of runs{_mixed(differences)}"
         )
     else:
@@ -135,7 +135,7 @@ def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
         ]
         why = (
             f"Difference from {equal_compute.BASELINE} at equal compute: {'; '.join(gains)}. Of the {count} methods and"
-            " variants with several seeds at every level and on every data set, it has the highest mean of those that"
+            " variants with several seeds at every level of every data set, it has the highest mean of those that"
             " the family-wise test finds better somewhere and worse nowhere. It was chosen on the test set, so these"
             " differences are optimistic"
         )

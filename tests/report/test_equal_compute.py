@@ -118,7 +118,8 @@ def test_a_method_that_loses_on_another_data_set_is_not_recommended():
 
 
 def test_a_method_that_was_not_run_on_another_data_set_is_not_recommended():
-    here, elsewhere = rows_of(a=(9, 9), b=(2, 2)), rows_of(b=(0,)).assign(dataset="CIFAR-100")
+    here = rows_of(a=(9, 9), b=(2, 2), c=(9, 9))
+    elsewhere = rows_of(b=(0, 0), c=(0,)).assign(dataset="CIFAR-100")  # c at one level only
     assert equal_compute.recommended(pd.concat([here, elsewhere])) == "b"
 
 

@@ -224,7 +224,7 @@ def test_the_readme_recommends_a_method_with_its_evidence():
 
     (line,) = recommended(("UCB", 0.5, 1.0, 0.5, "above"), ("SeTa", 0.5, -1.0, 0.5, "below"))
     assert "**UCB**. Difference from RS2 at equal compute: +1.0 ± 0.5 points at 50% compute saved. Of the 2" in line
-    assert "variants with several seeds at every level and on every data set, it has the highest mean of those" in line
+    assert "variants with several seeds at every level of every data set, it has the highest mean of those" in line
     assert "chosen on the test set, so these differences are optimistic (x)" in line
     table = pd.DataFrame([("UCB", 0.5, 1.0, 0.5, "above")], columns=columns)
     (line,) = pages.recommendation(pd.concat([table.assign(dataset=""), table.assign(dataset="CIFAR-100")]), "x")

@@ -1,11 +1,12 @@
 """The explorer with menus. Needs the extra `explore`."""
 
+import html
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from IPython.display import display
 from matplotlib.figure import Figure
 
 from dynprune_lib.errors import DynpruneError, NotebookError
@@ -47,13 +48,23 @@ def explorer(results: str | Path | None = None, data_dir: str | Path | None = No
         for name, (options, value) in offered(table, menus["setting"].value).items():
             menus[name].options, menus[name].value = options, value
 
-    def show(**chosen: Any) -> None:
-        for each in shown(table, **chosen, results=results, data_dir=data_dir):
-            display(each) if isinstance(each, Figure) else print(each)
+    # no Output widget: for each of its outputs, nbclient sends a message that can make it miss the end of the cell
+    answers = ipywidgets.VBox()
+
+    def show(_: Any = None) -> None:
+        chosen = {name: menu.value for name, menu in menus.items()}
+        made = shown(table, **chosen, results=results, data_dir=data_dir)
+        answers.children = [
+            ipywidgets.Image(value=_png(each)) if isinstance(each, Figure) else ipywidgets.HTML(html.escape(each))
+            for each in made
+        ]
 
     offer()
     menus["setting"].observe(offer, names="value")
-    return ipywidgets.VBox([*menus.values(), ipywidgets.interactive_output(show, menus)])
+    for menu in menus.values():
+        menu.observe(show, names="value")
+    show()
+    return ipywidgets.VBox([*menus.values(), answers])
 
 
 def offered(table: pd.DataFrame, setting: str) -> dict[str, tuple[list, Any]]:
@@ -89,6 +100,12 @@ def shown(
     yield _or_reason(lambda: explore.plot_accuracy(explore.choose(table, **chosen)))
     yield _or_reason(lambda: explore.plot_counts(explore.choose(table, **of_length), results))
     yield _or_reason(lambda: explore.plot_group(explore.choose(table, **of_length), group, results, data_dir))
+
+
+def _png(figure: Figure) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    return content.getvalue()
 
 
 def _or_reason(plot: Callable[[], Figure]) -> Figure | str:

@@ -80,9 +80,9 @@ def test_the_menus_of_notebook_12_show_what_is_chosen(page, lab):
     menu = page.locator(".jp-OutputArea-output select").first
     menu.wait_for()
     assert page.locator(".jp-OutputArea-output select").count() == 5
-    shown = page.locator(".widget-output img")
+    shown = page.locator("img.widget-image")
     shown.nth(1).wait_for()
     before = shown.first.get_attribute("src")
     menu.select_option("CIFAR-100, small net")
-    page.wait_for_function("before => document.querySelector('.widget-output img')?.src != before", arg=before)
+    page.wait_for_function("before => document.querySelector('img.widget-image')?.src != before", arg=before)
     assert page.locator('[data-mime-type="application/vnd.jupyter.stderr"]').count() == 0

@@ -159,10 +159,15 @@ def test_a_choice_shows_three_figures_or_why_one_is_not_there(runs, results):
 
 def test_the_widget_has_a_menu_for_each_choice(results):
     pytest.importorskip("ipywidgets", reason="the extra explore is not installed")
-    *menus, _ = explore_widget.explorer(results).children
+    *menus, answers = explore_widget.explorer(results).children
     assert [menu.description for menu in menus] == ["data set, net", "methods", "skipped", "epochs", "group"]
     assert [menu.value for menu in menus] == ["digits (8x8), tiny net", ("UCB",), 0.5, 10, "always"]
     assert menus[-1].options == tuple(GROUPS)
+    assert [type(each).__name__ for each in answers.children] == ["Image"] * 3
+    menus[3].value = "all"
+    first, *reasons = answers.children
+    assert type(first).__name__ == "Image"
+    assert {each.value for each in reasons} == {"the chosen runs have several values of epochs (5, 10): choose one"}
 
 
 def test_without_ipywidgets_the_widget_says_how_to_get_it(results, monkeypatch):

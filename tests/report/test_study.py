@@ -81,7 +81,7 @@ def test_an_experiment_without_runs_in_a_profile_has_no_records(tmp_path):
 def test_a_profile_that_is_asked_for_is_trained(study):
     assert [(record.spec.sampler, record.spec.seed) for record in study.records] == [("full", 5), ("ucb", 5)]
     assert study.caption == "digits (8x8), tiny net, 10 epochs, CPU, n = 1"
-    assert (study.epochs, study.samples_of_full_data) == (10, 14370)
+    assert (study.epochs, study.samples_of_full_data, study.size) == (10, 14370, "tiny net, 10 epochs")
     assert study.data().name == "digits"
 
 

@@ -5,6 +5,7 @@ PROFILE ?= smoke
 JOBS ?= 2
 
 BIN = $(VENV)/bin
+SINCE = $(VENV)/notebooks-since
 
 .PHONY: reproduce test quick check lab render docs site bench install clean
 
@@ -12,7 +13,9 @@ reproduce: install  ## execute every notebook on PROFILE, training missing runs
 	"$(BIN)/python" -m dynprune_lib reproduce --profile $(PROFILE) --jobs $(JOBS)
 
 test: check  ## style, types, all tests, the notebooks as committed and on the smoke profile
+	@touch "$(SINCE)"
 	"$(BIN)/python" -m pytest -n auto --dist loadfile --nbval-lax tests dynprune_lib notebooks
+	NOTEBOOKS_SINCE="$(SINCE)" "$(BIN)/python" -m pytest -q tests/golden/tables.py
 
 quick: check  ## style, types, the fast tests
 	"$(BIN)/python" -m pytest -n auto -m "not slow" tests dynprune_lib

@@ -1,6 +1,5 @@
 """`python -m dynprune_lib` is the command `dynprune`, also from a plain checkout."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -9,15 +8,10 @@ from dynprune_lib import stopping
 
 def main() -> None:
     """Run the command line. An interrupt while its modules are imported ends it without a traceback."""
-    parent = os.getppid()
     sys.path.append(str(Path.cwd()))  # for a sampler of your own, module:Class
     with stopping.leave_at_once():
         from dynprune_lib.cli import app
-        from dynprune_lib.experiments.ddp import is_rank
-    if is_rank():  # SIGTERM ends a rank at once: it may be waiting for another that has ended already
-        stopping.stop_with_parent(parent)
-    else:
-        stopping.raise_on_sigterm()
+    stopping.raise_on_sigterm()
     app(prog_name="dynprune")
 
 

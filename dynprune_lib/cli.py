@@ -17,10 +17,8 @@ from dynprune_lib.cli_sweep import (
     sweep_job,
     sweep_profile,
 )
-from dynprune_lib.distributed import rank, world_size
 from dynprune_lib.errors import SpecError, SweepError
 from dynprune_lib.experiments.data import DATASETS, ImageData, download, load_dataset
-from dynprune_lib.experiments.ddp import make_run_together, process_group
 from dynprune_lib.experiments.models import MODELS
 from dynprune_lib.experiments.optimizers import OPTIMIZERS
 from dynprune_lib.experiments.profile import PROFILES
@@ -61,10 +59,7 @@ def train(
     data_dir: DataDir = None,
     results: Results = None,
 ) -> None:
-    """Train one run, or resume it; its record is saved in RESULTS/train. A finished run is not trained again.
-
-    Under torchrun, the processes share every batch.
-    """
+    """Train one run, or resume it; its record is saved in RESULTS/train. A finished run is not trained again."""
     spec = RunSpec(
         dataset=dataset,
         model=model,
@@ -82,13 +77,7 @@ def train(
         seed=seed,
     )
     store = Store(results_dir(results) / "train")
-    with process_group():
-        if world_size() > 1:
-            make_run_together(spec, data_dir, store)
-        else:
-            sweep([spec], Plan(store, data_dir, jobs=1))
-        if rank() > 0:
-            return
+    sweep([spec], Plan(store, data_dir, jobs=1))
     record = store.load(spec)
     if record is None:
         raise SweepError(f"{spec.name} is being trained by another process")

@@ -1,4 +1,4 @@
-"""The collective operations of the samplers and of training; without `torch.distributed`, those of a single process."""
+"""The collective operations of the samplers; without `torch.distributed`, those of a single process."""
 
 import hashlib
 
@@ -63,31 +63,6 @@ def shard(subset: Tensor, of_rank: int | None = None) -> Tensor:
     return subset[first : shard_length(len(subset)) * world : world]
 
 
-def broadcast_flag(flag: bool) -> bool:
-    """Return the flag of rank 0 on all ranks.
-
-    Example:
-        >>> broadcast_flag(True)
-        True
-    """
-    flags = [flag]
-    if world_size() > 1:
-        dist.broadcast_object_list(flags)
-    return flags[0]
-
-
-def broadcast(tensor: Tensor) -> Tensor:
-    """Return the tensor of rank 0 on all ranks. `tensor` itself is overwritten by it.
-
-    Example:
-        >>> broadcast(torch.tensor([0.5, 2.0]))
-        tensor([0.5000, 2.0000])
-    """
-    if world_size() > 1:
-        dist.broadcast(tensor, src=0)
-    return tensor
-
-
 def is_same(tensor: Tensor, device: torch.device) -> bool:
     """Return whether a tensor on the CPU is the same on all ranks, by a collective on a device.
 
@@ -101,18 +76,6 @@ def is_same(tensor: Tensor, device: torch.device) -> bool:
     highest_and_lowest = torch.tensor([digest, -digest], device=device)
     dist.all_reduce(highest_and_lowest, dist.ReduceOp.MAX)
     return int(highest_and_lowest.sum()) == 0
-
-
-def average(value: Tensor) -> Tensor:
-    """Return the mean of a tensor over the ranks, elementwise. `value` itself is overwritten by the sum.
-
-    Example:
-        >>> average(torch.tensor([1.0, 3.0]))
-        tensor([1., 3.])
-    """
-    if world_size() > 1:
-        dist.all_reduce(value)
-    return value / world_size()
 
 
 def all_gather_scores(per_sample: dict[str, Tensor], subset: Tensor) -> None:

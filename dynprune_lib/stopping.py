@@ -107,7 +107,7 @@ def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE)  # a step that is never over, waiting for another rank for one
+    time.sleep(GRACE)  # a step that is never over
     os._exit(128 + signal.SIGTERM)
 
 

@@ -25,8 +25,8 @@ def start():
     """Starts a command in a session of its own, and sees to it that nothing of it outlives the test."""
     started = []
 
-    def start(*words, launcher=(), **options):
-        command = [sys.executable, "-m", *launcher, "dynprune_lib", *map(str, words)]
+    def start(*words, **options):
+        command = [sys.executable, "-m", "dynprune_lib", *map(str, words)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         text = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         options = {"cwd": ROOT, "env": environment, "preexec_fn": hear_sigint, **text} | options
@@ -170,16 +170,6 @@ def test_workers_that_all_die_name_their_runs(start, tmp_path):
     assert errors.count("was killed by SIGKILL") == 2
     assert "another process, or the same sweep again, goes on from its last checkpoint" in errors
     assert start(*WORKERS_DIE, tmp_path).wait(4 * SOON) == 0
-
-
-def test_the_ranks_end_with_the_agent_that_started_them(start, tmp_path):
-    agent = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
-    process = start("train", *LONG, "--prune-rate", "0.5", "--results", tmp_path, launcher=agent)
-    wait_for(is_training(tmp_path), process)
-    ranks = offspring(process)
-    assert len(ranks) >= 2
-    process.kill()
-    assert_gone(ranks)
 
 
 def test_an_interrupt_while_modules_are_imported_shows_no_traceback(start):

@@ -3,8 +3,6 @@
 import time
 from collections.abc import Callable
 
-from dynprune_lib.distributed import broadcast_flag
-
 
 class ThrottledCheckpoint:
     """Callable that saves, unless saving has taken more than a share of the time so far.
@@ -19,8 +17,7 @@ class ThrottledCheckpoint:
         self.begun, self.spent = time.perf_counter(), 0.0
 
     def __call__(self) -> None:
-        # the first rank decides: saving is a collective call, and clocks differ
-        if broadcast_flag(self.spent <= self.share * (time.perf_counter() - self.begun)):
+        if self.spent <= self.share * (time.perf_counter() - self.begun):
             self.now()
 
     def now(self) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from dynprune_lib import __version__
-from dynprune_lib.distributed import world_size
 from dynprune_lib.experiments.data import TensorData
 from dynprune_lib.experiments.precision import used_precision
 from dynprune_lib.experiments.runs import RunSpec
@@ -35,7 +34,6 @@ def describe_environment(spec: RunSpec, data: TensorData, jobs: int) -> dict[str
         "memory_gib": _memory_gib(data.device),
         "threads": torch.get_num_threads(),
         "jobs": jobs,
-        "ranks": world_size(),
         "data_md5": data.md5,
         "precision": used_precision(spec.precision, data.device),
     }

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dynprune_lib.distributed import average, broadcast, rank, world_size
 from dynprune_lib.errors import TrainingDiverged
 from dynprune_lib.experiments.augment import alternating_flips, augment, normalize
 from dynprune_lib.experiments.data import ImageData
@@ -15,7 +14,7 @@ from dynprune_lib.experiments.evaluation import evaluate, score_all
 from dynprune_lib.experiments.objective import per_sample_losses
 from dynprune_lib.experiments.precision import autocast
 from dynprune_lib.experiments.records import EpochRecord
-from dynprune_lib.experiments.train_state import TrainState, local_batch_size
+from dynprune_lib.experiments.train_state import TrainState
 from dynprune_lib.samplers.schedule import spread
 from dynprune_lib.scores import REFERENCE_SCORES, SCORES
 
@@ -28,7 +27,7 @@ def train_epoch(state: TrainState, epoch: int) -> EpochRecord:
     rescored = rescore(state) if spec.rescore and epoch and selects else 0
     start = _now(data.device)
     sampler.set_epoch(epoch)
-    subset, order, batch_size = sampler.subset(), sampler.indices(), local_batch_size(spec)
+    subset, order, batch_size = sampler.subset(), sampler.indices(), spec.batch_size
     state.selections[subset] += 1
     state.absences.count(subset, sampler.wanted if selects else None)
     if state.composition is not None:
@@ -46,9 +45,9 @@ def train_epoch(state: TrainState, epoch: int) -> EpochRecord:
     if not math.isfinite(test_loss):  # the losses of the steps do not show what the last step did to the weights
         raise TrainingDiverged(f"the test loss is {test_loss} after epoch {epoch}: try a lower learning_rate")
     evaluated = _now(data.device)
-    passes = sum(map(len, batches)) * world_size()
+    passes = sum(map(len, batches))
     return EpochRecord(
-        train_loss=round(average(losses.mean()).item(), 6),
+        train_loss=round(losses.mean().item(), 6),
         test_loss=round(test_loss, 6),
         test_accuracy=test_accuracy,
         samples_kept=len(subset),
@@ -67,9 +66,7 @@ def rescore(state: TrainState) -> int:
     data, spec = state.data, state.spec
     index = torch.arange(len(data.train), device=data.device)
     score = SCORES[spec.score] if data.classes else per_sample_losses
-    # of rank 0: the statistics of batch normalisations, and with them the scores, differ between the ranks
-    scores = broadcast(score_all(state.evaluated, data, spec.precision, score))
-    state.sampler.observe(index, scores)
+    state.sampler.observe(index, score_all(state.evaluated, data, spec.precision, score))
     return len(index)
 
 
@@ -79,21 +76,21 @@ def train_steps(state: TrainState, batches: tuple[Tensor, ...], epoch: int) -> T
     Args:
         state: trained in place.
         batches: (B,) indices each, on the device.
-        epoch: decides the augmentation, together with seed and rank.
+        epoch: decides the augmentation, together with the seed.
 
     Returns:
         (steps,) losses, on the device.
     """
     spec, data = state.spec, state.data
     # seeded by the epoch, so that a resumed run needs no random state of the interrupted one
-    generator = torch.Generator(data.device).manual_seed(spec.seed * 100_003 + epoch + rank() * 1_000_000_007)
+    generator = torch.Generator(data.device).manual_seed(spec.seed * 100_003 + epoch)
     prepared = _preparation(state, generator)
     state.model.train()
     step_losses = []
     for index, ticks in zip(batches, _ticks(state, epoch, len(batches)), strict=True):
         inputs, labels = prepared(index), data.train.labels[index]
         with autocast(data.device, spec.precision):
-            outputs = state.forward(inputs)
+            outputs = state.model(inputs)
         losses = per_sample_losses(outputs, labels, spec.label_smoothing)
         if spec.rescore:
             loss = state.sampler.mean_loss(index, losses)

@@ -1,4 +1,4 @@
-"""Making one run, whether in one process or in several."""
+"""Making one run: its data, its static scores, its training."""
 
 from collections.abc import Callable
 

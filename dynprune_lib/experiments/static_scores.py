@@ -13,8 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from dynprune_lib.distributed import world_size
-from dynprune_lib.errors import SpecError, StoreError, SweepError
+from dynprune_lib.errors import SpecError, StoreError
 from dynprune_lib.experiments.data import TensorData
 from dynprune_lib.experiments.environment import describe_environment
 from dynprune_lib.experiments.evaluation import score_all
@@ -70,16 +69,11 @@ def static_scores(
 
     Raises:
         SpecError: the run does not fit the data, or its seed is one of scoring models; raised before any training.
-        SweepError: they are not in the store, and several processes train together.
         RunLocked: another process computes them.
         StoreError: those in the store are damaged, or of another data set.
     """
     check_fit(spec, data)
     needed = scoring_spec(spec)
-    if world_size() > 1:
-        if found := stored_scores(spec, data, store):
-            return found
-        raise SweepError(f"the scores of {spec.name} are computed by one process: start it without torchrun first")
     with store.claim(needed):
         found = stored_scores(spec, data, store)
         if found is None:

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynprune_lib.distributed import rank
 from dynprune_lib.experiments.checkpoint import ThrottledCheckpoint
 from dynprune_lib.experiments.data import TensorData
 from dynprune_lib.experiments.environment import describe_environment
@@ -43,7 +42,7 @@ def train(
         scores: of a static sampler, see `static_scores`; their cost is charged to the run. Default: None.
 
     Returns:
-        The record, on every rank.
+        The record.
 
     Raises:
         SpecError: the spec does not fit the data; raised before any training.
@@ -58,9 +57,7 @@ def train(
             state.load_state_dict(saved)
 
     def save() -> None:
-        saved = state.state_dict()  # a collective call: every rank makes it, the first one writes
-        if rank() == 0:
-            store.save_checkpoint(spec, saved, conditions)
+        store.save_checkpoint(spec, state.state_dict(), conditions)
 
     def report(spec: RunSpec, epoch: EpochRecord) -> None:
         store.note(spec, f"epoch {len(state.epochs)} of {spec.epochs}")
@@ -81,8 +78,7 @@ def train(
     arrays = {"selections": _packed(state.selections)}
     if state.trace:
         arrays["trace"] = torch.stack(state.trace).numpy()
-    if rank() == 0:
-        store.save(record, arrays)
+    store.save(record, arrays)
     return record
 
 

@@ -6,11 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dynprune_lib.distributed import world_size
 from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.absences import Absences
 from dynprune_lib.experiments.augment import prepare
@@ -36,7 +34,6 @@ class TrainState:
         spec: what to run.
         data: the data set, on the device to train on.
         model: the model.
-        forward: the model, wrapped if several processes train it together.
         optimizer: of its parameters.
         schedule: of the learning rate, one step per optimizer step.
         sampler: selects the samples of every epoch.
@@ -52,7 +49,6 @@ class TrainState:
     spec: RunSpec
     data: TensorData
     model: nn.Module
-    forward: nn.Module
     optimizer: torch.optim.Optimizer
     schedule: LRScheduler
     sampler: PruningSampler
@@ -70,7 +66,7 @@ class TrainState:
         return self.model if self.average is None else self.average.module
 
     def state_dict(self) -> dict[str, Any]:
-        """Return tensors and plain values; under torch.distributed, a collective call."""
+        """Return tensors and plain values."""
         parts = {name: getattr(self, name).state_dict() for name in CHECKPOINTED if getattr(self, name) is not None}
         epochs = [asdict(epoch) for epoch in self.epochs]
         return parts | {"selections": self.selections, "epochs": epochs, "trace": self.trace}
@@ -111,12 +107,11 @@ def build_train_state(
             layer.fit(first)
     model = model.to(data.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = OPTIMIZERS[spec.optimizer](model, spec)
-    steps = sampler.total_steps(spec.epochs, local_batch_size(spec))
+    steps = sampler.total_steps(spec.epochs, spec.batch_size)
     return TrainState(
         spec=spec,
         data=data,
         model=model,
-        forward=DistributedDataParallel(model) if world_size() > 1 else model,
         optimizer=optimizer,
         schedule=SCHEDULES[spec.schedule](optimizer, steps),
         sampler=sampler,
@@ -135,16 +130,13 @@ def _average(model: nn.Module, decay: float) -> AveragedModel:
 def check_fit(spec: RunSpec, data: TensorData) -> None:
     """Raise SpecError if the run does not fit the data.
 
-    Too few samples are kept for a batch or for the classes, ranks cannot share a batch, or the run needs classes that a
-    regression does not have.
+    Too few samples are kept for a batch or for the classes, or the run needs classes that a regression does not have.
     """
     if not data.classes and (spec.is_static_scored or spec.score != "loss" or spec.label_smoothing):
         raise SpecError(
             f"{data.name} is a regression, which has no classes: choose the score loss, no label smoothing, and a"
             f" sampler without static scores, not {spec.sampler}, {spec.score} and {spec.label_smoothing}"
         )
-    if spec.batch_size % world_size():
-        raise SpecError(f"batch_size {spec.batch_size} cannot be shared equally by {world_size()} processes")
     kept = round((1 - spec.prune_rate) * len(data.train))
     for needed, what in ((len(data.classes), "one sample per class, "), (spec.batch_size, "one batch of ")):
         if kept < needed:
@@ -163,8 +155,3 @@ def _warn_of_missing_classes(spec: RunSpec, sampler: PruningSampler, data: Tenso
             " the model cannot learn them",
             stacklevel=3,
         )
-
-
-def local_batch_size(spec: RunSpec) -> int:
-    """Return the samples per step of each process."""
-    return spec.batch_size // world_size()

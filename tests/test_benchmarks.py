@@ -24,13 +24,6 @@ def test_every_dynamic_sampler_is_measured():
 
 
 @pytest.mark.slow
-def test_hours_are_those_at_the_speed_of_a_gpu():
-    done = benchmark("scale", "smoke", "--images-per-second", "1000")
-    assert not done.returncode, done.stderr
-    assert "hours until the last run ends" in done.stdout
-
-
-@pytest.mark.slow
 def test_a_profile_without_cifar_is_refused():
     done = benchmark("training", "--profile", "smoke")
     assert done.returncode == 2

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.data import Split, TensorData
@@ -35,7 +34,8 @@ def make_imbalanced(data: TensorData, ratio: float, seed: int) -> TensorData:
     if classes < 2:
         raise SpecError(f"imbalance is {ratio}: {data.name} has no other class")
     smallest = int(torch.bincount(labels, minlength=classes).min())
-    sizes = (smallest * class_shares(ratio, classes)).round().long()
+    shares = ratio ** -(torch.arange(classes, dtype=torch.float64) / (classes - 1))  # relative to the first class
+    sizes = (smallest * shares).round().long()
     if sizes[-1] == 0:
         raise SpecError(f"imbalance is {ratio}: the last class of {data.name} has no sample left, lower it")
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
@@ -43,16 +43,6 @@ def make_imbalanced(data: TensorData, ratio: float, seed: int) -> TensorData:
     kept = torch.cat([order[shuffled == label][:size] for label, size in enumerate(sizes.tolist())])
     kept = kept.sort().values.to(data.device)
     return replace(data, train=Split(data.train.inputs[kept], data.train.labels[kept]))
-
-
-def class_shares(ratio: float, classes: int) -> Tensor:
-    """Return the sizes of the classes relative to the first, (classes,) float64, see `make_imbalanced`.
-
-    Example:
-        >>> class_shares(4, 3).tolist()
-        [1.0, 0.5, 0.25]
-    """
-    return ratio ** -(torch.arange(classes, dtype=torch.float64) / (classes - 1))
 
 
 def add_label_noise(data: TensorData, fraction: float, seed: int) -> TensorData:

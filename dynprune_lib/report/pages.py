@@ -14,7 +14,7 @@ from dynprune_lib.experiments.static_scores import scoring_spec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
-from dynprune_lib.report import equal_compute, frontier, frontier_text, scaling
+from dynprune_lib.report import equal_compute, frontier, frontier_text
 from dynprune_lib.report.sampler_cards import cards
 from dynprune_lib.report.study import Study, best_records, load_study
 from dynprune_lib.report.style import device_title, model_title
@@ -53,7 +53,6 @@ def pages() -> dict[str, str]:
             profiles=_markdown(pd.DataFrame([_profile_row(name) for name in PROFILES])),
         ),
         "docs/samplers.md": cards(),
-        "docs/cluster.md": _filled("docs/cluster.md", scaling=scaling_lines()),
         "figures/README.md": gallery(),
         "notebooks/README.md": start_page(),
     }
@@ -183,30 +182,6 @@ def gallery() -> str:
                 "",
             ]
     return "\n".join(lines)
-
-
-def scaling_lines() -> list[str]:
-    """Return the GPU-hours of the largest profile, and how its wall time falls with the number of GPUs, in Markdown."""
-    profile = load_profile(PROFILES[-1])
-    runs, timed = scaling.run_passes(profile.runs()), _timed(profile.model)
-    speed = scaling.images_per_second(timed)
-    text = (
-        f"Hours are at {speed:,.0f} images a second, on which one {device_title(timed.environment['device'])} trains"
-        f" {model_title(profile.model)} ({timed.environment['precision']}, batches of {timed.spec.batch_size}, median"
-        f" of {len(timed.epochs) - 1} epochs, torch {timed.environment['torch']})."
-    )
-    simulated = scaling.simulate(scaling.hours(runs["passes"], speed).tolist(), "hours")
-    return [text, "", *_markdown(scaling.totals(runs, speed)), "", *_markdown(simulated)]
-
-
-def _timed(model: str) -> RunRecord:
-    """Return the record of a model on full data that had its device to itself."""
-    timings = ((name, spec) for name in RECORDED for spec in load_profile(name).runs("timing"))
-    specs = [(name, spec) for name, spec in timings if (spec.model, spec.sampler) == (model, "full")]
-    for name, spec in specs:
-        if record := Store(results_dir() / name).load(spec):
-            return record
-    raise DynpruneError(f"no run of {model} was timed: dynprune sweep {specs[0][0]} --experiment timing makes one")
 
 
 def start_page() -> str:

@@ -1,14 +1,18 @@
-"""Explore the committed records: choose runs, see accuracy over compute, selection counts and images of a group.
+"""Explore the committed records: accuracy over compute, selection counts, and images of a group.
+
+Each plot takes a table of `runs`, and the values of the runs to show by the name of a column, see `choose`.
 
 Example:
     >>> from dynprune_lib.report import explore
     >>> runs = explore.runs()
-    >>> chosen = explore.choose(runs, dataset="cifar10", model="small", kind=["full data", "UCB"], rate=[0, 0.5])
-    >>> figure = explore.plot_accuracy(chosen)
+    >>> figure = explore.plot(runs, dataset="cifar10", model="small", kind=["full data", "UCB"], rate=[0, 0.5])
 """
 
-import functools
+import html
+import io
 import itertools
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +22,10 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dynprune_lib.errors import SpecError, StoreError
-from dynprune_lib.experiments.data import dataset_title, load_dataset
+from dynprune_lib.errors import DynpruneError, NotebookError, SpecError, StoreError
+from dynprune_lib.experiments.data import ImageData, dataset_title, load_dataset
 from dynprune_lib.experiments.profile import PROFILES, stated_role
-from dynprune_lib.experiments.runs import RunSpec, check_choice
+from dynprune_lib.experiments.runs import check_choice
 from dynprune_lib.experiments.selection_groups import GROUPS, group_of
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import results_dir
@@ -33,9 +37,15 @@ from dynprune_lib.report.selections import typical
 from dynprune_lib.report.style import model_title, ordered, style
 from dynprune_lib.report.tables import label_with_settings, run_row
 
+try:
+    import ipywidgets
+except ImportError:  # only the extra `explore` has it
+    ipywidgets = None
+
 LINES = ("-", ":", "--", "-.")  # of the variants of a method
-CELL = ["dataset", "model", "kind", "rate", "epochs"]  # runs that differ in the seed only
 IMAGES = 8  # in a row
+FIRST = ["UCB", "ε-greedy", "dynamic random"]  # the methods that the menus begin with: the paper's
+WIDE = {"layout": {"width": "28em"}, "style": {"description_width": "8em"}}
 
 
 def runs(results: str | Path | None = None) -> pd.DataFrame:
@@ -48,20 +58,16 @@ def runs(results: str | Path | None = None) -> pd.DataFrame:
         results: folder of the run records. Default: `results` in the checkout.
 
     Returns:
-        The columns of `tabulate` and `frontier.measure_compute`, indexed by `profile` and `run`, the folder and the
-        name of the record. `setting` is the data set and the net; `kind`, the method with its modifiers and settings;
-        `rate`, the share of the sample passes that the run skips in training, to the nearest tenth; `has_counts`,
-        whether the record came with its selection counts.
+        The columns of `tabulate` and `frontier.measure_compute`, indexed by `profile` and `run`, the name of the
+        record. `setting` is the data set and the net; `kind`, the method with its modifiers and settings; `rate`, the
+        share of the sample passes that the run skips in training, to the nearest tenth; `has_counts`, whether the
+        record came with its selection counts, which `store` reads for a `spec`.
 
     Raises:
         StoreError: there is no record.
     """
-    folder, rows = results_dir(results), []
-    for profile in PROFILES:
-        store = Store(folder / profile)
-        for record in filter(lambda each: _is_comparable(each.spec), store.records()):
-            place = {"profile": profile, "run": record.spec.name, "has_counts": store.has_selections(record.spec)}
-            rows.append(place | run_row(record, stated_role(record.spec)))
+    folder = results_dir(results)
+    rows = [row for profile in PROFILES for row in _rows(Store(folder / profile))]
     if not rows:
         raise StoreError(f"no records in {folder}: name another folder, or make some with `dynprune sweep`")
     table = measure_compute(pd.DataFrame(rows))
@@ -73,18 +79,17 @@ def runs(results: str | Path | None = None) -> pd.DataFrame:
     return table.set_index(["profile", "run"])
 
 
-def _is_comparable(spec: RunSpec) -> bool:
-    changed = spec.label_noise or spec.validation or spec.trace or spec.alone
-    return not changed and spec.imbalance == 1 and spec.init_seed is None
+def _rows(store: Store) -> Iterator[dict[str, Any]]:
+    for record in store.records():
+        spec = record.spec
+        is_special = spec.label_noise or spec.validation or spec.trace or spec.alone or spec.init_seed is not None
+        if not is_special and spec.imbalance == 1:
+            place = {"profile": store.folder.name, "run": spec.name, "has_counts": store.has_selections(spec)}
+            yield place | run_row(record, stated_role(spec)) | {"store": store, "spec": spec}
 
 
 def choose(runs: pd.DataFrame, **chosen: Any) -> pd.DataFrame:
-    """Return the runs with some values.
-
-    Args:
-        runs: a table of `runs`.
-        chosen: a value, or a list of values, by the name of a column, such as `dataset`, `model`, `method`, `rate`,
-            `epochs` or `kind`.
+    """Return the runs with a value, or one of a list of values, in each of some columns.
 
     Raises:
         SpecError: there is no such column, or no run has the values; the message then names those that exist.
@@ -105,19 +110,14 @@ def choose(runs: pd.DataFrame, **chosen: Any) -> pd.DataFrame:
     return runs
 
 
-def plot_accuracy(runs: pd.DataFrame) -> Figure:
-    """Plot the mean test accuracy over compute, in epochs of full data; one panel per data set and net.
-
-    Full data has a band, its 95 % interval.
-
-    Args:
-        runs: a table of `runs`, possibly of `choose`.
-    """
+def plot(runs: pd.DataFrame, **chosen: Any) -> Figure:
+    """Plot the mean test accuracy over compute, one panel per data set and net; full data has a 95 % band."""
     use_style()
-    settings = list(runs.groupby("setting"))
-    size = (WIDTH * (0.55 + 0.75 * len(settings)), 3.4)
-    figure, panels = plt.subplots(1, len(settings), squeeze=False, layout="constrained", figsize=size)
-    for axes, (setting, group) in zip(panels.flat, settings, strict=True):
+    runs = choose(runs, **chosen)
+    count = runs["setting"].nunique()
+    size = (WIDTH * (0.55 + 0.75 * count), 3.4)
+    figure, panels = plt.subplots(1, count, squeeze=False, layout="constrained", figsize=size)
+    for axes, (setting, group) in zip(panels.flat, runs.groupby("setting"), strict=True):
         if (group["method"] == "full").any():
             draw_full_data(axes, group)
         _draw_methods(axes, group[group["method"] != "full"])
@@ -131,101 +131,125 @@ def plot_accuracy(runs: pd.DataFrame) -> Figure:
 def _draw_methods(axes: Axes, runs: pd.DataFrame) -> None:
     for method in ordered(runs["method"]):
         look, lines = style(method), itertools.cycle(LINES)
-        group = runs[runs["method"] == method]
-        for (kind, rate), curve in group.groupby(["kind", "rate"]):
+        for (kind, rate), curve in runs[runs["method"] == method].groupby(["kind", "rate"]):
             means = curve.groupby("epochs")[["full_epochs", "test_accuracy"]].mean().sort_values("full_epochs")
-            drawn: dict[str, Any] = {
-                "color": look.colour,
-                "marker": look.marker,
-                "ms": 4,
-                "lw": 1,
-                "label": f"{kind}, {rate:.0%}",
-            }
-            axes.plot(means["full_epochs"], means["test_accuracy"], next(lines), **drawn)
+            drawn: dict[str, Any] = {"color": look.colour, "marker": look.marker, "label": f"{kind}, {rate:.0%}"}
+            axes.plot(means["full_epochs"], means["test_accuracy"], next(lines), ms=4, lw=1, **drawn)
 
 
-def selection_counts(runs: pd.DataFrame, results: str | Path | None = None) -> dict[str, np.ndarray]:
-    """Return in how many epochs each sample was selected, (runs, samples) by the name of the runs.
-
-    Args:
-        runs: a table of `runs`, possibly of `choose`; of one data set and number of epochs.
-        results: folder of the run records. Default: `results` in the checkout.
+def plot_counts(runs: pd.DataFrame, **chosen: Any) -> Figure:
+    """Plot how many samples were selected in how many epochs, the mean over seeds.
 
     Raises:
         SpecError: the runs differ in the data set or the number of epochs, or none has selection counts.
     """
-    runs, counts = _with_counts(runs), {}
-    for (_, model, kind, rate, _), cell in runs.groupby(CELL):
-        name = f"{kind}, {rate:.0%}" if runs["rate"].nunique() > 1 else kind
-        name = f"{name}, {model_title(model)}" if runs["model"].nunique() > 1 else name
-        counts[name] = np.stack([_store(profile, results).selections(spec) for profile, spec in _specs(cell, results)])
-    return counts
+    runs = choose(runs, **chosen)
+    counts, first = _counts(runs), runs.iloc[0]
+    title = f"How often each sample was selected\n{first['setting']}, {first['epochs']} epochs"
+    return plot_selection_counts(counts, first["epochs"], title)
 
 
-def plot_counts(runs: pd.DataFrame, results: str | Path | None = None) -> Figure:
-    """Plot how many samples were selected in how many epochs, see `selection_counts`."""
-    counts, epochs = selection_counts(runs, results), runs["epochs"].iloc[0]
-    at_ends = {name: ((each <= 1) | (each >= epochs - 1)).mean() for name, each in counts.items()}
-    text = ", ".join(f"{name} {share:.0%}" for name, share in at_ends.items())
-    message = f"Samples selected in at most 1 or at least {epochs - 1} of {epochs} epochs: {text}"
-    return plot_selection_counts(counts, epochs, f"{message}\n{runs['setting'].iloc[0]}, {epochs} epochs")
+def plot_group(runs: pd.DataFrame, group: str, **chosen: Any) -> Figure:
+    """Plot images that are in one of GROUPS for every seed, with their classes, see `group_of`.
 
-
-def plot_group(
-    runs: pd.DataFrame, group: str, results: str | Path | None = None, data_dir: str | Path | None = None
-) -> Figure:
-    """Plot images that are in a group for every seed, with their classes.
-
-    Args:
-        runs: a table of `runs`, possibly of `choose`; the runs with selection counts differ in the seed only.
-        group: one of GROUPS, see `group_of`; "sometimes" shows the samples selected in closest to half of the epochs.
-        results: folder of the run records. Default: `results` in the checkout.
-        data_dir: folder of the data sets. Default: see `load_dataset`.
+    Of *sometimes*, these are the samples selected in closest to half of the epochs.
 
     Raises:
-        SpecError: there is no such group, or the runs are of several kinds, or their groups are not defined.
+        SpecError: there is no such group, or nothing in it, or the runs are of several kinds, or without groups.
         DataError: the data set is not available.
     """
     check_choice("group", group, GROUPS)
-    ((name, counts),) = _single(selection_counts(runs, results)).items()
-    specs = [spec for _, spec in _specs(_with_counts(runs), results)]
-    if specs[0].settings.get("period") != 1 or specs[0].settings.get("anneal_from") is not None:
+    runs = choose(runs, **chosen)
+    counts_of, specs = _counts(runs), list(runs.loc[runs["has_counts"], "spec"])
+    if len(counts_of) > 1:
+        raise SpecError(f"the chosen runs are of several kinds ({'; '.join(counts_of)}): choose one kind, rate and net")
+    ((name, counts),), spec = counts_of.items(), specs[0]
+    if spec.settings.get("period") != 1 or spec.settings.get("anneal_from") is not None:
         raise SpecError(f"{name} has no groups: they need a new selection in every epoch")
     groups = np.stack([group_of(*each) for each in zip(counts, specs, strict=True)])
-    share = (groups == GROUPS.index(group)).all(0).mean()
-    chosen, data = typical(counts, groups, IMAGES)[group], _data(specs[0].dataset, data_dir)
-    images, labels = data.train.images[chosen].numpy(), [data.classes[label] for label in data.train.labels[chosen]]
-    message = f"{share:.0%} of the samples are {group} samples for every seed"
-    caption = (
-        f"{name}, {specs[0].prune_rate:.0%}; {runs['setting'].iloc[0]}, {specs[0].epochs} epochs, n = {len(specs)}"
-    )
-    return plot_images({group: images}, {group: labels}, f"{message}\n{caption}")
+    share, index = (groups == GROUPS.index(group)).all(0).mean(), typical(counts, groups, IMAGES)[group]
+    data = _data(spec.dataset)
+    if not len(index) or not isinstance(data, ImageData):
+        raise SpecError(f"{name} has no images of {group} samples for every seed")
+    labels = [data.classes[label] for label in data.train.labels[index]]
+    title = f"{share:.0%} of the samples are {group} samples for every seed"
+    caption = f"{name}, {spec.prune_rate:.0%}; {runs['setting'].iloc[0]}, {spec.epochs} epochs, n = {len(specs)}"
+    return plot_images({group: data.train.images[index].numpy()}, {group: labels}, f"{title}\n{caption}")
 
 
-_data = functools.lru_cache(maxsize=1)(load_dataset)  # the images of the next group are those of the same data set
+_data = lru_cache(maxsize=1)(load_dataset)  # the images of the next group are those of the same data set
 
 
-def _with_counts(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs with selection counts."""
+def _counts(runs: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return the selection counts, (runs, samples), by a name of what the runs differ in besides the seed."""
     for column in ("dataset", "epochs"):
-        if runs[column].nunique() > 1:
-            exist = ", ".join(map(str, sorted(set(runs[column]))))
+        if len(values := sorted(set(runs[column]))) > 1:
+            exist = ", ".join(map(str, values))
             raise SpecError(f"the chosen runs have several values of {column} ({exist}): choose one")
     if not runs["has_counts"].any():
-        raise SpecError("no chosen run has selection counts: choose(runs, has_counts=True) shows those that do")
-    return runs[runs["has_counts"]]
+        raise SpecError("no chosen run has selection counts: has_counts=True chooses those that do")
+    runs = runs[runs["has_counts"]]
+    parts = {"rate": runs["rate"].map("{:.0%}".format), "model": runs["model"].map(model_title)}
+    varied = [part for column, part in parts.items() if runs[column].nunique() > 1]
+    names = runs["kind"].str.cat(varied, sep=", ") if varied else runs["kind"]
+    return {name: np.stack([*map(Store.selections, cell["store"], cell["spec"])]) for name, cell in runs.groupby(names)}
 
 
-def _single(counts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    if len(counts) > 1:
-        raise SpecError(f"the chosen runs are of several kinds ({'; '.join(counts)}): choose one kind, rate and net")
-    return counts
+def explorer(runs: pd.DataFrame) -> Any:
+    """Return a widget: menus, and below them the three plots of what is chosen, or why one cannot be drawn.
+
+    Raises:
+        NotebookError: ipywidgets is not installed.
+    """
+    if ipywidgets is None:
+        raise NotebookError("ipywidgets is not installed: run pip install -e '.[explore]'")
+    menu = ipywidgets.Dropdown(description="data set, net", options=list(runs["setting"].unique()), **WIDE)
+    below = ipywidgets.VBox()
+
+    def show(_: Any = None) -> None:
+        below.children = _menus_and_plots(choose(runs, setting=menu.value))
+
+    menu.observe(show, names="value")
+    show()
+    return ipywidgets.VBox([menu, below])
 
 
-def _specs(runs: pd.DataFrame, results: str | Path | None) -> list[tuple[str, RunSpec]]:
-    """Return the profile and the spec of each run."""
-    return [(profile, _store(profile, results).load_by_name(name).spec) for profile, name in runs.index]
+def _menus_and_plots(runs: pd.DataFrame) -> list[Any]:
+    """Return the menus of one data set and net, which begin with runs that have counts, and the plots."""
+    pruned, counted = runs[runs["method"] != "full"], runs[runs["has_counts"]]
+    kinds, rates = sorted(set(pruned["kind"]), key=str.casefold), sorted(set(pruned["rate"]))
+    lengths, shares = sorted(set(runs["epochs"].tolist())), [(f"{rate:.0%}", rate) for rate in rates]
+    first = [kind for kind in FIRST if kind in kinds] or kinds[:1]
+    length = lengths[-1] if counted.empty else int(counted["epochs"].mode()[0])
+    several, one = partial(ipywidgets.SelectMultiple, **WIDE), partial(ipywidgets.Dropdown, **WIDE)
+    menus = [
+        several(description="methods", options=kinds, value=first, rows=8),
+        several(description="skipped", options=shares, value=[0.5] if 0.5 in rates else rates, rows=4),
+        one(description="epochs", options=lengths, value=length),
+        one(description="group", options=GROUPS, value="always"),
+    ]
+    # no Output widget: for each of its outputs, nbclient sends a message that can make it miss the end of the cell
+    images, plots = [ipywidgets.Image() for _ in range(3)], ipywidgets.VBox(layout={"align_items": "flex-start"})
+
+    def show(_: Any = None) -> None:
+        kind, rate, epochs, group = (menu.value for menu in menus)
+        chosen: dict[str, Any] = {"kind": ["full data", *kind], "rate": [0, *rate]}
+        now = chosen | {"epochs": epochs}  # accuracy is over all lengths, the others at one
+        draws = [partial(plot, **chosen), partial(plot_counts, **now), partial(plot_group, group=group, **now)]
+        plots.children = [_filled(image, partial(draw, runs)) for image, draw in zip(images, draws, strict=True)]
+
+    for menu in menus:
+        menu.observe(show, names="value")
+    show()
+    return [*menus, plots]
 
 
-def _store(profile: str, results: str | Path | None) -> Store:
-    return Store(results_dir(results) / profile)
+def _filled(image: Any, draw: Callable[[], Figure]) -> Any:
+    """Return the image with the figure in it, or the reason why there is none."""
+    content = io.BytesIO()
+    try:
+        draw().savefig(content, format="png")
+    except DynpruneError as error:
+        return ipywidgets.HTML(html.escape(str(error)))
+    image.value = content.getvalue()
+    return image

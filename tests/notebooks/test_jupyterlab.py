@@ -77,12 +77,14 @@ def test_the_menus_of_notebook_12_show_what_is_chosen(page, lab):
     page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()  # else nothing runs
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
-    menu = page.locator(".jp-OutputArea-output select").first
-    menu.wait_for()
-    assert page.locator(".jp-OutputArea-output select").count() == 5
-    shown = page.locator("img.widget-image")
-    shown.nth(1).wait_for()
-    before = shown.first.get_attribute("src")
-    menu.select_option("CIFAR-100, small net")
-    page.wait_for_function("before => document.querySelector('img.widget-image')?.src != before", arg=before)
+    menus = page.locator(".jp-OutputArea-output select")
+    menus.first.wait_for()
+    assert menus.count() == 5
+    page.locator("img.widget-image").nth(1).wait_for()
+    for number, choice in ((0, "CIFAR-100, small net"), (1, "UCB"), (2, "70%")):
+        before = page.locator("img.widget-image").first.get_attribute("src")
+        menus.nth(number).select_option(choice)
+        is_new = "before => ![before, undefined].includes(document.querySelector('img.widget-image')?.src)"
+        page.wait_for_function(is_new, arg=before)
+    page.get_by_text("no chosen run has selection counts").first.wait_for()
     assert page.locator('[data-mime-type="application/vnd.jupyter.stderr"]').count() == 0

@@ -26,7 +26,7 @@ def read_image_folder(root: Path) -> tuple[tuple[str, ...], dict[str, tuple[np.n
     found = {}
     for folder in (root.resolve() / "train", root.resolve() / "test"):
         try:
-            found[folder.name] = torchvision_datasets().ImageFolder(folder)
+            found[folder.name] = torchvision_datasets().ImageFolder(folder, is_valid_file=_is_image)
         except FileNotFoundError as error:  # no folder, no class in it, or a class without images
             raise DataError(f"{folder}: {error.strerror or error}: put images there, one folder a class") from error
     train, test = found.values()
@@ -37,6 +37,11 @@ def read_image_folder(root: Path) -> tuple[tuple[str, ...], dict[str, tuple[np.n
     images = _read([Path(path) for path, _ in train.samples + test.samples])
     first, second = np.split(images, [len(train)])
     return tuple(train.classes), {"train": (first, train.targets), "test": (second, test.targets)}
+
+
+def _is_image(path: str) -> bool:
+    is_hidden = Path(path).name.startswith(".")  # as what macOS leaves next to each file
+    return not is_hidden and torchvision_datasets().folder.is_image_file(path)
 
 
 def _read(files: list[Path]) -> np.ndarray:

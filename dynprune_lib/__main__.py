@@ -7,11 +7,11 @@ from dynprune_lib import stopping
 
 
 def main() -> None:
-    """Run the command line. An interrupt while its modules are imported ends it without a traceback."""
+    """Run the command line."""
     sys.path.append(str(Path.cwd()))  # for a sampler of your own, module:Class
-    with stopping.leave_at_once():
-        from dynprune_lib.cli import app
-    stopping.raise_on_sigterm()
+    stopping.leave_at_once()  # while modules are imported, and at the end; a command stops in its own way
+    from dynprune_lib.cli import app
+
     app(prog_name="dynprune")
 
 

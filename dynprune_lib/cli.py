@@ -6,22 +6,23 @@ import typer
 
 from dynprune_lib.cli_common import DATASET_NAMES, DataDir, Results, names, parse_settings, report_user_errors
 from dynprune_lib.cli_sweep import (
+    Chunk,
     Cluster,
     Gpus,
     Partition,
     SlurmOptions,
+    absolute,
     check_used,
     requested,
     show_status,
     submit_jobs,
-    sweep_job,
     sweep_profile,
 )
 from dynprune_lib.errors import SpecError, SweepError
 from dynprune_lib.experiments.data import DATASETS, ImageData, download, load_dataset
 from dynprune_lib.experiments.models import MODELS
 from dynprune_lib.experiments.optimizers import OPTIMIZERS
-from dynprune_lib.experiments.profile import PROFILES
+from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.experiments.runs import PRECISIONS, RunSpec
 from dynprune_lib.experiments.schedules import SCHEDULES
 from dynprune_lib.experiments.store import Store
@@ -108,6 +109,7 @@ def reproduce(
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, each in its own process; or jobs.")] = 1,
     minutes: Annotated[float | None, typer.Option(min=0, help="With --cluster: time limit of each job.")] = None,
     cluster: Cluster = None,
+    chunk: Chunk = None,
     partition: Partition = None,
     gpus: Gpus = None,
     slurm: SlurmOptions = None,
@@ -120,9 +122,10 @@ def reproduce(
     """
     from dynprune_lib.report.notebooks import check_parameters, choose_notebooks, reproduce_notebooks
 
-    check_used(cluster, {"minutes": minutes, "partition": partition, "gpus": gpus, "slurm": slurm}, {})
+    request = requested(cluster, jobs, minutes, chunk, partition, gpus, slurm)
+    check_used(cluster, {}, {"minutes": minutes})
     parameters = parse_settings(parameter or [])
-    if cluster:
+    if request:
         check_parameters(parameters)  # and the notebooks: an error after hours of jobs would be late
         choose_notebooks(only or (), start)
         if unused := set(parameters) - {"seeds"}:
@@ -130,9 +133,9 @@ def reproduce(
             raise SpecError(
                 f"jobs of a cluster do not use the parameter {names}: use --data-dir, --results or no --cluster"
             )
-        request = requested(cluster, jobs, partition, gpus, slurm)
-        job = sweep_job(profile, minutes, None, parameters.get("seeds"), data_dir, results)
-        submit_jobs(job, request, wait_for_them=True)
+        found = load_profile(profile)
+        plan = Plan(Store(results_dir(results).resolve() / found.name), absolute(data_dir), threads=found.threads)
+        submit_jobs(found.runs(seeds=parameters.get("seeds")), plan, request, profile, wait_for_them=True)
         jobs = 1
     reproduce_notebooks(profile, parameters, data_dir, results, jobs, only or (), start)
 

@@ -34,10 +34,11 @@ Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed;
 def report_user_errors() -> Iterator[None]:
     """Report what a user did or can fix in one line, without a traceback."""
     try:
-        yield
-        sys.stdout and sys.stdout.flush()
+        with stopping.raised():
+            yield
+            sys.stdout and sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        _stop("interrupted; the same command resumes from the last checkpoint", stopping.exit_code(interrupt))
+        _stop(str(interrupt) or "interrupted", stopping.exit_code(interrupt))
     except BrokenPipeError:  # the reader of the output has stopped reading
         _discard_output()
         sys.exit(1)

@@ -9,12 +9,11 @@ import typer
 
 from dynprune_lib.cli_common import DataDir, Experiment, ProfileName, Results, Seeds, parse_settings
 from dynprune_lib.errors import SpecError, SweepError
-from dynprune_lib.experiments.cluster import Request, SweepJob, logs_folder, submit, wait
-from dynprune_lib.experiments.plan import Plan
+from dynprune_lib.experiments.cluster import Request, logs_folder, submit
 from dynprune_lib.experiments.profile import load_profile
-from dynprune_lib.experiments.status import STATES, queued_jobs, status_of
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.sweep import sweep
+from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.paths import results_dir
 
 Jobs = Annotated[
@@ -26,6 +25,7 @@ Minutes = Annotated[
 ]
 Devices = Annotated[str | None, typer.Option(help="GPUs to use, such as 0,1. Default: all that are visible.")]
 Cluster = Annotated[str | None, typer.Option(help="Submit jobs instead: slurm, local or debug.")]
+Chunk = Annotated[int | None, typer.Option(min=1, help="Runs of each job on Slurm. Default: 10.")]
 Partition = Annotated[str | None, typer.Option(help="Partition of Slurm.")]
 Gpus = Annotated[int | None, typer.Option(min=0, help="GPUs of each job of the cluster. Default: 1.")]
 SlurmOptions = Annotated[
@@ -41,6 +41,7 @@ def sweep_profile(
     devices: Devices = None,
     minutes: Minutes = None,
     cluster: Cluster = None,
+    chunk: Chunk = None,
     partition: Partition = None,
     gpus: Gpus = None,
     slurm: SlurmOptions = None,
@@ -50,105 +51,97 @@ def sweep_profile(
 ) -> None:
     """Train the missing runs of a profile; after an interruption, the same command resumes. Exit code 0: none is
     missing. With --cluster, jobs do it, and the command ends when they are submitted."""
-    check_used(cluster, {"partition": partition, "gpus": gpus, "slurm": slurm}, {"devices": devices})
+    request = requested(cluster, jobs, minutes, chunk, partition, gpus, slurm)
+    check_used(cluster, {"devices": devices})
     found = load_profile(profile)
     specs = found.runs(experiment, seed or None)
-    store = Store(results_dir(results) / profile)
+    deadline = None if minutes is None or request else time.time() + 60 * minutes
+    plan = Plan(
+        Store(results_dir(results).resolve() / profile),
+        absolute(data_dir),
+        None if request else jobs,
+        found.threads,
+        deadline,
+        parse_devices(devices),
+    )
     if dry_run:
         for spec in specs:
-            typer.echo(f"{'there  ' if store.has(spec) else 'missing'} {spec.name}")
-    elif cluster:
-        request = requested(cluster, jobs, partition, gpus, slurm)
-        job = sweep_job(profile, minutes, experiment, seed, data_dir, results)
-        submit_jobs(job, request, wait_for_them=cluster == "debug")
+            typer.echo(f"{'there  ' if plan.store.has(spec) else 'missing'} {spec.name}")
+    elif request:
+        submit_jobs(specs, plan, request, profile, wait_for_them=cluster == "debug")
         return
     else:
-        deadline = None if minutes is None else time.time() + 60 * minutes
-        sweep(specs, Plan(store, data_dir, jobs, found.threads, deadline, parse_devices(devices)))
-    there = sum(store.has(spec) for spec in specs)
-    typer.echo(f"{there} of {len(specs)} runs of {profile} are in {store.folder}")
+        sweep(specs, plan)
+    there = sum(plan.store.has(spec) for spec in specs)
+    typer.echo(f"{there} of {len(specs)} runs of {profile} are in {plan.store.folder}")
     if there < len(specs) and not dry_run:
         why = "another process trains them, or they wait for a device" if minutes is None else "the time is up"
         raise SweepError(f"{len(specs) - there} runs are missing ({why}): the same command resumes")
 
 
 def show_status(
-    profile: ProfileName,
-    experiment: Experiment = None,
-    seed: Seeds = None,
-    results: Results = None,
+    profile: ProfileName, experiment: Experiment = None, seed: Seeds = None, results: Results = None
 ) -> None:
-    """Show which runs of a profile are missing, running (where, since when, which epoch) or failed (why), and its jobs
-    in the queue of Slurm."""
-    specs = load_profile(profile).runs(experiment, seed or None)
-    store = Store(results_dir(results) / profile)
-    statuses = [status_of(spec, store) for spec in specs]
-    for status in sorted(statuses, key=lambda each: STATES.index(each.state)):
-        if status.state != "made":
-            typer.echo(str(status))
-    for line in queued_jobs(profile):
-        typer.echo(line)
-    counts = Counter(status.state for status in statuses)
-    typer.echo(f"{profile}: " + ", ".join(f"{counts[state]} {state}" for state in STATES))
-
-
-def check_used(cluster: str | None, of_jobs: dict[str, Any], of_this_machine: dict[str, Any]) -> None:
-    """Refuse options that would have no effect.
-
-    Args:
-        cluster: the option --cluster.
-        of_jobs: values, by name, of the options that only jobs have.
-        of_this_machine: of those that only runs on this machine have. Not given: None or an empty list.
-
-    Raises:
-        SpecError: one of the others is given.
-    """
-    for name, value in (of_this_machine if cluster else of_jobs).items():
-        if value not in (None, []):
-            remedy = "jobs do not use it: leave it out" if cluster else "it is for jobs: leave it out, or add --cluster"
-            raise SpecError(f"{name} is {value}: {remedy}")
+    """Show which runs of a profile have no record, and why those that failed did. On a cluster, `squeue` shows the
+    jobs."""
+    store, count = Store(results_dir(results) / profile), Counter[str]()
+    for spec in load_profile(profile).runs(experiment, seed or None):
+        failure = None if store.has(spec) else store.failure(spec)
+        state = "made" if store.has(spec) else "failed" if failure else "missing"
+        count[state] += 1
+        if state != "made":
+            typer.echo(f"{state:8} {failure or spec.name}")
+    typer.echo(f"{profile}: {count['made']} made, {count['failed']} failed, {count['missing']} missing")
 
 
 def requested(
-    cluster: str, jobs: int | None, partition: str | None, gpus: int | None, slurm: list[str] | None
-) -> Request:
-    """Return what is asked of a cluster, by the options of a command.
-
-    Raises:
-        SpecError: there is no such kind of cluster, or an option of Slurm has no value.
-    """
-    return Request(cluster, jobs or 1, partition, 1 if gpus is None else gpus, parse_settings(slurm or []))
-
-
-def sweep_job(
-    profile: str,
+    cluster: str | None,
+    jobs: int | None,
     minutes: float | None,
-    experiment: str | None = None,
-    seeds: list[int] | None = None,
-    data_dir: Path | None = None,
-    results: Path | None = None,
-) -> SweepJob:
-    """Return what the jobs of a cluster do, by the options of a command.
+    chunk: int | None,
+    partition: str | None,
+    gpus: int | None,
+    slurm: list[str] | None,
+) -> Request | None:
+    """Return what is asked of a cluster, by the options of a command; None if jobs are not asked for.
 
     Raises:
-        SpecError: there is no time limit, or no such experiment.
+        SpecError: there is no such kind of cluster, no time limit, or an option that has no effect.
     """
-    if not minutes:
-        raise SpecError(f"minutes is {minutes}: --cluster needs the time limit of each job, as in --minutes 240")
-    data_dir, results = (folder and folder.expanduser().resolve() for folder in (data_dir, results))
-    return SweepJob(profile, minutes, experiment, tuple(seeds) if seeds else None, data_dir, results)
+    if cluster is None:
+        check_used(None, {}, {"chunk": chunk, "partition": partition, "gpus": gpus, "slurm": slurm})
+        return None
+    usual = Request(cluster, minutes)
+    gpus = usual.gpus if gpus is None else gpus
+    return Request(cluster, minutes, jobs or 1, chunk or usual.chunk, gpus, partition, parse_settings(slurm or []))
 
 
-def submit_jobs(job: SweepJob, request: Request, wait_for_them: bool) -> None:
+def absolute(folder: Path | None) -> Path | None:
+    """Return a folder by a path that means the same in every job."""
+    return folder and folder.expanduser().resolve()
+
+
+def check_used(cluster: str | None, of_this_machine: dict[str, Any], of_jobs: dict[str, Any] | None = None) -> None:
+    """Raise SpecError for an option that would have no effect: one of this machine with --cluster, or one of jobs
+    without it. Not given: None or an empty list."""
+    for name, value in (of_this_machine if cluster else of_jobs or {}).items():
+        if value not in (None, []):
+            raise SpecError(f"--{name} only works {'without' if cluster else 'with'} --cluster: leave it out")
+
+
+def submit_jobs(specs: list[RunSpec], plan: Plan, request: Request, profile: str, wait_for_them: bool) -> None:
     """Submit the jobs of a sweep, say where they are, and wait for their end if asked to."""
-    jobs = submit(job, request)
+    jobs = submit(specs, plan, request, f"dynprune-{profile}")
     if not jobs:
-        typer.echo(f"no run of {job.profile} is missing in {job.store.folder}")
+        typer.echo(f"no run of {profile} is missing in {plan.store.folder}")
         return
     typer.echo(f"submitted {len(jobs)} jobs ({request.cluster}): {', '.join(each.job_id for each in jobs)}")
-    typer.echo(f"their logs are in {logs_folder(job.store)}; `dynprune status {job.profile}` shows the runs")
+    typer.echo(f"their logs are in {logs_folder(plan.store)}; `dynprune status {profile}` shows which runs are missing")
     if wait_for_them:
-        wait(jobs)
+        from submitit.helpers import as_completed
+
+        for _ in as_completed(jobs):  # in debug, this is when they run
+            pass
 
 
 def parse_devices(given: str | None) -> tuple[int, ...] | None:

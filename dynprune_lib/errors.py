@@ -23,12 +23,8 @@ class StoreNotWritable(StoreError):
     """Folder that cannot be written: nothing can be saved."""
 
 
-class RunLocked(StoreError):
-    """Run that another process is making."""
-
-
-class DeviceBusy(DynpruneError):
-    """Device that another run uses, while a run needs it to itself."""
+class Busy(DynpruneError):
+    """Run that another process makes, or device that another run uses while a run needs it to itself."""
 
 
 class PrivateFolderError(DynpruneError):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def atomic_write(path: Path, content: bytes) -> None:
         StoreError: a folder is in its place.
     """
     make_folder(path.parent)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # of two machines, processes may have one number
     try:
         with part.open("wb") as file:
             file.write(content)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dynprune_lib.errors import StoreError
 from dynprune_lib.experiments.corruption import add_label_noise, make_imbalanced
 from dynprune_lib.experiments.data import FOLDER, TensorData, hold_out
-from dynprune_lib.experiments.device_lock import use_device
+from dynprune_lib.experiments.locks import use_device
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.static_scores import static_scores
@@ -27,8 +27,7 @@ def make_run(
 
     Raises:
         SpecError: the run does not fit the data; raised before any training.
-        DeviceBusy: the run needs the device to itself, and another run uses it.
-        RunLocked: another process computes its scores.
+        Busy: the run needs the device to itself, and another run uses it; or another process computes its scores.
         StoreError: a file of the store is damaged, or nothing can be written.
         TrainingDiverged: a loss is not finite.
     """
@@ -36,6 +35,13 @@ def make_run(
     with use_device(data.device, spec.alone):
         scores = static_scores(spec, data, store, on_epoch, jobs) if spec.is_static_scored else None
         return train(spec, data, store, on_epoch, jobs, scores)
+
+
+def make_scores(spec: RunSpec, data: TensorData, store: Store, on_epoch: OnEpoch | None = None, jobs: int = 1) -> None:
+    """Make the scores that a run needs, see `make_run`."""
+    data = data_of(data, spec)
+    with use_device(data.device, spec.alone):
+        static_scores(spec, data, store, on_epoch, jobs)
 
 
 def data_of(data: TensorData, spec: RunSpec) -> TensorData:

@@ -69,13 +69,15 @@ def static_scores(
 
     Raises:
         SpecError: the run does not fit the data, or its seed is one of scoring models; raised before any training.
-        RunLocked: another process computes them.
+        Busy: another process computes them.
         StoreError: those in the store are damaged, or of another data set.
     """
     check_fit(spec, data)
     needed = scoring_spec(spec)
+    if found := stored_scores(spec, data, store):
+        return found
     with store.claim(needed):
-        found = stored_scores(spec, data, store)
+        found = stored_scores(spec, data, store)  # another process may have computed them meanwhile
         if found is None:
             found = _compute(needed, data, store, on_epoch, jobs)
             store.save_scores(found)

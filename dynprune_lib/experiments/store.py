@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from dynprune_lib.errors import StoreError, StoreNotWritable
-from dynprune_lib.experiments import leases
+from dynprune_lib.errors import StoreError
+from dynprune_lib.experiments.locks import lock
 from dynprune_lib.experiments.records import Cost, RunRecord, StaticScores
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.files import atomic_write, make_folder, read_if_there, reading
+from dynprune_lib.files import atomic_write, read_if_there, reading
 
 CHECKPOINT = b"dynprune checkpoint, version 3\n"  # the first line of one; the second is the SHA-256 of the rest
 
@@ -26,7 +26,7 @@ class Store:
     """Store of records.
 
     A record is NAME.json, next to it NAME.npz with how often each sample was selected. Scores that were computed before
-    training are such pairs too, in `scores`. The hidden folder `.running` has checkpoints, leases and failures of
+    training are such pairs too, in `scores`. The hidden folder `.running` has checkpoints, locks and failures of
     unfinished runs.
 
     A file that cannot be read, is cut or damaged, or holds something else than its name says raises StoreError, with
@@ -103,12 +103,7 @@ class Store:
         return trace
 
     def save(self, record: RunRecord, arrays: dict[str, np.ndarray]) -> None:
-        """Keep a finished run and forget its checkpoint. The record comes last: where it is, all of it is.
-
-        Raises:
-            RunLocked: another process has taken the run over.
-        """
-        leases.check(self.lease(record.spec))
+        """Keep a finished run and forget its checkpoint. The record comes last: where it is, all of it is."""
         self._save_pair(self._path(record.spec, ""), arrays, record.to_json())
         self._running(record.spec, ".pt").unlink(missing_ok=True)
 
@@ -143,8 +138,7 @@ class Store:
         return self._scores(spec, ".json").exists()
 
     def save_scores(self, scores: StaticScores) -> None:
-        """Keep the scores of a finished scoring and forget its checkpoint; raise RunLocked if it was taken over."""
-        leases.check(self.lease(scores.spec))
+        """Keep the scores of a finished scoring and forget its checkpoint."""
         content = {"spec": asdict(scores.spec), "cost": asdict(scores.cost), "environment": scores.environment}
         text = json.dumps(content, indent=2, allow_nan=False)
         self._save_pair(self._scores(scores.spec, ""), {"scores": scores.values.numpy()}, text)
@@ -156,11 +150,7 @@ class Store:
         Args:
             state: tensors and plain values.
             conditions: what must be the same for the run to go on: the data, the precision.
-
-        Raises:
-            RunLocked: another process has taken the run over.
         """
-        leases.check(self.lease(spec))
         buffer = io.BytesIO()
         torch.save({"spec": asdict(spec), "conditions": conditions, "state": state}, buffer)
         content = buffer.getbuffer()
@@ -180,11 +170,11 @@ class Store:
             content = read_if_there(path)
             if content is None:
                 return None
-            head, digest = content[: len(CHECKPOINT)], content[len(CHECKPOINT) : len(CHECKPOINT) + 64]
+            head, digest = content[: len(CHECKPOINT)], content[len(CHECKPOINT) : len(CHECKPOINT) + 65]
             state = memoryview(content)[len(CHECKPOINT) + 65 :]  # a view: models are large
             if head != CHECKPOINT:
                 raise ValueError("it begins with other words: another version made it, or it is damaged")
-            if hashlib.sha256(state).hexdigest().encode() != digest:
+            if hashlib.sha256(state).hexdigest().encode() + b"\n" != digest:
                 raise ValueError("its checksum is wrong")
             found = torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
             if RunSpec.from_dict(found["spec"]) != spec:  # fields that it lacks have their defaults, as in a record
@@ -200,30 +190,18 @@ class Store:
 
     @contextlib.contextmanager
     def claim(self, spec: RunSpec) -> Iterator[None]:
-        """Hold the run for this process; others have it once the process has ended, or has stopped for long.
+        """Hold the run for this process; others have it once the process has ended.
 
         Raises:
-            RunLocked: another process holds it.
+            Busy: another process holds it.
             StoreNotWritable: the folder cannot be written.
         """
-        path = self.lease(spec)
-        make_folder(path.parent)
-        try:
-            lease = leases.Lease(path)
-        except OSError as error:
-            raise StoreNotWritable(f"cannot write {path}: {error.strerror}") from error
-        try:
-            yield
-        finally:
-            lease.release()
-
-    def lease(self, spec: RunSpec) -> Path:
-        """Return the file by which a process holds the run."""
-        return self._running(spec, ".lock")
-
-    def note(self, spec: RunSpec, text: str) -> None:
-        """Have the lease of a run that this process holds say how far it is."""
-        leases.note(self.lease(spec), text)
+        path = self._running(spec, ".lock")
+        with lock(path):
+            try:
+                yield
+            finally:  # who has opened it meanwhile locks a file that is no more: at worst, a run is made twice
+                path.unlink(missing_ok=True)
 
     def save_failure(self, spec: RunSpec, message: str) -> None:
         """Keep why the run failed, until it is made or begun again."""

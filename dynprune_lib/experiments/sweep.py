@@ -1,8 +1,7 @@
-"""Making the missing runs of a list, in one process or several.
+"""Making the missing runs of a list, in this process or in several.
 
-The store is all the coordination there is: every process walks the same list, claims the next run that nobody has made
-or holds, and trains it. Several sweeps over one store therefore share the work, and after an interruption the next
-sweep resumes from the last checkpoints.
+Locks of the store keep two sweeps over one folder from making the same run; after an interruption, the next sweep
+resumes from the last checkpoints.
 """
 
 import contextlib
@@ -11,51 +10,63 @@ import gc
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from dynprune_lib import stopping
 from dynprune_lib.errors import (
+    Busy,
     DataError,
-    DeviceBusy,
     DynpruneError,
-    RunLocked,
+    SpecError,
     StoreError,
     StoreNotWritable,
     SweepError,
     is_out_of_memory,
 )
-from dynprune_lib.experiments import leases
 from dynprune_lib.experiments.data import TensorData, load_dataset
-from dynprune_lib.experiments.make import check_images, make_run
-from dynprune_lib.experiments.plan import Plan
+from dynprune_lib.experiments.make import check_images, make_run, make_scores
 from dynprune_lib.experiments.profile import Profile
-from dynprune_lib.experiments.progress import Progress
 from dynprune_lib.experiments.records import EpochRecord, RunRecord
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.experiments.static_scores import missing_scorings, scoring_spec
+from dynprune_lib.experiments.schedule import Schedule, Task, tasks_of
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.workers import Placement, available_devices, current_device, run_workers
+from dynprune_lib.experiments.workers import Placement, Workers, placements
 from dynprune_lib.paths import private_folder, results_dir
 
 
 class OutOfTime(Exception):
-    """The next epoch would end after the deadline, or the process is to stop after this one."""
+    """The next epoch would end after the deadline."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a sweep ended.
+class Plan:
+    """How a sweep is made.
 
     Args:
-        failures: one message per run that failed.
-        stopped: whether the time was up, or a signal has come, before all runs were made.
+        store: of the records.
+        data_dir: folder of the data sets. Default: see `load_dataset`.
+        jobs: number of processes. Default: None, one for each device.
+        threads: CPU threads of each. Default: None, an equal share of torch's number.
+        deadline: in seconds of `time.time()`. Default: None, no limit.
+        devices: numbers of the GPUs to use, among those that CUDA_VISIBLE_DEVICES shows. Default: None, all of them, or
+            the CPU where there is none.
+        lines: whether to write a line per finished run, next to the progress bar. Default: True.
     """
 
-    failures: list[str]
-    stopped: bool
+    store: Store
+    data_dir: str | Path | None = None
+    jobs: int | None = None
+    threads: int | None = None
+    deadline: float | None = None
+    devices: tuple[int, ...] | None = None
+    lines: bool = True
+
+    def ends_within(self, seconds: float = 0) -> bool:
+        """Return whether the time is up after some seconds."""
+        return self.deadline is not None and time.time() + seconds > self.deadline
 
 
 def ensure_runs(
@@ -101,23 +112,31 @@ def sweep(specs: list[RunSpec], plan: Plan) -> None:
         SpecError: there is no such device; raised before any training.
         SweepError: runs failed, or their records are damaged; the others have been made, unless nothing can be written
             any more. The message has one line per run.
+        KeyboardInterrupt: the message names the runs that were under way.
     """
-    if failures := make_missing(specs, plan).failures:
+    private_folder("locks")
+    devices = available_devices(plan.devices)
+    missing, failures = _look(specs, plan)
+    for name in sorted({spec.dataset for spec in missing}):
+        load_dataset(name, plan.data_dir)
+    if missing:
+        failures += _make(missing, plan, devices)
+    if failures:
         raise SweepError("\n".join(failures))
 
 
-def make_missing(specs: list[RunSpec], plan: Plan) -> Outcome:
-    """Make the runs that are not in the store, as `sweep`, and return how it ended instead of raising SweepError."""
-    private_folder("locks")
-    devices = available_devices(plan.devices)
-    missing, damaged = _look(specs, plan)
-    if not missing:
-        return Outcome(damaged, stopped=False)
-    with Placement(devices[0], plan.threads).applied():
-        for name in sorted({spec.dataset for spec in missing}):
-            _load_data(name, plan.data_dir)
-        made = _make(missing, plan, devices)
-    return Outcome([*damaged, *made.failures.values()], made.stopped)
+def available_devices(chosen: tuple[int, ...] | None = None) -> list[str]:
+    """Return the chosen GPUs, or all that CUDA_VISIBLE_DEVICES shows, or the CPU where there is none.
+
+    Raises:
+        SpecError: a GPU was chosen that this process does not see.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for number in chosen or ():
+        if number not in range(count):
+            there = f"there are {count} (0 to {count - 1})" if count else "there is none"
+            raise SpecError(f"device {number} is not a GPU that this process sees: {there}; see CUDA_VISIBLE_DEVICES")
+    return [f"cuda:{number}" for number in (range(count) if chosen is None else chosen)] or ["cpu"]
 
 
 def _look(specs: list[RunSpec], plan: Plan) -> tuple[list[RunSpec], list[str]]:
@@ -130,80 +149,95 @@ def _look(specs: list[RunSpec], plan: Plan) -> tuple[list[RunSpec], list[str]]:
                 missing.append(spec)
             else:
                 with contextlib.suppress(DataError):  # records are read where their images are not
-                    check_images(record, functools.partial(_load_data, spec.dataset, plan.data_dir))
+                    check_images(record, functools.partial(_load_on, "cpu", spec.dataset, plan.data_dir))
         except StoreError as error:
             damaged.append(str(error))
     return missing, damaged
 
 
-def _make(missing: list[RunSpec], plan: Plan, devices: list[torch.device]) -> Progress:
-    if plan.retry:
-        for spec in missing:
-            plan.store.forget_failure(spec)
-    jobs = min(plan.jobs or len(devices), len(missing))
-    alone = missing if jobs == 1 else [spec for spec in missing if spec.alone]
-    scorings = missing_scorings(missing, plan.store)
-    with Progress(missing, scorings, plan.lines) as progress, stopping.finish_epoch_on_signal(plan.grace):
-        _walk(alone, replace(plan, jobs=1), progress.handle)
-        together = [spec for spec in missing if spec not in alone]
-        if together and not stopping.is_requested():
-            run_workers(_walk, together, replace(plan, jobs=jobs), devices, progress)
-        progress.stopped |= stopping.is_requested()
-    return progress
+def _make(missing: list[RunSpec], plan: Plan, devices: list[str]) -> list[str]:
+    """Make runs; return a message for each that failed."""
+    for spec in missing:
+        plan.store.forget_failure(spec)
+    tasks = tasks_of(missing, plan.store)
+    jobs = min(plan.jobs or len(devices), len(tasks))
+    here = Placement(devices[0], plan.threads)
+    places = placements(jobs, devices, plan.threads or max(1, torch.get_num_threads() // jobs))
+    # a run that needs the device alone is made before the others begin, or after they are done
+    alone = [task for task in tasks if jobs == 1 or task.spec.alone]
+    together = [task for task in tasks if jobs > 1 and not task.spec.alone]
+    with Schedule(tasks, plan) as schedule:
+        try:
+            while left := len(alone) + len(together):
+                alone = _one_by_one(alone, schedule, plan, here)
+                together = _side_by_side(together, schedule, plan, places) if together else []
+                if len(alone) + len(together) == left:  # other processes make them, or have the device
+                    break
+        except KeyboardInterrupt as interrupt:
+            names = ", ".join(schedule.under_way) or "no run"
+            message = f"interrupted, {names} under way; the same command resumes from the last checkpoint"
+            raise type(interrupt)(message) from None
+    return list(schedule.failures.values())
 
 
-def _walk(specs: list[RunSpec], plan: Plan, report: Callable[..., None]) -> None:
-    """Train, one after the other, the runs that nobody has made or holds, and that have not failed in this sweep.
+def _one_by_one(tasks: list[Task], schedule: Schedule, plan: Plan, place: Placement) -> list[Task]:
+    """Do tasks in this process; return those that other processes hold."""
+    schedule.begin(tasks)
+    threads = torch.get_num_threads()
+    try:
+        while task := schedule.next():
+            place.apply()
 
-    Runs that wait for scores of another process, for the device to be theirs alone, or for a process of another machine
-    that may have ended, are tried again when the others are done.
-    """
-    while specs:
-        taken = []
-        for spec in specs:
-            try:
-                with plan.store.claim(spec):
-                    # another process may have made it since `_look`
-                    if plan.store.load(spec) is None and plan.store.failure(spec) is None:
-                        _make_until(spec, plan, report)
-            except (RunLocked, DeviceBusy):
-                taken.append(spec)
-            except OutOfTime:
-                report("stopped", None, None)
-                return
-            except StoreNotWritable as error:
-                report("failed", spec, str(error))
-                return  # no other run could be saved
-            except Exception as error:  # whatever it is, the other runs do not depend on it
-                message = f"{spec.name}: {_what_happened(error)}"
-                report("failed", spec, message)
-                with contextlib.suppress(StoreError):
-                    plan.store.save_failure(spec, message)
-                _free_memory()
-        specs = taken if len(taken) < len(specs) or _is_one_free(taken, plan) else []
+            def report(event: str, value: Any, task: Task = task) -> None:
+                schedule.handle(event, task, value)
+
+            report(*_do(plan, task, report, place))
+    finally:
+        torch.set_num_threads(threads)
+    return schedule.taken
 
 
-def _is_one_free(specs: list[RunSpec], plan: Plan) -> bool:
-    scorings = [scoring_spec(spec) for spec in specs if spec.is_static_scored]
-    paths = [plan.store.lease(spec) for spec in [*specs, *scorings]]
-    return leases.wait_for_expiry(paths, stop=lambda: plan.ends_within(0))
+def _side_by_side(tasks: list[Task], schedule: Schedule, plan: Plan, places: list[Placement]) -> list[Task]:
+    """Do tasks in worker processes; return those that processes of other sweeps hold."""
+    schedule.begin(tasks)
+    with Workers(places, functools.partial(_do, plan)) as workers:
+        while True:
+            while workers.has_room and (task := schedule.next()):
+                workers.give(task)
+            if not schedule.under_way:
+                return schedule.taken
+            for event, task, value in workers.events():
+                schedule.handle(event, task, value)
 
 
-def _make_until(spec: RunSpec, plan: Plan, report: Callable[..., None]) -> None:
-    started = time.time()
+def _do(plan: Plan, task: Task, report: Callable[[str, Any], None], place: Placement) -> tuple[str, Any]:
+    """Do a task; return how it ended, an event of `Schedule`, and its value."""
+    spec, store, started = task.spec, plan.store, time.time()
 
-    def on_epoch(spec: RunSpec, epoch: EpochRecord) -> None:
+    def on_epoch(_: RunSpec, epoch: EpochRecord) -> None:
         nonlocal started
-        report("epoch", spec, epoch)
+        report("epoch", epoch)
         started, seconds = time.time(), time.time() - started
         if plan.ends_within(seconds):
             raise OutOfTime
 
-    if plan.ends_within(0):
-        raise OutOfTime
-    report("begun", spec, None)
-    record = make_run(spec, _load_data(spec.dataset, plan.data_dir), plan.store, on_epoch, plan.jobs or 1)
-    report("finished", spec, record)
+    try:
+        data = _load_on(place.device, spec.dataset, plan.data_dir)
+        if task.scores_only:
+            make_scores(spec, data, store, on_epoch, place.sharing)
+            return "scored", None
+        with store.claim(spec):  # another process may have made it since `_look`
+            return "made", store.load(spec) or make_run(spec, data, store, on_epoch, place.sharing)
+    except Busy:
+        return "taken", None
+    except OutOfTime:
+        return "stopped", None
+    except StoreNotWritable as error:
+        return "unwritable", str(error)
+    except Exception as error:  # whatever it is, the other runs do not depend on it
+        message = _what_happened(error)
+        _free_memory()
+        return "failed", message
 
 
 def _what_happened(error: Exception) -> str:
@@ -220,10 +254,6 @@ def _free_memory() -> None:
     gc.collect()  # the frames of the traceback held the model
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def _load_data(name: str, data_dir: str | Path | None) -> TensorData:
-    return _load_on(str(current_device()), name, data_dir)
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """Training a run to its end: checkpoints, and how an interrupted run resumes."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynprune_lib.experiments.checkpoint import ThrottledCheckpoint
 from dynprune_lib.experiments.data import TensorData
 from dynprune_lib.experiments.environment import describe_environment
 from dynprune_lib.experiments.epoch import train_epoch
@@ -17,6 +17,7 @@ from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.train_state import TrainState, build_train_state
 
+SAVING = 0.05  # largest share of the time that is spent on checkpoints
 OnEpoch = Callable[[RunSpec, EpochRecord], None]
 
 
@@ -59,12 +60,7 @@ def train(
     def save() -> None:
         store.save_checkpoint(spec, state.state_dict(), conditions)
 
-    def report(spec: RunSpec, epoch: EpochRecord) -> None:
-        store.note(spec, f"epoch {len(state.epochs)} of {spec.epochs}")
-        if on_epoch:
-            on_epoch(spec, epoch)
-
-    train_epochs(state, spec.epochs, save, report)
+    train_epochs(state, spec.epochs, save, on_epoch)
     scoring = scores.cost if scores else Cost()
     record = RunRecord(
         spec=spec,
@@ -91,15 +87,18 @@ def train_epochs(state: TrainState, epochs: int, save: Callable[[], None], on_ep
         save: called after an epoch unless saving has taken too much of the time, and when `on_epoch` raises.
         on_epoch: called after every epoch. Default: None.
     """
-    checkpoint = ThrottledCheckpoint(save)
+    begun, saving = time.perf_counter(), 0.0
     for epoch in range(len(state.epochs), epochs):
         state.epochs.append(train_epoch(state, epoch))
-        checkpoint()
+        started = time.perf_counter()
+        if saving <= SAVING * (started - begun):
+            save()
+            saving += time.perf_counter() - started
         try:
             if on_epoch:
                 on_epoch(state.spec, state.epochs[-1])
         except BaseException:
-            checkpoint.now()
+            save()
             raise
 
 

@@ -1,190 +1,153 @@
-"""Worker processes of a sweep: each with a GPU, or pinned to cores of the CPU.
+"""Worker processes that each do one task after the other, for as long as their parent lives.
 
-Workers share the list of runs by the claims of the store; this module starts them, shows what they report, and stops
-them.
+One that dies is replaced, and its task is tried once more. This module imports no torch, so that a worker watches its
+parent before the seconds that such imports take.
 """
 
 import contextlib
 import multiprocessing
+import multiprocessing.resource_tracker
 import os
+import pickle
 import signal
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import cast
-
-import torch
+from typing import Any, Self, cast
 
 from dynprune_lib import stopping
-from dynprune_lib.errors import SpecError
-from dynprune_lib.experiments.plan import Plan
-from dynprune_lib.experiments.progress import Progress
-from dynprune_lib.experiments.runs import RunSpec
-
-Walk = Callable[[list[RunSpec], Plan, Callable[..., None]], None]
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a process computes.
+    """Where a process computes: on which device, threads and cores, and how many processes share the device."""
 
-    Args:
-        device: a GPU, or the CPU.
-        threads: number of CPU threads. Default: None, as it is.
-        cores: numbers of the cores that the process may use. Default: none, as it is.
-    """
-
-    device: torch.device
+    device: str = "cpu"
     threads: int | None = None
     cores: tuple[int, ...] = ()
+    sharing: int = 1
 
     def apply(self) -> None:
-        """Have this process compute there."""
-        if self.device.type == "cuda":
+        import torch
+
+        if self.device != "cpu":
             torch.cuda.set_device(self.device)
         if self.cores:
             os.sched_setaffinity(0, self.cores)
         torch.set_num_threads(self.threads or torch.get_num_threads())
 
-    @contextlib.contextmanager
-    def applied(self) -> Iterator[None]:
-        """Have this process compute there, with this number of threads until the context ends."""
-        before = torch.get_num_threads()
-        self.apply()
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
 
-
-def available_devices(chosen: tuple[int, ...] | None = None) -> list[torch.device]:
-    """Return the devices of a sweep.
-
-    Args:
-        chosen: numbers of GPUs, among those that CUDA_VISIBLE_DEVICES shows. Default: None, all of them.
-
-    Returns:
-        The GPUs, or the CPU if there is none and none was chosen.
-
-    Raises:
-        SpecError: a GPU was chosen that this process does not see.
-    """
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    numbers = range(count) if chosen is None else chosen
-    for number in numbers:
-        if number not in range(count):
-            there = f"there are {count} (0 to {count - 1})" if count else "there is none"
-            raise SpecError(f"device {number} is not a GPU that this process sees: {there}; see CUDA_VISIBLE_DEVICES")
-    return [torch.device("cuda", number) for number in numbers] or [torch.device("cpu")]
-
-
-def current_device() -> torch.device:
-    """Return the device on which this process computes."""
-    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
-
-
-def placements(jobs: int, devices: list[torch.device], threads: int | None = None) -> list[Placement]:
-    """Share devices and cores among processes.
-
-    Args:
-        jobs: number of processes.
-        devices: of the sweep; the processes take them in turn.
-        threads: CPU threads of each. Default: None, an equal share of torch's number.
-
-    Returns:
-        One placement a process. On a CPU, each has cores of its own where there are enough and the system can do it.
+def placements(jobs: int, devices: Sequence[str], threads: int) -> list[Placement]:
+    """Share devices and cores among processes: on a CPU, each has cores of its own where there are enough.
 
     Example:
-        >>> gpus = [torch.device("cuda", 0), torch.device("cuda", 1)]
-        >>> [place.device.index for place in placements(3, gpus, threads=1)]
-        [0, 1, 0]
+        >>> [(place.device, place.sharing) for place in placements(3, ["cuda:0", "cuda:1"], threads=1)]
+        [('cuda:0', 2), ('cuda:1', 1), ('cuda:0', 2)]
     """
-    threads = threads or max(1, torch.get_num_threads() // jobs)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    is_pinned = devices[0].type == "cpu" and len(cores) >= jobs
+    is_pinned = devices[0] == "cpu" and len(cores) >= jobs
     shares = [tuple(cores[len(cores) * i // jobs : len(cores) * (i + 1) // jobs]) for i in range(jobs)]
-    return [Placement(devices[i % len(devices)], threads, shares[i] if is_pinned else ()) for i in range(jobs)]
+    used = [devices[i % len(devices)] for i in range(jobs)]
+    return [
+        Placement(device, threads, share if is_pinned else (), used.count(device))
+        for device, share in zip(used, shares, strict=True)
+    ]
 
 
-def run_workers(walk: Walk, specs: list[RunSpec], plan: Plan, devices: list[torch.device], progress: Progress) -> None:
-    """Walk a list of runs in several processes until all of them have ended.
+class Workers:
+    """Processes that do tasks, one at a time each; they start with their first task and end with the context.
 
     Args:
-        walk: function of a module, called in every process with the runs, its plan and a function that reports events.
-        specs: the runs.
-        plan: of the sweep, with its number of processes.
-        devices: those to use.
-        progress: shows the events.
+        places: one for each process.
+        do: function of a task, of a function that reports an event and its value, and of the placement; it returns
+            the last event and its value.
     """
-    workers = {}  # the end of its pipe that is read here -> the process
-    places = placements(plan.jobs or len(devices), devices, plan.threads)
-    try:
-        for place in places:
-            sharing = sum(other.device == place.device for other in places)
-            reader, worker = _start(walk, specs, replace(plan, jobs=sharing), place)
-            workers[reader] = worker
-        _follow(workers, progress)
-    finally:
-        _stop(list(workers.values()))
 
+    def __init__(self, places: Sequence[Placement], do: Callable[[Any, Callable[..., None], Placement], Any]) -> None:
+        self.under_way: dict[BaseProcess, Any] = {}
+        self._free = list(reversed(places))
+        self._packed = pickle.dumps(do)  # unpacked by a worker that watches its parent already
+        self._idle: list[BaseProcess] = []
+        self._pipes: dict[BaseProcess, tuple[Connection, Placement]] = {}
+        self._retried: list[Any] = []
 
-def _start(walk: Walk, specs: list[RunSpec], plan: Plan, place: Placement) -> tuple[Connection, BaseProcess]:
-    context = multiprocessing.get_context("spawn")  # CUDA allows no fork
-    reader, writer = context.Pipe(duplex=False)
-    worker = context.Process(target=_work, args=(walk, specs, plan, place, writer, os.getpid()), daemon=True)
-    with stopping.sigint_kept_from_children():
-        worker.start()
-    writer.close()  # only the worker has it now, so the pipe ends with the worker
-    return reader, worker
+    def __enter__(self) -> Self:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        with stopping.signals_held():  # a second Ctrl-C does not leave some of them alive
+            for worker in self._pipes:
+                worker.kill()  # nothing is lost: files are written whole, and locks end with their process
+            for worker in self._pipes:
+                worker.join()
 
-def _follow(workers: dict[Connection, BaseProcess], progress: Progress) -> None:
-    """Show what workers report until all of them have ended."""
-    running: dict[Connection, RunSpec | None] = {}
-    readers = list(workers)
-    while readers:
+    @property
+    def has_room(self) -> bool:
+        return bool(self._idle or self._free)
+
+    def give(self, task: Any) -> None:
+        worker = self._idle.pop() if self._idle else self._start(self._free.pop())
+        self.under_way[worker] = task
+        with contextlib.suppress(BrokenPipeError):  # it has died: `events` finds out
+            self._pipes[worker][0].send(task)
+
+    def events(self) -> Iterator[tuple[str, Any, Any]]:
+        """Wait for events; yield each with its task and its value: those that workers report; "died", with how, if a
+        worker did and its task is tried once more; "failed" if that worker died, too."""
+        readers = {self._pipes[worker][0]: worker for worker in self.under_way}
         for reader in cast(list[Connection], wait(readers)):
+            worker = readers[reader]
+            task = self.under_way[worker]
             try:
-                event, spec, value = reader.recv()
+                is_done, event, value = reader.recv()
             except (EOFError, OSError):
-                readers.remove(reader)
-                workers[reader].join()
-                if code := workers[reader].exitcode:
-                    message = _how_it_ended(code, running.get(reader))
-                    progress.handle("failed", running.get(reader), message)
+                yield from self._replace(worker)
                 continue
-            running[reader] = spec if event in ("begun", "epoch") else None
-            progress.handle(event, spec, value)
+            if is_done:
+                del self.under_way[worker]
+                self._idle.append(worker)
+            yield event, task, value
 
-
-def _how_it_ended(code: int, spec: RunSpec | None) -> str:
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    who = f"the process that trained {spec.name}" if spec else "a training process"
-    hint = " (SIGKILL is how a system that is short of memory stops a process)" if code == -signal.SIGKILL else ""
-    return f"{who} {how}{hint}: another process, or the same sweep again, goes on from its last checkpoint"
-
-
-def _stop(workers: list[BaseProcess]) -> None:
-    """Stop the processes that still run: by SIGTERM, then by SIGKILL."""
-    for worker in workers:
-        if worker.is_alive():
-            worker.terminate()
-    deadline = time.monotonic() + stopping.GRACE
-    for worker in workers:
-        worker.join(max(0.0, deadline - time.monotonic()))
-        worker.kill()
+    def _replace(self, worker: BaseProcess) -> Iterator[tuple[str, Any, Any]]:
         worker.join()
+        _, place = self._pipes.pop(worker)
+        self._free.append(place)
+        task, how = self.under_way.pop(worker), _how_it_ended(worker.exitcode or 0)
+        if task in self._retried:
+            yield "failed", task, f"its process {how}, twice"
+            return
+        self._retried.append(task)
+        yield "died", task, how
+        self.give(task)
+
+    def _start(self, place: Placement) -> BaseProcess:
+        context = multiprocessing.get_context("spawn")  # CUDA allows no fork
+        here, there = context.Pipe()
+        multiprocessing.resource_tracker.ensure_running()  # its start would let the signals through
+        worker = context.Process(target=_work, args=(there, os.getpid(), self._packed, place), daemon=True)
+        with stopping.signals_held():  # by the worker too, for all its life: its parent ends it
+            worker.start()
+            self._pipes[worker] = here, place
+        there.close()  # only the worker has it now, so the pipe ends with the worker
+        return worker
 
 
-def _work(walk: Walk, specs: list[RunSpec], plan: Plan, place: Placement, writer: Connection, parent: int) -> None:
-    stopping.raise_on_sigterm()
-    stopping.stop_with_parent(parent)
+def _how_it_ended(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    hint = " (as a system that is short of memory does: try fewer --jobs)" if code == -signal.SIGKILL else ""
+    return f"was killed by {signal.Signals(-code).name}{hint}"
+
+
+def _work(pipe: Connection, parent: int, packed: bytes, place: Placement) -> None:
+    stopping.end_with_parent(parent)
+    do = pickle.loads(packed)
     place.apply()
-    ended = contextlib.suppress(KeyboardInterrupt, BrokenPipeError)  # the parent has ended, or reports the interrupt
-    try:
-        with ended, stopping.finish_epoch_on_signal(plan.grace):
-            walk(specs, plan, lambda *event: writer.send(event))
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # an exception would show while the interpreter shuts down
+    with contextlib.suppress(EOFError, BrokenPipeError):  # the parent has ended
+        while True:
+            task = pipe.recv()
+            event, value = do(task, lambda event, value: pipe.send((False, event, value)), place)
+            pipe.send((True, event, value))
+    sys.exit()

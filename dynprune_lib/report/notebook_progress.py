@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from dynprune_lib.errors import NotebookError
-from dynprune_lib.experiments.progress import progress_bar
+from dynprune_lib.experiments.schedule import progress_bar
 
 OnCellStart = Callable[[NotebookNode, int], None]  # called with a cell and its place in the notebook
 

@@ -4,13 +4,14 @@ import signal
 import time
 from dataclasses import replace
 
+import psutil
 import pytest
 
-from dynprune_lib import stopping
 from dynprune_lib.errors import SpecError, SweepError
-from dynprune_lib.experiments import cluster
-from dynprune_lib.experiments.cluster import Request, SweepJob, submit, wait
+from dynprune_lib.experiments import sweep as sweep_module
+from dynprune_lib.experiments.cluster import Chunk, Request, chunks, submit
 from dynprune_lib.experiments.profile import load_profile
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
 from tests.helpers import results
@@ -18,29 +19,18 @@ from tests.helpers import results
 pytest.importorskip("submitit", reason="the extra cluster is not installed")
 slow = pytest.mark.slow
 
-SPECS = load_profile("smoke").runs("quickstart")
+SPECS = load_profile("smoke").runs("quickstart", [0, 1])
+LOCAL = Request("local", minutes=30, jobs=2, gpus=0)
 
 
 @pytest.fixture
-def job(tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "POLL", 0.1)
-    return SweepJob("smoke", minutes=30, experiment="quickstart", results=tmp_path)
+def plan(store):
+    return Plan(store, threads=1)
 
 
 @pytest.fixture
-def requeued(monkeypatch):
-    """The requests to be requeued that a job in this process makes."""
-    requests = []
-    monkeypatch.setattr(cluster, "_requeue", lambda: requests.append("requeue"))
-    return requests
-
-
-@pytest.fixture
-def specs(monkeypatch, spec):
-    """The runs of jobs in this process: three that are short."""
-    short = [replace(spec, seed=seed, epochs=2) for seed in range(3)]
-    monkeypatch.setattr(SweepJob, "specs", short)
-    return short
+def short(spec):
+    return [replace(spec, seed=seed, epochs=2) for seed in range(3)]
 
 
 @pytest.fixture
@@ -54,103 +44,91 @@ def slurm(tmp_path, monkeypatch):
     return kept
 
 
+def test_runs_with_the_same_scores_are_in_one_chunk(spec):
+    el2n = RunSpec(dataset="digits", model="tiny", sampler="el2n", prune_rate=0.3, epochs=4)
+    static = [replace(el2n, prune_rate=rate, seed=seed) for seed in (0, 1) for rate in (0.3, 0.5, 0.7)]
+    dynamic = [replace(spec, seed=seed) for seed in range(3)]
+    made = chunks([dynamic[0], static[0], dynamic[1], *static[1:], dynamic[2]], size=2)
+    assert made == [(dynamic[0],), tuple(static[:3]), (dynamic[1],), tuple(static[3:]), (dynamic[2],)]
+    assert chunks(dynamic, size=2) == [tuple(dynamic[:2]), tuple(dynamic[2:])]
+
+
 @slow
-def test_jobs_make_the_records_of_a_sweep(job, tmp_path):
-    wait(submit(job, Request("local", jobs=2, gpus=0)))
+def test_jobs_make_the_records_of_a_sweep(plan, tmp_path):
+    jobs = submit(SPECS, plan, LOCAL, "test")
+    assert len(jobs) == 2
+    for job in jobs:
+        job.result()
     alone = Store(tmp_path / "alone")
     sweep(SPECS, Plan(alone, threads=1))
-    assert [results(job.store.load(spec)) for spec in SPECS] == [results(alone.load(spec)) for spec in SPECS]
-    assert submit(job, Request("local", jobs=2)) == []  # nothing is missing
+    assert [results(plan.store.load(spec)) for spec in SPECS] == [results(alone.load(spec)) for spec in SPECS]
+    assert submit(SPECS, plan, LOCAL, "test") == []  # nothing is missing
 
 
 @slow
-def test_a_job_that_is_pre_empted_is_requeued_and_goes_on(job):
-    (submitted,) = submit(job, Request("local", gpus=0))
-    while not job.store.records():
+def test_a_job_that_is_pre_empted_is_requeued_and_goes_on(plan):
+    (job,) = submit(SPECS, plan, replace(LOCAL, jobs=1), "test")
+    while not plan.store.records():
         time.sleep(0.01)
-    submitted._process.send_signal(signal.SIGTERM)
-    wait([submitted])
-    assert len(job.store.records()) == len(SPECS)
-    assert "Requeued job" in submitted.stdout() + submitted.stderr()
+    (process,) = psutil.Process(job._process.pid).children()  # job._interrupt() would end the one that watches it
+    process.send_signal(signal.SIGUSR2)
+    job.result()
+    assert len(plan.store.records()) == len(SPECS)
+    assert "Requeued job" in job.stdout() + job.stderr()
 
 
-def test_a_job_whose_time_is_up_is_requeued_until_no_run_is_missing(job, specs, requeued):
-    short = replace(job, minutes=0)
-    short(0)
-    assert requeued == ["requeue"]
-    job(0)
-    assert all(job.store.has(spec) for spec in specs)
-    short(0)
-    assert requeued == ["requeue"]
+def test_two_jobs_that_make_a_run_twice_end_with_its_one_record(plan, short, monkeypatch):
+    monkeypatch.setattr(Store, "has", lambda *_: False)
+    original = sweep_module.make_run
+
+    def both(spec, data, store, *rest):
+        record = original(spec, data, store, *rest)
+        assert results(original(spec, data, store, *rest)) == results(record)
+        return record
+
+    monkeypatch.setattr(sweep_module, "make_run", both)
+    Chunk(tuple(short), plan)()
+    assert len(plan.store.records()) == len(short)
+    assert not list(plan.store.folder.glob(".*.json*"))
 
 
-@pytest.mark.parametrize("number", sorted(stopping.PREEMPTION))
-def test_a_signal_stops_a_job_after_the_epoch_under_way(job, specs, requeued, monkeypatch, number):
-    def interrupted(*_):
-        signal.raise_signal(number)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Store, "note", interrupted)  # after the first epoch of the first run
-        job(0)
-    assert requeued == ["requeue"]
-    assert len(job.store.load_checkpoint(specs[0], {})["epochs"]) == 1
-    assert not stopping.is_requested()
-    job(0)
-    assert all(job.store.has(spec) for spec in specs)
-
-
-@pytest.mark.usefixtures("specs")
-def test_an_epoch_that_takes_too_long_is_not_waited_for(job, requeued, monkeypatch):
-    def long_epoch(*_):
-        signal.raise_signal(signal.SIGTERM)
-        time.sleep(60)
-
-    monkeypatch.setattr(cluster, "GRACE", 0.01)
-    monkeypatch.setattr("dynprune_lib.experiments.train.train_epoch", long_epoch)
-    job(0)
-    assert requeued == ["requeue"]
-
-
-def test_a_run_that_fails_is_left_to_the_next_submission(job, specs, requeued, monkeypatch):
-    monkeypatch.setattr(SweepJob, "specs", [replace(specs[0], batch_size=5_000), *specs])
+def test_a_run_that_fails_is_left_to_the_next_submission(plan, short, monkeypatch):
+    wrong = replace(short[0], batch_size=5_000)
+    job = Chunk((wrong, *short), plan)
     with pytest.raises(SweepError, match="fewer than one batch of 5000"):
-        job(0)
-    assert all(job.store.has(spec) for spec in specs)
-    assert "fewer than one batch of 5000" in job.store.failure(job.specs[0])
-    job(0)  # nothing is left to do
-    assert requeued == []
-    submit(job, Request("debug"))  # which begins when it is waited for
-    assert job.store.failure(job.specs[0]) is None
+        job()
+    assert all(plan.store.has(spec) for spec in short)
+    monkeypatch.setattr(sweep_module, "make_run", lambda *_: pytest.fail("tried again"))
+    with pytest.raises(SweepError, match="fewer than one batch of 5000"):
+        job.checkpoint().function()  # as when it is requeued
+    submit([wrong], plan, replace(LOCAL, cluster="debug"), "test")  # which begins when it is waited for
+    assert plan.store.failure(wrong) is None
 
 
-def test_a_job_without_a_handler_of_submitit_ends(monkeypatch):
-    monkeypatch.setattr(signal, "raise_signal", lambda _: pytest.fail("this process would end"))
-    cluster._requeue()
-
-
-def test_slurm_is_told_what_was_asked_for(job, slurm):
+def test_slurm_is_told_what_was_asked_for(plan, short, slurm):
     options = {"account": "abc", "cpus_per_task": 4}
-    jobs = submit(job, Request("slurm", jobs=3, partition="gpu", gpus=2, options=options))
+    request = Request("slurm", minutes=30, jobs=2, chunk=1, partition="gpu", gpus=2, options=options)
+    jobs = submit(short, plan, request, "dynprune-smoke")
     assert [each.job_id for each in jobs] == ["7_0", "7_1", "7_2"]
     script = slurm.read_text()
-    for line in ("array=0-2%3", "time=30", "partition=gpu", "gpus-per-node=2", "account=abc", "cpus-per-task=4"):
+    for line in ("array=0-2%2", "time=30", "partition=gpu", "gpus-per-node=2", "account=abc", "cpus-per-task=4"):
         assert f"#SBATCH --{line}\n" in script
     assert "#SBATCH --job-name=dynprune-smoke\n" in script
     assert "#SBATCH --signal=USR2@90\n" in script
-    submit(replace(job, minutes=2.4), Request("slurm", gpus=0))
+    submit(short, plan, Request("slurm", minutes=2.4, gpus=0), "test")
     assert "gpus" not in slurm.read_text()
     assert "--time=3\n" in slurm.read_text()  # Slurm has whole minutes
 
 
 @pytest.mark.usefixtures("slurm")
-def test_what_slurm_does_not_know_is_named(job, monkeypatch, tmp_path):
+def test_what_slurm_does_not_know_is_named(plan, short, monkeypatch, tmp_path):
     with pytest.raises(SpecError, match=r"--slurm: Unknown argument 'colour' .* Valid arguments: "):
-        submit(job, Request("slurm", options={"colour": "red"}))
+        submit(short, plan, Request("slurm", minutes=9, options={"colour": "red"}), "test")
     with pytest.raises(SpecError, match="unknown cluster 'moon': there are slurm, local, debug"):
-        Request("moon")
+        Request("moon", minutes=9)
     (tmp_path / "sbatch").write_text("#!/bin/sh\necho no such partition >&2; exit 1\n")
     with pytest.raises(SweepError, match=r"--cluster slurm: (?s:.*)no such partition"):
-        submit(job, Request("slurm"))
+        submit(short, plan, Request("slurm", minutes=9), "test")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SweepError, match="--cluster slurm: Could not detect"):
-        submit(job, Request("slurm"))
+        submit(short, plan, Request("slurm", minutes=9), "test")

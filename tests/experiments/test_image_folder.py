@@ -40,7 +40,8 @@ def load(folder):
 
 
 def test_a_folder_of_images_is_a_data_set(folder):
-    (folder / "train" / "cats" / "notes.txt").write_text("no image")
+    for name in ("notes.txt", "._0.jpg"):
+        (folder / "train" / "cats" / name).write_text("no image")
     data = load(folder)
     assert data.classes == ("cats", "dogs")
     assert (data.train.images.shape, data.test.images.shape) == ((6, 32, 32, 3), (4, 32, 32, 3))

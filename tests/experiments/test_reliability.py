@@ -6,6 +6,7 @@ import multiprocessing
 import random
 import resource
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -119,10 +120,14 @@ def test_a_folder_that_cannot_be_written_is_told_before_any_training(monkeypatch
     with pytest.raises(SweepError, match=r"^cannot make the folder .*file/\.running: Not a directory$"):
         sweep(SPECS, Plan(Store(tmp_path / "file")))
 
-    def read_only(*_):
-        raise OSError(30, "Read-only file system")
+    original = Path.open
 
-    monkeypatch.setattr("dynprune_lib.experiments.leases.Lease", read_only)
+    def read_only(path, *rest, **options):
+        if path.suffix == ".lock":
+            raise OSError(30, "Read-only file system")
+        return original(path, *rest, **options)
+
+    monkeypatch.setattr(Path, "open", read_only)
     with pytest.raises(SweepError, match=r"^cannot write .*\.lock: Read-only file system$"):
         sweep(SPECS, Plan(Store(tmp_path / "folder")))
 

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynprune_lib.errors import RunLocked, StoreError
+from dynprune_lib.errors import Busy, StoreError
 from dynprune_lib.experiments.records import Cost, StaticScores
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
@@ -222,21 +222,9 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path, spec):
         Store(tmp_path / "results").save(make_record(spec), {"selections": np.zeros(1)})
 
 
-def test_what_another_process_has_taken_over_is_not_written(store, spec):
-    with store.claim(spec):
-        store.lease(spec).unlink()
-        with pytest.raises(RunLocked, match=f"{spec.name} was taken over by another process"):
-            store.save_checkpoint(spec, {}, {})
-        with pytest.raises(RunLocked):
-            store.save(make_record(spec), {"selections": np.zeros(1)})
-        with pytest.raises(RunLocked):
-            store.save_scores(StaticScores(spec=spec, values=torch.zeros(2), cost=Cost(), environment={}))
-    assert store.load(spec) is None
-
-
 def test_a_run_is_held_by_one_process(store, spec):
     with store.claim(spec):
-        with pytest.raises(RunLocked, match="being trained by another process"), store.claim(spec):
+        with pytest.raises(Busy, match=f"{spec.name} is in use by another process"), store.claim(spec):
             pass
         with store.claim(dataclasses.replace(spec, seed=1)):
             pass

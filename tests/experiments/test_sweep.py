@@ -1,15 +1,12 @@
 import dataclasses
-import json
 import warnings
 
 import pytest
 
 from dynprune_lib.errors import SweepError
-from dynprune_lib.experiments import leases
-from dynprune_lib.experiments import plan as plan_module
 from dynprune_lib.experiments import sweep as sweep_module
 from dynprune_lib.experiments.data import DataError
-from dynprune_lib.experiments.owners import Owner
+from dynprune_lib.experiments.locks import use_device
 from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, ensure_runs, sweep
@@ -27,9 +24,10 @@ def test_what_is_missing_is_made_and_nothing_twice(store, specs, capsys):
     sweep(specs, Plan(store))
     assert [store.load(spec) is not None for spec in specs] == [True] * 3
     assert store.load(specs[0]) == made
-    shown = capsys.readouterr().err
-    assert "ucb 50% seed 2" in shown
-    assert "samples/s" in shown
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        f"ucb 50% seed {seed}" for seed in range(3)
+    ]  # and no bar in a file
     sweep(specs, Plan(store))
     assert capsys.readouterr().err == ""
 
@@ -42,6 +40,7 @@ def test_several_processes_make_the_same_records(tmp_path, specs):
     for spec in specs:
         assert results(one.load(spec)) == results(two.load(spec))
         assert two.load(spec).environment["jobs"] == 2
+    assert list((two.folder / ".running").iterdir()) == []
 
 
 class Clock:
@@ -56,8 +55,7 @@ class Clock:
 
 def test_a_deadline_stops_before_it_and_loses_nothing(store, specs, monkeypatch):
     clock = Clock()
-    for module in (sweep_module, plan_module):
-        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(sweep_module, "time", clock)
     long = dataclasses.replace(specs[0], epochs=100)
     sweep([long, *specs], Plan(store, deadline=20))
     assert 15 < clock.now <= 20
@@ -66,11 +64,14 @@ def test_a_deadline_stops_before_it_and_loses_nothing(store, specs, monkeypatch)
     assert store.records() == []
 
 
-def test_a_run_that_fails_does_not_stop_the_others(store, specs):
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_run_that_fails_does_not_stop_the_others_and_is_told_in_a_line(store, specs, jobs):
     wrong = dataclasses.replace(specs[0], batch_size=5_000)
-    with pytest.raises(SweepError, match="keeps 718 of 1437 samples, fewer than one batch of 5000"):
-        sweep([wrong, *specs], Plan(store))
+    message = "keeps 718 of 1437 samples, fewer than one batch of 5000"
+    with pytest.raises(SweepError, match=f"^{wrong.name}: .*{message}.*$"):
+        sweep([wrong, *specs], Plan(store, jobs=jobs, threads=1))
     assert all(store.load(spec) for spec in specs)
+    assert message in store.failure(wrong)
 
 
 def test_missing_data_is_told_before_any_training(store, specs, tmp_path):
@@ -87,21 +88,24 @@ def test_a_run_that_another_process_makes_is_left_to_it(store, specs):
     assert [store.load(spec) is not None for spec in specs] == [False, True, True]
 
 
-def test_a_run_whose_owner_on_another_machine_has_ended_is_taken_over(store, specs, monkeypatch):
-    path = store.lease(specs[0])
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(dataclasses.asdict(dataclasses.replace(Owner.this_process(), machine="elsewhere"))))
-    now = 0.0
+@pytest.mark.slow
+def test_a_run_that_needs_the_device_alone_is_left_out_while_another_is_on_it(store, specs, tmp_path, monkeypatch):
+    monkeypatch.setenv("DYNPRUNE_CACHE", str(tmp_path))
+    alone = dataclasses.replace(specs[0], alone=True)
+    with use_device(sweep_module.torch.device("cpu"), alone=False):
+        sweep([alone], Plan(store))
+    assert not store.has(alone)
+    sweep([*specs[:2], alone], Plan(store, jobs=2, threads=1))
+    assert [store.load(spec).environment["jobs"] for spec in (alone, *specs[:2])] == [1, 2, 2]
 
-    def sleep(_):
-        nonlocal now
-        now += leases.DURATION / 3
 
-    monkeypatch.setattr(leases.time, "monotonic", lambda: now)
-    monkeypatch.setattr(leases.time, "sleep", sleep)
-    sweep(specs, Plan(store))
-    assert now >= leases.DURATION
-    assert all(store.load(spec) for spec in specs)
+def test_an_interrupt_names_the_run_under_way(store, specs, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep_module, "make_run", interrupted)
+    with pytest.raises(KeyboardInterrupt, match=f"interrupted, {specs[0].name} under way; the same command resumes"):
+        sweep(specs, Plan(store))
 
 
 @pytest.mark.slow

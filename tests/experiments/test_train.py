@@ -1,12 +1,13 @@
 import dataclasses
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from dynprune_lib.errors import SpecError, TrainingDiverged
-from dynprune_lib.experiments.checkpoint import ThrottledCheckpoint
+from dynprune_lib.experiments import train as train_module
 from dynprune_lib.experiments.data import ImageData, Split, hold_out
 from dynprune_lib.experiments.epoch import _scores, train_epoch, train_steps
 from dynprune_lib.experiments.evaluation import evaluate, score_all
@@ -14,7 +15,7 @@ from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.train import train
+from dynprune_lib.experiments.train import train, train_epochs
 from dynprune_lib.experiments.train_state import build_train_state
 from dynprune_lib.samplers import SAMPLERS, StaticScored
 from dynprune_lib.scores import SCORES
@@ -61,25 +62,24 @@ def test_an_init_seed_is_of_the_initialisation_alone(digits, spec):
     assert not torch.equal(*losses)  # of the same samples, with another augmentation
 
 
-def test_checkpoints_are_saved_as_long_as_they_take_little_of_the_time(monkeypatch):
+def test_saving_takes_a_twentieth_of_the_time_at_most(monkeypatch):
     clock, saved = [0.0], []
-    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+
+    def train_epoch(*_):
+        clock[0] += 10.0
 
     def save():
         saved.append(clock[0])
         clock[0] += 2.0
 
-    sparingly = ThrottledCheckpoint(save)
-    for _ in range(10):
-        clock[0] += 10.0  # an epoch
-        sparingly()
+    monkeypatch.setattr(train_module, "train_epoch", train_epoch)
+    monkeypatch.setattr(train_module.time, "perf_counter", lambda: clock[0])
+    train_epochs(SimpleNamespace(epochs=[]), 10, save)
     assert saved == [10.0, 42.0, 84.0]  # 2 of 40 seconds, then 4 of 80, are one part in twenty
-    sparingly.now()
-    assert len(saved) == 4
 
 
 def test_a_run_that_is_stopped_between_checkpoints_loses_nothing(digits, store, spec, monkeypatch):
-    monkeypatch.setattr(ThrottledCheckpoint, "__call__", lambda _: None)
+    monkeypatch.setattr(train_module, "SAVING", -1)
     with pytest.raises(Stop):
         train(spec, digits, store, stop_after(3))
     assert len(store.load_checkpoint(spec, {})["epochs"]) == 3

@@ -1,19 +1,16 @@
-"""Where the processes of a sweep compute: GPUs that this machine may not have are stood in for."""
+"""Worker processes, and where they compute: GPUs that this machine may not have are stood in for."""
 
 import os
-from dataclasses import replace
+import signal
 
 import pytest
 import torch
 
 from dynprune_lib.errors import SpecError
-from dynprune_lib.experiments import workers
-from dynprune_lib.experiments.plan import Plan
-from dynprune_lib.experiments.progress import Progress
-from dynprune_lib.experiments.workers import Placement, available_devices, placements, run_workers
+from dynprune_lib.experiments.sweep import available_devices
+from dynprune_lib.experiments.workers import Placement, Workers, placements
 
-CPU = torch.device("cpu")
-GPUS = [torch.device("cuda", number) for number in range(3)]
+GPUS = ["cuda:0", "cuda:1", "cuda:2"]
 
 
 @pytest.fixture
@@ -32,73 +29,88 @@ def test_all_visible_gpus_or_those_that_are_chosen():
 
 def test_without_a_gpu_it_is_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert available_devices() == [CPU]
+    assert available_devices() == ["cpu"]
     with pytest.raises(SpecError, match="device 0 is not a GPU that this process sees: there is none"):
         available_devices((0,))
 
 
 def test_workers_take_the_gpus_in_turn_and_are_not_pinned():
     places = placements(5, GPUS[:2], threads=1)
-    assert [place.device.index for place in places] == [0, 1, 0, 1, 0]
+    assert [(place.device, place.sharing) for place in places] == [
+        ("cuda:0", 3),
+        ("cuda:1", 2),
+        ("cuda:0", 3),
+        ("cuda:1", 2),
+        ("cuda:0", 3),
+    ]
     assert {place.cores for place in places} == {()}
+
+
+@pytest.mark.usefixtures("gpus")
+def test_many_workers_share_the_one_gpu_that_is_chosen():
+    places = placements(12, available_devices((0,)), threads=1)
+    assert {(place.device, place.sharing) for place in places} == {("cuda:0", 12)}
 
 
 def test_workers_of_a_cpu_have_cores_of_their_own(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {7, 3, 5, 1, 9}, raising=False)
-    assert [place.cores for place in placements(2, [CPU])] == [(1, 3), (5, 7, 9)]
-    assert [place.cores for place in placements(6, [CPU])] == [()] * 6  # too few
+    assert [place.cores for place in placements(2, ["cpu"], 1)] == [(1, 3), (5, 7, 9)]
+    assert [place.cores for place in placements(6, ["cpu"], 1)] == [()] * 6  # too few
     monkeypatch.delattr(os, "sched_getaffinity")
-    assert [place.cores for place in placements(2, [CPU])] == [()] * 2
-
-
-def test_threads_are_shared_unless_their_number_is_given(monkeypatch):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
-    assert [place.threads for place in placements(3, [CPU])] == [2] * 3
-    assert [place.threads for place in placements(16, [CPU])] == [1] * 16
-    assert [place.threads for place in placements(3, [CPU], threads=4)] == [4] * 3
+    assert [place.cores for place in placements(2, ["cpu"], 1)] == [()] * 2
 
 
 def test_a_placement_is_applied(monkeypatch):
     used = []
     monkeypatch.setattr(torch.cuda, "set_device", used.append)
+    monkeypatch.setattr(torch, "set_num_threads", used.append)
     monkeypatch.setattr(os, "sched_setaffinity", lambda _, cores: used.append(cores), raising=False)
-    before = torch.get_num_threads()
-    with Placement(GPUS[1], threads=3).applied():
-        assert torch.get_num_threads() == 3
-    assert torch.get_num_threads() == before
-    Placement(CPU, cores=(2, 3)).apply()
-    assert used == [GPUS[1], (2, 3)]
+    Placement("cuda:1", threads=3).apply()
+    Placement("cpu", threads=1, cores=(2, 3)).apply()
+    assert used == ["cuda:1", 3, (2, 3), 1]
 
 
-def tell_place(specs, plan, report):
-    """In place of the walk of a sweep: report where this process computes, and how many share its device."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    own = replace(specs[0], seed=os.getpid())  # a run has one failure
-    report("failed", own, (cores, torch.get_num_threads(), plan.jobs))
+def do(task, report, place):
+    """In place of what a worker of a sweep does."""
+    report("epoch", (os.getpid(), place.threads))
+    if task == "dies" or (task.startswith("/") and not os.path.exists(task)):  # noqa: PTH110 (nothing to import)
+        if task != "dies":
+            os.close(os.open(task, os.O_CREAT))
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "made", task
+
+
+def all_events(tasks, jobs):
+    events = []
+    with Workers([Placement(threads=1)] * jobs, do) as workers:
+        while tasks or workers.under_way:
+            while tasks and workers.has_room:
+                workers.give(tasks.pop(0))
+            events += workers.events()
+        processes = list(workers._pipes)
+    assert not any(process.is_alive() for process in processes)
+    return events
 
 
 @pytest.mark.slow
-def test_two_workers_share_a_cpu_without_sharing_a_core(store, spec):
-    with Progress([spec]) as progress:
-        run_workers(tell_place, [replace(spec, seed=seed) for seed in range(2)], Plan(store, jobs=2), [CPU], progress)
-    (first, threads, jobs), (second, *_) = progress.failures.values()
-    assert jobs == 2
-    assert threads >= 1
-    if len(getattr(os, "sched_getaffinity", lambda _: ())(0)) >= 2:
-        assert not set(first) & set(second)
-        assert len(first) + len(second) == len(os.sched_getaffinity(0))
+def test_workers_do_one_task_after_the_other():
+    events = all_events(["a", "b", "c", "d", "e"], jobs=2)
+    assert sorted(value for event, _, value in events if event == "made") == ["a", "b", "c", "d", "e"]
+    told = [value for event, _, value in events if event == "epoch"]
+    assert len(told) == 5
+    assert len({pid for pid, _ in told}) == 2
+    assert {threads for _, threads in told} == {1}
 
 
-def test_a_run_is_told_how_many_share_its_gpu(store, spec, monkeypatch):
-    shares = []
-
-    def start(*arguments):
-        shares.append(arguments[2].jobs)
-        return object(), None
-
-    monkeypatch.setattr(workers, "_start", start)
-    monkeypatch.setattr(workers, "_follow", lambda *_: None)
-    monkeypatch.setattr(workers, "_stop", lambda _: None)
-    with Progress([spec]) as progress:
-        run_workers(tell_place, [spec], Plan(store, jobs=5), GPUS[:2], progress)
-    assert shares == [3, 2, 3, 2, 3]
+@pytest.mark.slow
+def test_a_worker_that_dies_is_replaced_and_its_task_is_tried_once_more(tmp_path):
+    once = str(tmp_path / "died once")
+    events = [event for event in all_events([once, "dies", "a"], jobs=1) if event[0] != "epoch"]
+    how = "was killed by SIGKILL (as a system that is short of memory does: try fewer --jobs)"
+    assert events == [
+        ("died", once, how),
+        ("made", once, once),
+        ("died", "dies", how),
+        ("failed", "dies", f"its process {how}, twice"),
+        ("made", "a", "a"),
+    ]

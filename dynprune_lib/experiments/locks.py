@@ -1,0 +1,87 @@
+"""Locks on files. The system frees those of a process that has ended, however it ended."""
+
+import contextlib
+import errno
+import functools
+import socket
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from dynprune_lib.errors import Busy, StoreNotWritable
+from dynprune_lib.files import make_folder
+from dynprune_lib.paths import private_folder
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+
+
+@contextlib.contextmanager
+def lock(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[None]:
+    """Hold a lock, which any number of processes share, or one has alone. Without locks, a warning says so once.
+
+    Raises:
+        Busy: another process holds it.
+        StoreNotWritable: the file cannot be made.
+    """
+    make_folder(path.parent)
+    try:
+        file = path.open("a")
+    except OSError as error:
+        raise StoreNotWritable(f"cannot write {path}: {error.strerror}") from error
+    with file:
+        _lock(file.fileno(), path, shared, wait)
+        yield
+
+
+def _lock(number: int, path: Path, shared: bool, wait: bool) -> None:
+    if fcntl is None:
+        return _warn_of_no_locks(path.parent)
+    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+    try:
+        fcntl.flock(number, how)
+    except BlockingIOError:
+        raise Busy(f"{path.stem} is in use by another process") from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        _warn_of_no_locks(path.parent)
+
+
+@functools.cache  # once in a process
+def _warn_of_no_locks(folder: Path) -> None:
+    warnings.warn(
+        f"the file system of {folder} has no locks: two sweeps over it may make a run twice, with the same result",
+        stacklevel=2,
+    )
+
+
+@contextlib.contextmanager
+def use_device(device: torch.device, alone: bool) -> Iterator[None]:
+    """Hold a device for a run. Most runs share it; while a timing run has it alone, others wait.
+
+    Raises:
+        Busy: the run needs the device alone, and another run of this user uses it.
+        PrivateFolderError: the folder of the locks belongs to another user, or cannot be created.
+    """
+    has_uuid = device.type == "cuda" and torch.cuda.is_available()
+    number = torch.cuda.get_device_properties(device).uuid if has_uuid else device
+    # nodes of a cluster share the home, and each job has a GPU 0
+    path = private_folder("locks") / f"{socket.gethostname()}-{number}.lock".replace(":", "-")
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(lock(path, shared=not alone))
+        except Busy:
+            if alone:
+                raise Busy(f"another run uses the device {device}") from None
+            tqdm.write(f"waiting for a timing run that has the device {device} to itself", file=sys.stderr)
+            held.enter_context(lock(path, shared=True, wait=True))
+        yield

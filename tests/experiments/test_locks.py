@@ -1,0 +1,98 @@
+"""Locks on files: of runs, and of devices."""
+
+import errno
+import multiprocessing
+import threading
+import warnings
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from dynprune_lib.errors import Busy
+from dynprune_lib.experiments import locks
+from dynprune_lib.experiments.locks import lock, use_device
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("DYNPRUNE_CACHE", str(tmp_path))
+
+
+def hold(path, is_held):
+    with lock(path):
+        is_held.set()
+        threading.Event().wait()
+
+
+@pytest.mark.slow
+def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    is_held = context.Event()
+    other = context.Process(target=hold, args=(tmp_path / "a.lock", is_held))
+    other.start()
+    assert is_held.wait(60)
+    with pytest.raises(Busy, match="a is in use by another process"), lock(tmp_path / "a.lock"):
+        pass
+    other.kill()
+    other.join()
+    with lock(tmp_path / "a.lock"):
+        pass
+
+
+def test_a_file_system_without_locks_is_said_once(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(locks.fcntl, "flock", no_locks)
+    with pytest.warns(UserWarning, match="has no locks: two sweeps over it may make a run twice"), lock(tmp_path / "a"):
+        pass
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with lock(tmp_path / "b"):
+            pass
+
+
+def test_runs_share_a_device_and_none_of_them_has_it_alone():
+    with (
+        use_device(CPU, alone=False),
+        use_device(CPU, alone=False),
+        use_device(GPU, alone=True),
+        pytest.raises(Busy, match="another run uses the device cpu"),
+        use_device(CPU, alone=True),
+    ):
+        pass
+    with use_device(CPU, alone=True):
+        pass
+
+
+def test_who_comes_while_a_run_is_alone_says_so_and_waits_for_its_end(capsys):
+    begun, may_end = threading.Event(), threading.Event()
+
+    def alone():
+        with use_device(CPU, alone=True):
+            begun.set()
+            may_end.wait(60)
+
+    other = threading.Thread(target=alone)
+    other.start()
+    assert begun.wait(60)
+    threading.Timer(0.1, may_end.set).start()
+    with use_device(CPU, alone=False):
+        assert may_end.is_set()
+    other.join()
+    assert capsys.readouterr().err == "waiting for a timing run that has the device cpu to itself\n"
+
+
+def test_other_machines_and_other_gpus_of_the_same_number_are_other_devices(monkeypatch):
+    job = {"gpu": "one"}  # what CUDA_VISIBLE_DEVICES shows to a job
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(uuid=job["gpu"]))
+    with use_device(GPU, alone=True):
+        job["gpu"] = "two"
+        with use_device(GPU, alone=True):
+            monkeypatch.setattr("socket.gethostname", lambda: "another-node")  # with the same home
+            with use_device(GPU, alone=True):
+                pass

@@ -183,7 +183,7 @@ def tracked():
 
 
 def test_tracked_files_stay_small(tracked):
-    assert sum((ROOT / name).stat().st_size for name in tracked) < 12 * 2**20
+    assert sum((ROOT / name).stat().st_size for name in tracked) < 16 * 2**20
 
 
 def test_the_selections_that_notebooks_read_are_tracked_and_no_others(tracked):

@@ -1,35 +1,42 @@
-"""Execute the notebooks: copies on a profile with papermill, or in place for a commit."""
+"""Execute the notebooks with papermill: copies on a profile, or in place for a commit."""
 
 import base64
 import contextlib
+import dataclasses
 import functools
-import os
+import logging
+import sys
 import tempfile
+import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
-from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
+from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from dynprune_lib.errors import NotebookError
-from dynprune_lib.experiments.profile import Profile, load_profile
-from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.profile import load_profile
+from dynprune_lib.experiments.schedule import progress_bar
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
-from dynprune_lib.files import atomic_write
+from dynprune_lib.files import atomic_write, make_folder
 from dynprune_lib.paths import results_dir, root
-from dynprune_lib.report.notebook_progress import NotebookProgress, OnCellStart
 from dynprune_lib.report.pages import update_pages
 from dynprune_lib.report.study import small_png
 
 WIDGET = "application/vnd.jupyter.widget-view+json"  # a widget lives as long as its kernel
-KEPT_METADATA = ("kernelspec", "language_info")
-SOCKET_PATH = 80  # bytes: longest folder for the sockets of a kernel; systems allow about 100 with the file name
+OPTIONS: dict[str, Any] = {
+    "kernel_name": "python3",
+    "progress_bar": False,
+    "shutdown_kernel": "immediate",  # a kernel that computes takes seconds to hear a request
+    "coalesce_streams": True,  # else it depends on the speed of the machine where an output is cut in two
+    "config": Config({"KernelManager": {"transport_encryption": "auto"}}),  # each kernel warns where it is off
+}
 
 
 def reproduce_notebooks(
@@ -41,116 +48,48 @@ def reproduce_notebooks(
     only: Collection[str] = (),
     start: str | None = None,
 ) -> None:
-    """Train the missing runs of a profile, then execute the notebooks, in order.
+    """Train the missing runs of a profile, then execute the notebooks; copies and HTML go to `reproduced/PROFILE/`.
 
-    Executed copies and HTML go to `reproduced/PROFILE/`, without progress and warnings. A progress bar shows first the
-    runs, then the notebooks; each executed notebook has a line.
-
-    Args:
-        profile: name of the profile.
-        parameters: more parameters by name, each passed to the notebooks that have it. Default: none.
-        data_dir: folder of the data sets. Default: see `load_dataset`.
-        results: folder of the run records. Default: `results` in the checkout.
-        jobs: number of runs to train in parallel, at least 1. Default: 1.
-        only: numbers of the notebooks to execute, such as "03". Default: all.
-        start: number of the first notebook to execute. Default: the first of all.
+    Each parameter goes to the notebooks that have it. `only` and `start` are numbers of notebooks, such as "03".
 
     Raises:
-        NotebookError: no notebook has one of the parameters or numbers, a parameter has a wrong value, a folder cannot
-            be written, or a notebook fails; the message then has the cell and its error. What was made before is kept.
+        NotebookError: no notebook has a parameter or number, a value is wrong, or a notebook fails.
         SweepError: runs failed; the others are kept.
     """
     notebooks = choose_notebooks(only, start)
-    folders = {"data_dir": data_dir, "results": results}
-    given = (parameters or {}) | {"profile": profile}
-    given |= {name: str(Path(folder).resolve()) for name, folder in folders.items() if folder is not None}
     check_parameters(parameters or {})
+    given = (parameters or {}) | {"profile": profile}
+    folders = {"data_dir": data_dir, "results": results}
+    given |= {name: str(Path(folder).resolve()) for name, folder in folders.items() if folder is not None}
     target = root() / "reproduced" / profile
+    make_folder(target)  # an error after the training would be late
     chosen = load_profile(profile, given.get("dataset"))
-    _check_writable(target, root() / "figures" / chosen.name)
+    names = {path.stem for path in notebooks}
+    shown = {name: each for name, each in chosen.experiments.items() if each.notebook in names}
+    runs = dataclasses.replace(chosen, experiments=shown).runs(seeds=given.get("seeds"))
     store = Store(results_dir(given.get("results")) / chosen.name)
-    plan = Plan(store, given.get("data_dir"), jobs, chosen.threads, lines=False)
-    sweep(_runs_of(notebooks, chosen, given.get("seeds")), plan)
-    with NotebookProgress(len(notebooks)) as progress:
-        for path in notebooks:
-            passed = {name: given[name] for name in given if name in _parameters_of(path)}
-            try:
-                with progress.of(path) as on_cell_start:
-                    _execute(path, target / path.name, passed, on_cell_start)
-            except NotebookError as error:
-                remedy = f"{target / path.name} has its output; --from {_number(path)} resumes here"
-                raise NotebookError(f"{error} ({remedy})") from error
+    sweep(runs, Plan(store, given.get("data_dir"), jobs, chosen.threads, lines=False))
+    for path in _under_a_bar(notebooks):
+        copy = target / path.name
+        notebook = _execute(path, {name: given[name] for name in given if name in _parameters_of(path)}, copy)
+        _write(copy, notebook)
+        atomic_write(copy.with_suffix(".html"), HTMLExporter().from_notebook_node(notebook)[0].encode())
     print(f"executed copies and HTML are in {target}")
 
 
 def render_notebooks(only: Collection[str] = (), start: str | None = None) -> None:
-    """Execute notebooks in place with their default parameters, and update the pages that are written from them.
-
-    Outputs are saved in the form in which they are committed: without execution times and paths of the machine, and
-    with small images.
-
-    Args:
-        only: see `reproduce_notebooks`, as is `start`. Default: all.
-        start: number of the first notebook to execute. Default: the first of all.
-
-    Raises:
-        NotebookError: no notebook has one of the numbers, a folder cannot be written, or a notebook fails.
-    """
-    paths = choose_notebooks(only, start)
-    _check_writable(paths[0].parent, root() / "figures")
-    with NotebookProgress(len(paths)) as progress:
-        for path in paths:
-            notebook = nbformat.read(path, as_version=4)
-            with progress.of(path) as on_cell_start, _kernel_settings() as config:
-                NotebookClient(
-                    notebook,
-                    kernel_name="python3",
-                    resources={"metadata": {"path": path.parent}},
-                    config=config,
-                    on_cell_start=on_cell_start,
-                ).execute()
-            clean(notebook)
-            _shrink_images(notebook)
-            atomic_write(path, (nbformat.writes(notebook) + "\n").encode())
+    """Execute notebooks in place with their default parameters, and update the pages that are written from them."""
+    for path in _under_a_bar(choose_notebooks(only, start)):
+        notebook = _execute(path, {})
+        for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+            if image := output.get("data", {}).get("image/png"):
+                output.data["image/png"] = base64.b64encode(small_png(base64.b64decode(image))).decode()
+        _write(path, notebook)
     update_pages()
 
 
-def notebook_paths() -> list[Path]:
-    """Return the notebooks of the checkout, in the order of their numbers.
-
-    Raises:
-        NotebookError: there are none.
-    """
-    paths = sorted((root() / "notebooks").glob("*.ipynb"))
-    if not paths:
-        raise NotebookError(f"no notebooks in {root() / 'notebooks'}: run this in a checkout of the project")
-    return paths
-
-
-def check_parameters(parameters: dict[str, Any]) -> None:
-    """Check the parameters of notebooks by name, except that of the profile, which is an argument of its own.
-
-    Raises:
-        NotebookError: no notebook has one of them, or its value is not of its type.
-    """
-    known = set().union(*map(_parameters_of, notebook_paths())) - {"profile"}
-    if unknown := set(parameters) - known:
-        names, allowed = (", ".join(sorted(each)) for each in (unknown, known))
-        raise NotebookError(f"no notebook has the parameter {names}: there are {allowed}; name a profile by --profile")
-    seeds = parameters.get("seeds")
-    if seeds is not None and not (isinstance(seeds, list) and {type(seed) for seed in seeds} == {int}):
-        raise NotebookError(f"the parameter seeds is {seeds!r}: it must be a list of integers, such as [0, 1]")
-    for name in ("dataset", "data_dir", "results"):
-        if not isinstance(parameters.get(name), str | None):
-            raise NotebookError(f"the parameter {name} is {parameters[name]!r}: it must be text")
-
-
 def choose_notebooks(only: Collection[str] = (), start: str | None = None) -> list[Path]:
-    """Return the notebooks of the checkout that have one of some numbers, from a number on.
-
-    Args:
-        only: numbers such as "03". Default: all.
-        start: the first number. Default: the first of all.
+    """Return the notebooks that have one of some numbers, such as "03", from a number on; by default all.
 
     Raises:
         NotebookError: there is no notebook of a number, or none is left.
@@ -166,29 +105,26 @@ def choose_notebooks(only: Collection[str] = (), start: str | None = None) -> li
     return chosen
 
 
-def clean(notebook: NotebookNode) -> None:
-    """Remove from a notebook what depends on the session: metadata of its execution, progress, warnings, widgets."""
-    notebook.metadata = NotebookNode({name: notebook.metadata[name] for name in KEPT_METADATA})
-    notebook.metadata.language_info = NotebookNode(name="python")
-    for cell in notebook.cells:
-        cell.metadata = NotebookNode({name: cell.metadata[name] for name in ("tags",) if name in cell.metadata})
-        if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
-    _drop_stderr(notebook)
+def notebook_paths() -> list[Path]:
+    """Return the notebooks of the checkout in the order of their numbers; raise NotebookError if there are none."""
+    paths = sorted((root() / "notebooks").glob("*.ipynb"))
+    if not paths:
+        raise NotebookError(f"no notebooks in {root() / 'notebooks'}: run this in a checkout of the project")
+    return paths
 
 
-def _drop_stderr(notebook: NotebookNode) -> None:
-    """Remove progress bars and warnings from the outputs of a notebook."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
-
-
-def _shrink_images(notebook: NotebookNode) -> None:
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if image := output.get("data", {}).get("image/png"):
-                output.data["image/png"] = base64.b64encode(small_png(base64.b64decode(image))).decode()
+def check_parameters(parameters: dict[str, Any]) -> None:
+    """Raise NotebookError if no notebook has one of some parameters, or its value is not of its type."""
+    known = set().union(*map(_parameters_of, notebook_paths())) - {"profile"}  # an argument of its own
+    if unknown := set(parameters) - known:
+        names, allowed = (", ".join(sorted(each)) for each in (unknown, known))
+        raise NotebookError(f"no notebook has the parameter {names}: there are {allowed}; name a profile by --profile")
+    seeds = parameters.get("seeds")
+    if seeds is not None and not (isinstance(seeds, list) and {type(seed) for seed in seeds} == {int}):
+        raise NotebookError(f"the parameter seeds is {seeds!r}: it must be a list of integers, such as [0, 1]")
+    for name in ("dataset", "data_dir", "results"):
+        if not isinstance(parameters.get(name), str | None):
+            raise NotebookError(f"the parameter {name} is {parameters[name]!r}: it must be text")
 
 
 @functools.cache  # asked for the checks and for the execution
@@ -200,49 +136,58 @@ def _number(path: Path) -> str:
     return path.stem.partition("_")[0]
 
 
-def _runs_of(notebooks: list[Path], profile: Profile, seeds: Collection[int] | None) -> list[RunSpec]:
-    """Return the runs that notebooks show, in the order of the profile."""
-    names = {path.stem for path in notebooks}
-    shown = [name for name, experiment in profile.experiments.items() if experiment.notebook in names]
-    wanted = {spec.name for name in shown for spec in profile.runs(name, seeds)}
-    return [spec for spec in profile.runs(seeds=seeds) if spec.name in wanted]
+def _under_a_bar(paths: list[Path]) -> Iterator[Path]:
+    """Yield each notebook to be executed, and write a line when it was."""
+    with contextlib.closing(progress_bar(len(paths))) as bar:
+        bar.set_description_str(f"0 of {len(paths)} notebooks", refresh=False)
+        for done, path in enumerate(paths, start=1):
+            bar.set_postfix_str(path.stem)
+            started = time.perf_counter()
+            yield path
+            bar.n = done
+            bar.set_description_str(f"{done} of {len(paths)} notebooks", refresh=False)
+            bar.write(f"{path.name:40} {time.perf_counter() - started:6.1f} s", file=sys.stdout)
 
 
-def _check_writable(*folders: Path) -> None:
-    for folder in folders:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise NotebookError(f"cannot write {folder} ({error.strerror}): use a checkout of your own") from error
-
-
-@contextlib.contextmanager
-def _kernel_settings() -> Iterator[Config]:
-    """Return settings that connect to the kernel by sockets in a folder, where possible.
-
-    Jupyter prints a warning about open network ports otherwise.
-    """
+def _execute(path: Path, parameters: dict[str, Any], failed: Path | None = None) -> NotebookNode:
+    """Return an executed notebook, cleaned; if it fails, write how far it came to the file `failed`."""
+    executed: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        files = {"transport": "ipc", "ip": str(Path(folder) / "kernel")}
-        use_files = os.name != "nt" and len(os.fsencode(folder)) < SOCKET_PATH
-        yield Config({"KernelManager": files} if use_files else {})
-
-
-def _execute(source: Path, target: Path, parameters: dict[str, Any], on_cell_start: OnCellStart) -> None:
-    page = target.with_suffix(".html")
-    with tempfile.TemporaryDirectory() as folder, _kernel_settings() as config:
-        copy = Path(folder) / source.name  # papermill writes in place, and more than once
-        options = {"kernel_name": "python3", "progress_bar": False, "config": config, "on_cell_start": on_cell_start}
+        copy = Path(folder) / path.name  # papermill writes in place, and after every cell
+        options = OPTIONS | {"on_cell_execute": lambda **cell: executed.append(cell)}
         try:
-            papermill.execute_notebook(source, copy, parameters, **options)
-        finally:
-            if copy.exists():  # of a failed notebook as well: it shows where it failed
-                notebook = nbformat.read(copy, as_version=4)
-                _drop_stderr(notebook)
-                atomic_write(target, (nbformat.writes(notebook) + "\n").encode())
-                page.unlink(missing_ok=True)  # of an earlier execution
-    clean(notebook)
-    html, _ = HTMLExporter().from_notebook_node(notebook)
-    atomic_write(page, html.encode())
+            papermill.execute_notebook(path, copy, parameters, **options)
+        except (PapermillExecutionError, RuntimeError, TimeoutError, OSError) as error:
+            place = f"{path.name}, cell {len(executed)}" if executed else path.name
+            message = f"{place}: {_cause(error)}"
+            if failed and copy.exists():
+                _write(failed, clean(nbformat.read(copy, as_version=4)))
+                failed.with_suffix(".html").unlink(missing_ok=True)  # of an earlier execution
+                message += f" ({failed} has its output; --from {_number(path)} resumes here)"
+            raise NotebookError(message) from error
+        except KeyboardInterrupt as interrupt:
+            logging.getLogger("asyncio").disabled = True  # it would print that nbclient's task was not awaited
+            message = f"interrupted, {path.name} under way; --from {_number(path)} resumes here"
+            raise type(interrupt)(message) from None
+        return clean(nbformat.read(copy, as_version=4))
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, PapermillExecutionError):
+        return f"{error.ename}: {error.evalue}"
+    return f"{error}: is there enough memory and disk space?"  # the kernel died or did not start
+
+
+def clean(notebook: NotebookNode) -> NotebookNode:
+    """Return a notebook, without what depends on the session: times and paths, progress bars, warnings, widgets."""
+    notebook.metadata = NotebookNode(kernelspec=notebook.metadata.kernelspec, language_info={"name": "python"})
+    for cell in notebook.cells:
+        cell.metadata = NotebookNode({"tags": cell.metadata.tags} if cell.metadata.get("tags") else {})
+        if cell.cell_type == "code":
+            lasting = (each for each in cell.outputs if WIDGET not in each.get("data", {}))
+            cell.outputs = [each for each in lasting if each.get("name") != "stderr"]
+    return notebook
+
+
+def _write(path: Path, notebook: NotebookNode) -> None:
+    atomic_write(path, (nbformat.writes(notebook) + "\n").encode())

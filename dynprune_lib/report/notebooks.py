@@ -4,6 +4,7 @@ import base64
 import contextlib
 import dataclasses
 import functools
+import gc
 import logging
 import sys
 import tempfile
@@ -61,9 +62,9 @@ def reproduce_notebooks(
     given = (parameters or {}) | {"profile": profile}
     folders = {"data_dir": data_dir, "results": results}
     given |= {name: str(Path(folder).resolve()) for name, folder in folders.items() if folder is not None}
+    chosen = load_profile(profile, given.get("dataset"))
     target = root() / "reproduced" / profile
     make_folder(target)  # an error after the training would be late
-    chosen = load_profile(profile, given.get("dataset"))
     names = {path.stem for path in notebooks}
     shown = {name: each for name, each in chosen.experiments.items() if each.notebook in names}
     runs = dataclasses.replace(chosen, experiments=shown).runs(seeds=given.get("seeds"))
@@ -166,7 +167,8 @@ def _execute(path: Path, parameters: dict[str, Any], failed: Path | None = None)
                 message += f" ({failed} has its output; --from {_number(path)} resumes here)"
             raise NotebookError(message) from error
         except KeyboardInterrupt as interrupt:
-            logging.getLogger("asyncio").disabled = True  # it would print that nbclient's task was not awaited
+            logging.getLogger("asyncio").disabled = True  # it would print a traceback of nbclient's unfinished task
+            gc.freeze()  # a kernel that was still starting ends after this process, which would collect for seconds
             message = f"interrupted, {path.name} under way; --from {_number(path)} resumes here"
             raise type(interrupt)(message) from None
         return clean(nbformat.read(copy, as_version=4))

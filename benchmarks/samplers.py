@@ -62,11 +62,9 @@ class HostLists:
     def __init__(self, num_samples: int, prune_rate: float) -> None:
         self.num_samples, self.keep = num_samples, 1 - prune_rate
         self.scores, self.weights = np.full(num_samples, 3.0), np.ones(num_samples)
+        self.memory = {"scores": torch.from_numpy(self.scores)}
         self.order: list[int] = []
         self.random = np.random.default_rng(0)
-
-    def per_sample_state(self) -> dict[str, torch.Tensor]:
-        return {"scores": torch.from_numpy(self.scores)}
 
     def set_epoch(self, _: int) -> None:
         is_low = self.scores < self.scores.mean()
@@ -91,7 +89,7 @@ class HostLists:
 def fill(sampler: PruningSampler | HostLists) -> None:
     """Fill the state with scores like those after some training: all different."""
     generator = torch.Generator().manual_seed(0)
-    for tensor in sampler.per_sample_state().values():
+    for tensor in sampler.memory.values():
         if tensor.is_floating_point():  # others hold epochs
             tensor.uniform_(generator=generator)
 

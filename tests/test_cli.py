@@ -35,7 +35,7 @@ def test_train_prints_and_keeps_the_result(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train", "--sampler", "best"], "unknown sampler 'best': there are full, static-random"),
+        (["train", "--sampler", "best"], "unknown sampler 'best': there are epsilon-greedy, ucb"),
         (
             [*TRAIN, "--set", "k=1"],
             "unknown setting of ucb 'k': there are period, warm_up, anneal_from, rescale, alpha, from_zero, ",
@@ -54,7 +54,7 @@ def test_train_prints_and_keeps_the_result(tmp_path):
         ([*TRAIN, "--epochs", "0"], "epochs is 0"),
         (["train", "--data-dir", "~nobody-of-this-name/x"], "write the path without ~"),
         ([*TRAIN, "--set", "c=-1"], "c is -1"),
-        ([*TRAIN, "--prune-rate", "1.5"], "prune_rate is 1.5: the fraction left out must be a number in [0, 1)"),
+        ([*TRAIN, "--prune-rate", "1.5"], "prune_rate is 1.5: it must be a number in [0, 1)"),
         (["train", "--dataset", "imagenet"], "unknown data set 'imagenet'"),
         (["train", "--data-dir", "/nowhere"], "/nowhere/cifar-10-batches-py/data_batch_1 is missing"),
         (["sweep", "big"], "unknown profile 'big': there are smoke, laptop, desktop, short, paper"),

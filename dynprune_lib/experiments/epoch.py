@@ -40,7 +40,7 @@ def train_epoch(state: TrainState, epoch: int) -> EpochRecord:
     _check_finite(losses, epoch)
     if spec.trace and epoch + 1 in spec.traced_epochs:
         step = max(1, len(data.train) // spec.trace)
-        state.trace.append(sampler.per_sample_state()["mean"][::step][: spec.trace].half().cpu())
+        state.trace.append(sampler.memory["mean"][::step][: spec.trace].half().cpu())
     test_loss, test_accuracy = evaluate(state.evaluated, data.test, data, spec.precision)
     if not math.isfinite(test_loss):  # the losses of the steps do not show what the last step did to the weights
         raise TrainingDiverged(f"the test loss is {test_loss} after epoch {epoch}: try a lower learning_rate")

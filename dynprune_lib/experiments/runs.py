@@ -33,15 +33,15 @@ CHOICES: dict[str, Collection[str]] = {
     "padding": PADDINGS,
 }
 NUMBERS = {
-    "prune_rate": ("the fraction left out", "[0, 1)"),
-    "learning_rate": ("the peak of the schedule", "(0, inf)"),
-    "momentum": ("the momentum", "[0, 1)"),
-    "weight_decay": ("the weight decay", "[0, 1)"),
-    "label_smoothing": ("the label smoothing", "[0, 1)"),
-    "averaging": ("the decay of the average of the weights", "[0, 1)"),
-    "bias_rate": ("the learning rate of norm biases, as a multiple", "(0, inf)"),
-    "label_noise": ("the fraction of wrong training labels", "[0, 1)"),
-    "imbalance": ("the size of the first class over that of the last", "[1, inf)"),
+    "prune_rate": "[0, 1)",
+    "learning_rate": "(0, inf)",
+    "momentum": "[0, 1)",
+    "weight_decay": "[0, 1)",
+    "label_smoothing": "[0, 1)",
+    "averaging": "[0, 1)",
+    "bias_rate": "(0, inf)",
+    "label_noise": "[0, 1)",
+    "imbalance": "[1, inf)",
 }
 MAX_SEED = 2**32 - 1  # as in NumPy; torch takes 64 bits, which the seeds of epochs that are made from it need
 SCORING_SEEDS = 1000  # seeds from here on are those of models that score samples before training
@@ -49,6 +49,7 @@ NOT_SETTINGS = {
     "num_samples",
     "prune_rate",
     "seed",
+    "shard",
     "scores",
     "labels",
 }  # arguments of a sampler that have another origin
@@ -167,8 +168,8 @@ class RunSpec:
         for name, highest in (("pad", None), ("init_seed", MAX_SEED)):
             if getattr(self, name) is not None:
                 integer(name, getattr(self, name), at_least=0, at_most=highest)
-        for name, (meaning, interval) in NUMBERS.items():
-            real(name, getattr(self, name), meaning, interval)
+        for name, interval in NUMBERS.items():
+            real(name, getattr(self, name), interval)
         for name in ("rescore", "alone"):
             boolean(name, getattr(self, name))
         if not isinstance(self.settings, dict):

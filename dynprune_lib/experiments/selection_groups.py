@@ -6,7 +6,7 @@ import numpy as np
 
 from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.samplers.static_scored import GROUPS
+from dynprune_lib.samplers.static import GROUPS
 
 __all__ = ["GROUPS", "group_of", "selection_counts"]
 

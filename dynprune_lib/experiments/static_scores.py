@@ -25,8 +25,7 @@ from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.train import OnEpoch, conditions_of, train_epochs
 from dynprune_lib.experiments.train_state import TrainState, build_train_state, check_fit
 from dynprune_lib.samplers import CautiousGreedy, PruningSampler, StaticScored
-from dynprune_lib.samplers.early_losses import EarlyLosses
-from dynprune_lib.samplers.forgetting import ForgettingEvents
+from dynprune_lib.samplers.observers import EarlyLosses, ForgettingEvents
 from dynprune_lib.scores import el2n
 
 SHARED = {"group", "strata"}  # settings of static samplers that their scores do not depend on
@@ -200,8 +199,7 @@ def _grand(spec: RunSpec, num_samples: int) -> ScoringMethod:
 
 def _aum(spec: RunSpec, _: int) -> ScoringMethod:
     def score(state: TrainState) -> Tensor:
-        assert isinstance(state.sampler, CautiousGreedy)  # the observer, below, which keeps all samples
-        return state.sampler.area / spec.epochs
+        return state.sampler.memory["area"] / spec.epochs
 
     return ScoringMethod(
         replace(_full(spec), score="aum"), spec.epochs, score, observer=partial(CautiousGreedy, prune_rate=0.0)
@@ -213,7 +211,7 @@ def _cat(spec: RunSpec, _: int) -> ScoringMethod:
 
 
 def _cowerage(spec: RunSpec, _: int) -> ScoringMethod:
-    return _early_losses(spec, lambda observer: observer.last)
+    return _early_losses(spec, lambda observer: observer.memory["last"])
 
 
 def _early_losses(spec: RunSpec, score_of: Callable[[EarlyLosses], Tensor]) -> ScoringMethod:

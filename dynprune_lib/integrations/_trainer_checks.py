@@ -6,7 +6,7 @@ from transformers import Trainer
 
 from dynprune_lib.integrations.steps import check_whole_epochs
 from dynprune_lib.samplers import PruningSampler
-from dynprune_lib.samplers.indexing import check_num_samples
+from dynprune_lib.samplers.loading import check_num_samples
 
 
 def check_arguments(arguments: Any, sampler: PruningSampler) -> None:

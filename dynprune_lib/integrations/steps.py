@@ -4,8 +4,8 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from dynprune_lib import distributed
 from dynprune_lib.samplers import PruningSampler
+from dynprune_lib.samplers.merge import world_size
 from dynprune_lib.samplers.schedule import spread
 
 
@@ -51,7 +51,7 @@ class RunSteps:
 
     def at_most_in_epoch(self, epoch: int) -> int:
         """Return the number of optimizer steps of an epoch of the greatest length."""
-        return self._steps(self._batches(distributed.shard_length(self.sampler.greatest_length(epoch))))
+        return self._steps(self._batches(self.sampler.greatest_length(epoch) // world_size()))
 
     def total(self, epochs: float) -> int:
         """Return the number of optimizer steps of the first epochs, the last of which may be a fraction of an epoch.

@@ -33,7 +33,7 @@ authors, whose length follows from the losses. If a loss has no per-sample value
 `update(index, mean_loss, per_sample=False)` records the mean of the batch.
 
 **Your own sampler** is a subclass of `PruningSampler` with one method, `select`; the shortest examples are in
-[samplers/uniform.py](../dynprune_lib/samplers/uniform.py). `dynprune train --sampler module:Class` trains it, and it
+[samplers/baselines.py](../dynprune_lib/samplers/baselines.py). `dynprune train --sampler module:Class` trains it, and it
 works in all tables and figures.
 
 """
@@ -121,8 +121,8 @@ def _bytes(name: str, sampler: type[PruningSampler]) -> int:
     parameters = inspect.signature(sampler).parameters
     given: dict = {argument: torch.zeros(1_000).long() for argument in ("scores", "labels") if argument in parameters}
     made = sampler(1_000, 0.0 if name == "full" else 0.5, **given)
-    remembered = [value for value in vars(made).values() if isinstance(value, torch.Tensor)]
-    return sum(tensor.nbytes for tensor in remembered) // 1_000
+    tensors = [*made.memory.values(), *(value for value in vars(made).values() if isinstance(value, torch.Tensor))]
+    return sum(tensor.nbytes for tensor in tensors) // 1_000 + 2  # marks of what was selected, and trained on
 
 
 def _summary(rows: pd.DataFrame) -> str:

@@ -1,11 +1,115 @@
-"""Checks of arguments that raise errors naming the argument, its value and what is allowed."""
+"""Settings of samplers, and checks of them and of batches: errors name the value and what is allowed."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import field, fields
 from numbers import Integral, Real
 from typing import Any
 
 import torch
 from torch import Tensor
+
+# Settings ----------------------------------------------------------------------------------------------------------
+
+
+def setting(default: Any, allowed: str | Callable[[], Collection[str]] = "", kw_only: bool = True) -> Any:
+    """Return a dataclass field for a setting of a sampler, which is checked when the sampler is made.
+
+    Args:
+        default: its default, whose type decides what it must be: a number, an integer, True or False, or a string. None
+            stands for an optional integer.
+        allowed: interval of a number, such as "[0, 1)"; of a string, a function that returns the choices.
+        kw_only: whether it can only be given by name. Default: True.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> from dynprune_lib.samplers import DynamicRandom
+        >>> @dataclass(eq=False)
+        ... class Restless(DynamicRandom):
+        ...     boredom: float = setting(0.5, "(0, 1]")
+        >>> Restless(40, boredom=0)
+        Traceback (most recent call last):
+            ...
+        ValueError: boredom is 0: it must be a number in (0, 1]
+    """
+    return field(default=default, kw_only=kw_only, metadata={"allowed": allowed})
+
+
+def check_settings(sampler: Any) -> None:
+    """Check all settings that were declared by `setting`, and make them Python's own numbers."""
+    for each in fields(sampler):
+        if "allowed" in each.metadata:
+            allowed, value = each.metadata["allowed"], getattr(sampler, each.name)
+            setattr(sampler, each.name, _checked(each.name, value, each.default, allowed))
+
+
+def _checked(name: str, value: Any, default: Any, allowed: Any) -> Any:
+    if isinstance(default, bool):
+        return boolean(name, value)
+    if isinstance(default, str):
+        if not isinstance(value, str) or value not in allowed():
+            raise ValueError(f"{name} is {value!r}: it must be one of {', '.join(allowed())}")
+        return value
+    if isinstance(default, float):
+        return real(name, value, allowed)
+    if default is None and value is None:
+        return None
+    low, high = allowed[1:-1].split(", ")
+    return integer(name, value, at_least=int(low), at_most=None if high == "inf" else int(high))
+
+
+def boolean(name: str, value: Any) -> bool:
+    """Return the value, or raise a ValueError if it is not True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}: it must be True or False")
+    return value
+
+
+def integer(name: str, value: Any, at_least: int, at_most: int | None = None) -> int:
+    """Return the value as an int.
+
+    Raises:
+        ValueError: if it is not an integer or is out of range. Booleans are not integers here.
+
+    Example:
+        >>> integer("period", 0, at_least=1)
+        Traceback (most recent call last):
+            ...
+        ValueError: period is 0: it must be an integer of at least 1
+    """
+    number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+    if name == "num_samples" and hasattr(value, "__len__"):
+        raise ValueError(f"num_samples is a {type(value).__name__}: it must be an integer, len(dataset) for a data set")
+    if number is None or number < at_least or (at_most is not None and number > at_most):
+        allowed = f"of at least {at_least}" if at_most is None else f"from {at_least} to {at_most}"
+        raise ValueError(f"{name} is {value!r}: it must be an integer {allowed}")
+    return number
+
+
+def real(name: str, value: Any, interval: str) -> float:
+    """Return the value as a float.
+
+    Args:
+        name: name of the argument, for the message.
+        value: the value to check.
+        interval: what is allowed, such as "[0, 1)", with "[" and "]" for ends that are included.
+
+    Raises:
+        ValueError: if the value is not a number in the interval.
+
+    Example:
+        >>> real("alpha", 0, "(0, 1]")
+        Traceback (most recent call last):
+            ...
+        ValueError: alpha is 0: it must be a number in (0, 1]
+    """
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    inside = isinstance(value, Real) and not isinstance(value, bool) and value <= high and not value < low
+    if not inside or (value == low and interval[0] == "(") or (value == high and interval[-1] == ")"):
+        raise ValueError(f"{name} is {value!r}: it must be a number in {interval}")
+    return float(value)
+
+
+# Batches -----------------------------------------------------------------------------------------------------------
 
 
 def check_batch(name: str, index: Tensor, values: Tensor) -> None:
@@ -15,7 +119,6 @@ def check_batch(name: str, index: Tensor, values: Tensor) -> None:
         ValueError: if they do not; the message calls the values `name`.
 
     Example:
-        >>> check_batch("losses", torch.tensor([3, 5]), torch.tensor([0.1, 0.7]))
         >>> check_batch("losses", torch.tensor([3, 5]), torch.tensor(0.4))
         Traceback (most recent call last):
             ...
@@ -67,85 +170,3 @@ def check_index_range(index: Tensor, num_samples: int) -> None:
             f"index {low if low < 0 else high} is not in [0, {num_samples}): is it a position in the data set that this"
             " sampler was made for?"
         )
-
-
-def integer(name: str, value: Any, at_least: int, at_most: int | None = None) -> int:
-    """Return the value as an int.
-
-    Raises:
-        ValueError: if it is not an integer or is out of range. Booleans are not integers here.
-
-    Example:
-        >>> integer("period", 3, at_least=1)
-        3
-        >>> integer("period", 0, at_least=1)
-        Traceback (most recent call last):
-            ...
-        ValueError: period is 0: it must be an integer of at least 1
-    """
-    number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
-    if name == "num_samples" and hasattr(value, "__len__"):
-        raise ValueError(f"num_samples is a {type(value).__name__}: it must be an integer, len(dataset) for a data set")
-    if number is None or number < at_least or (at_most is not None and number > at_most):
-        allowed = f"of at least {at_least}" if at_most is None else f"from {at_least} to {at_most}"
-        raise ValueError(f"{name} is {value!r}: it must be an integer {allowed}")
-    return number
-
-
-def real(name: str, value: Any, meaning: str, interval: str) -> float:
-    """Return the value as a float.
-
-    Args:
-        name: name of the argument, for the message.
-        value: the value to check.
-        meaning: what the argument stands for, for the message.
-        interval: what is allowed, such as "[0, 1)", with "[" and "]" for ends that are included.
-
-    Raises:
-        ValueError: if the value is not a number in the interval.
-
-    Example:
-        >>> real("alpha", 1, "the update rate", "(0, 1]")
-        1.0
-        >>> real("alpha", 0, "the update rate", "(0, 1]")
-        Traceback (most recent call last):
-            ...
-        ValueError: alpha is 0: the update rate must be a number in (0, 1]
-    """
-    low, high = (float(end) for end in interval[1:-1].split(","))
-    inside = isinstance(value, Real) and not isinstance(value, bool) and value <= high and not value < low
-    if not inside or (value == low and interval[0] == "(") or (value == high and interval[-1] == ")"):
-        raise ValueError(f"{name} is {value!r}: {meaning} must be a number in {interval}")
-    return float(value)
-
-
-def boolean(name: str, value: Any) -> None:
-    """Check that the value is True or False.
-
-    Raises:
-        ValueError: if it is not.
-
-    Example:
-        >>> boolean("rescale", 1)
-        Traceback (most recent call last):
-            ...
-        ValueError: rescale is 1: it must be True or False
-    """
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} is {value!r}: it must be True or False")
-
-
-def choice(name: str, value: Any, allowed: Collection[str]) -> None:
-    """Check that the value is one of the allowed strings.
-
-    Raises:
-        ValueError: if it is not.
-
-    Example:
-        >>> choice("group", "rare", ["never", "sometimes", "always"])
-        Traceback (most recent call last):
-            ...
-        ValueError: group is 'rare': it must be one of never, sometimes, always
-    """
-    if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name} is {value!r}: it must be one of {', '.join(allowed)}")

@@ -1,63 +1,30 @@
 """The samplers by name, as on the command line, in profiles and in records."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dynprune_lib.samplers.base import PruningSampler
-from dynprune_lib.samplers.cautious_greedy import CautiousGreedy
-from dynprune_lib.samplers.dynamic_el2n import DynamicEL2N
-from dynprune_lib.samplers.early_losses import CAT, COWERAGE
-from dynprune_lib.samplers.early_stopping import InstanceEarlyStopping
-from dynprune_lib.samplers.epsilon_greedy import EpsilonGreedy
-from dynprune_lib.samplers.epsilon_ucb import EpsilonUCB
-from dynprune_lib.samplers.infobatch import InfoBatch
-from dynprune_lib.samplers.molpeg import MolPeg
-from dynprune_lib.samplers.order_dp import OrderDP
-from dynprune_lib.samplers.progressive_dropout import ProgressiveDropout
-from dynprune_lib.samplers.proportional import Proportional
-from dynprune_lib.samplers.rcap import RCAP
-from dynprune_lib.samplers.repb import RePB
-from dynprune_lib.samplers.rs2 import RS2
-from dynprune_lib.samplers.seta import SeTa
-from dynprune_lib.samplers.static_scored import AUM, EL2N, FinalSubset, Forget, GraNd, WithoutGroup
-from dynprune_lib.samplers.ucb import UCB
-from dynprune_lib.samplers.ucb1 import UCB1
-from dynprune_lib.samplers.uniform import DynamicRandom, Full, StaticRandom
+if TYPE_CHECKING:
+    from dynprune_lib.samplers.sampler import PruningSampler
 
-# every sampler listed here is held to the contract of `PruningSampler` by the tests
-SAMPLERS: dict[str, type[PruningSampler]] = {
-    "full": Full,
-    "static-random": StaticRandom,
-    "dynamic-random": DynamicRandom,
-    "epsilon-greedy": EpsilonGreedy,
-    "ucb": UCB,
-    "ucb1": UCB1,
-    "epsilon-ucb": EpsilonUCB,
-    "cautious-greedy": CautiousGreedy,
-    "proportional": Proportional,
-    "rs2": RS2,
-    "infobatch": InfoBatch,
-    "seta": SeTa,
-    "dynamic-el2n": DynamicEL2N,
-    "early-stopping": InstanceEarlyStopping,
-    "progressive-dropout": ProgressiveDropout,
-    "order-dp": OrderDP,
-    "repb": RePB,
-    "rcap": RCAP,
-    "molpeg": MolPeg,
-    # static: METHODS in dynprune_lib/experiments/static_scores.py says how each computes its scores
-    "forget": Forget,
-    "el2n": EL2N,
-    "grand": GraNd,
-    "aum": AUM,
-    "cat": CAT,
-    "cowerage": COWERAGE,
-    "final-subset": FinalSubset,
-    "without-group": WithoutGroup,
-}
+SAMPLERS: dict[str, type["PruningSampler"]] = {}  # every class that has a `name`
 
 
-def sampler_class(name: str) -> type[PruningSampler]:
+def register(sampler: type["PruningSampler"], name: str) -> None:
+    """Add a class under its name.
+
+    Raises:
+        TypeError: if another class has this name. The same class may be defined again, as in a notebook.
+    """
+    known = SAMPLERS.get(name, sampler)
+    if (known.__module__, known.__qualname__) != (sampler.__module__, sampler.__qualname__):
+        raise TypeError(
+            f"{sampler.__module__}.{sampler.__qualname__} has the name {name!r}, which is that of"
+            f" {known.__module__}.{known.__qualname__}: choose another"
+        )
+    SAMPLERS[name] = sampler
+
+
+def sampler_class(name: str) -> type["PruningSampler"]:
     """Return the class of a sampler.
 
     Args:
@@ -70,9 +37,11 @@ def sampler_class(name: str) -> type[PruningSampler]:
     Example:
         >>> sampler_class("ucb").__name__
         'UCB'
-        >>> sampler_class("dynprune_lib.samplers.ucb:UCB").__name__
+        >>> sampler_class("dynprune_lib.samplers.bandits:UCB").__name__
         'UCB'
     """
+    from dynprune_lib.samplers.sampler import PruningSampler  # which imports this module
+
     if isinstance(name, str) and name in SAMPLERS:
         return SAMPLERS[name]
     module, separator, class_name = name.partition(":") if isinstance(name, str) else ("", "", "")

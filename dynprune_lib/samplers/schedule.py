@@ -1,8 +1,9 @@
 """The schedule of a run: which epochs are pruned, and how many samples and steps each epoch has."""
 
-from collections.abc import Sized
+from torch import Tensor
 
-from dynprune_lib import distributed
+from dynprune_lib.samplers.merge import world_size
+from dynprune_lib.samplers.usage import Usage
 
 
 def spread(total: int, parts: int, part: int) -> int:
@@ -15,7 +16,7 @@ def spread(total: int, parts: int, part: int) -> int:
     return total * (part + 1) // parts - total * part // parts
 
 
-class EpochSchedule:
+class Schedule:
     """Mixin that splits a run into warm-up, pruned epochs and annealing.
 
     Warm-up and annealing use all samples. The pruned epochs in between form periods of `period` epochs each, numbered
@@ -28,17 +29,23 @@ class EpochSchedule:
     period: int
     warm_up: int
     anneal_from: int | None
+    shard: bool
     epoch: int
-    _num_trained: int  # samples of the current epoch that this process has trained on
+    _usage: Usage
+
+    @property
+    def _subset(self) -> Tensor:
+        raise NotImplementedError
+
+    @property
+    def _num_trained(self) -> int:
+        """Number of samples of the current epoch that this process has trained on."""
+        return self._usage.num_trained
 
     @property
     def has_fixed_length(self) -> bool:
         """Whether the length of every epoch follows from the settings alone."""
         return True
-
-    @property
-    def _subset(self) -> Sized:
-        raise NotImplementedError
 
     @property
     def period_number(self) -> int:
@@ -58,9 +65,10 @@ class EpochSchedule:
         return self._phase(epoch) not in (None, self._phase(self.epoch))
 
     def samples_in(self, epoch: int) -> int:
-        """Return the number of samples of any epoch; under `torch.distributed`, of this rank's shard.
+        """Return the number of samples of any epoch; under `torch.distributed`, of this process's shard.
 
-        Without `has_fixed_length`, it is the greatest number for an epoch whose samples are not selected yet.
+        Without `has_fixed_length`, it is the greatest number for an epoch whose samples are not selected yet. With
+        `shard=False`, it is the number in all processes together.
 
         Example:
             >>> from dynprune_lib import DynamicRandom
@@ -68,7 +76,11 @@ class EpochSchedule:
             >>> [sampler.samples_in(epoch) for epoch in range(6)]
             [100, 30, 30, 30, 100, 100]
         """
-        return distributed.shard_length(self._num_selected(epoch))
+        return self._num_selected(epoch) // (world_size() if self.shard else 1)
+
+    def greatest_length(self, epoch: int) -> int:
+        """Return the greatest number of samples that an epoch can have, in all processes together."""
+        return self.num_samples if self._uses_all(epoch) else self.num_kept
 
     def total_steps(self, epochs: int, batch_size: int, drop_last: bool = True) -> int:
         """Return the number of optimizer steps of a run, for example for a learning-rate schedule.
@@ -77,7 +89,7 @@ class EpochSchedule:
 
         Args:
             epochs: number of epochs of the run.
-            batch_size: batch size of the loader; under `torch.distributed`, of one rank.
+            batch_size: batch size of the loader; under `torch.distributed`, of one process.
             drop_last: whether the loader drops the last incomplete batch of an epoch. Default: True.
 
         Example:
@@ -85,7 +97,7 @@ class EpochSchedule:
             >>> DynamicRandom(100, prune_rate=0.7, warm_up=1).total_steps(epochs=3, batch_size=10)
             16
         """
-        return self._steps(range(epochs), batch_size, drop_last)
+        return sum(self._steps_in(epoch, batch_size, drop_last) for epoch in range(epochs))
 
     def steps_left(self, epochs: int, batch_size: int, drop_last: bool = True) -> int:
         """Return how many of the `total_steps` remain, at any moment of a run and after `load_state_dict`.
@@ -103,25 +115,10 @@ class EpochSchedule:
         """
         if self.epoch >= epochs:
             return 0
-        later = self._steps(range(self.epoch + 1, epochs), batch_size, drop_last)
-        if self._num_trained >= self.samples_in(self.epoch):
+        later = sum(self._steps_in(epoch, batch_size, drop_last) for epoch in range(self.epoch + 1, epochs))
+        if self._num_trained >= self._num_selected(self.epoch) // world_size():
             return later
-        of_this_epoch = self._steps(range(self.epoch, self.epoch + 1), batch_size, drop_last)
-        return later + of_this_epoch - self._num_trained // batch_size
-
-    def _steps(self, epochs: range, batch_size: int, drop_last: bool) -> int:
-        round_up = 0 if drop_last else batch_size - 1
-        return sum((self.samples_in(epoch) + round_up) // batch_size for epoch in epochs)
-
-    def greatest_length(self, epoch: int) -> int:
-        """Return the greatest number of samples that an epoch can have, on all ranks together."""
-        return self.num_samples if self._uses_all(epoch) else self.num_kept
-
-    def _num_selected(self, epoch: int) -> int:
-        """Return the number of samples of an epoch on all ranks together."""
-        if self.has_fixed_length or self._phase(epoch) != self._phase(self.epoch):
-            return self.greatest_length(epoch)
-        return len(self._subset)
+        return later + max(0, self._steps_in(self.epoch, batch_size, drop_last) - self._num_trained // batch_size)
 
     def _uses_all(self, epoch: int) -> bool:
         """Return whether an epoch belongs to the warm-up or the annealing."""
@@ -132,3 +129,15 @@ class EpochSchedule:
         # warm-up and annealing are one phase, although pruned epochs lie between them: both have the same subset, all
         # samples, so two epochs of one phase never need a new selection
         return None if self._uses_all(epoch) else (epoch - self.warm_up) // self.period
+
+    def _num_selected(self, epoch: int) -> int:
+        """Return the number of samples of an epoch in all processes together."""
+        if self.has_fixed_length or self._phase(epoch) != self._phase(self.epoch):
+            return self.greatest_length(epoch)
+        return len(self._subset)
+
+    def _steps_in(self, epoch: int, batch_size: int, drop_last: bool) -> int:
+        samples, world = self._num_selected(epoch), world_size()
+        if drop_last:
+            return samples // (world * batch_size)
+        return -(-(samples // world) // batch_size) if self.shard else -(-samples // (world * batch_size))

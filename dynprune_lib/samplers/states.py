@@ -1,56 +1,148 @@
-"""Checks of a saved state that raise a ValueError naming the first part that is wrong."""
+"""States of samplers: what they remember, saving and loading it, and checks that name the first wrong part."""
 
+import math
+import warnings
 from collections.abc import Collection, Mapping
-from typing import Any
+from dataclasses import MISSING, fields
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from dynprune_lib.samplers.checks import real
+from dynprune_lib.samplers.checks import integer, real
+from dynprune_lib.samplers.merge import merge, over_all_processes, rank, world_size
+from dynprune_lib.samplers.savings import Savings
+from dynprune_lib.samplers.schedule import Schedule
 
 FINITE = torch.finfo(torch.float32).max  # the largest finite number
+MAX_EPOCH = 2**31 - 2  # a sampler may store epochs as int32, with -1 for "never"
 PARTS = {"settings", "epoch", "subset", "weights", "memory"}
+COUNTS = {"made", "left_out", "overlap", "selected"}
 
 
-def check_settings(
-    state: Any, settings: dict[str, Any], former_names: Mapping[str, str], defaults: Mapping[str, Any]
-) -> None:
+class Memory(NamedTuple):
+    """What a sampler remembers of every sample, in a tensor of shape (N,).
+
+    Args:
+        start: value before anything is recorded.
+        dtype: type of the tensor. Default: float32.
+        low: the lowest possible value, with which the state of a sampler is checked. Default: minus infinity.
+        high: the highest. Default: infinity.
+    """
+
+    start: float
+    dtype: torch.dtype = torch.float32
+    low: float = -math.inf
+    high: float = math.inf
+
+
+class States(Schedule):
+    """Mixin that saves and loads a sampler, and merges what processes remember."""
+
+    remembers: ClassVar[dict[str, Memory]]
+    rescale: bool
+    memory: dict[str, Tensor]
+    _selected: Tensor | None
+    _weights: Tensor | None
+    _savings: Savings
+    _recorded: Tensor  # (N,) bool, the samples that this process has recorded since the last merge
+    _is_just_loaded: bool
+
+    def settings(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the settings, epoch, subset, scores and counts, in copies that later steps do not change."""
+        self._merge_memory()
+        savings = Savings(self.num_samples, self._savings.state())
+        if self._num_trained:
+            savings.selected[self._subset.long()] = True
+        return {
+            "settings": self.settings(),
+            "epoch": self.epoch,
+            "trained": self._num_trained * world_size(),
+            "subset": self._subset.clone(),
+            "weights": None if self._weights is None else self._weights.clone(),
+            "memory": {name: tensor.clone() for name, tensor in self.memory.items()},
+            "savings": savings.state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any], skip_trained: bool = False) -> None:
+        """Resume from a `state_dict`, bit for bit, whichever device it was saved on.
+
+        Args:
+            state: what `state_dict` returned.
+            skip_trained: whether iterating over the resumed epoch leaves out the samples that it had trained on;
+                False for loaders and loops that skip batches by themselves. Default: False.
+
+        Raises:
+            ValueError: if the state is of another sampler, of other settings or damaged. The message names the first
+                wrong part, and the sampler is unchanged.
+        """
+        self._check_state(state)
+        savings = Savings(self.num_samples, state.get("savings"))  # absent from older states, as is "trained"
+        trained = int(state.get("trained", 0))
+        if self._is_just_loaded and (self.epoch, self._num_trained * world_size() + self._savings.made) > (
+            int(state["epoch"]),
+            trained + savings.made,
+        ):
+            warnings.warn(
+                "a loader has loaded an older state into this sampler, which was just loaded: the newer one is kept;"
+                " pass sampler=sampler.view() to a loader that saves states of its own",
+                stacklevel=2,
+            )
+            return
+        self.epoch, self._savings = int(state["epoch"]), savings
+        self._selected = state["subset"].cpu().clone()
+        self._weights = None if state["weights"] is None else state["weights"].clone()
+        for name, tensor in self.memory.items():
+            self.memory[name] = state["memory"][name].to(tensor.device, copy=True)
+        self._recorded.zero_()
+        trained //= world_size()
+        self._usage.start_epoch(trained, num_skipped=trained if skip_trained else 0)
+        self._usage.resumed_epoch, self._is_just_loaded = self.epoch, True
+
+    def _merge_memory(self) -> None:
+        # every process enters, whatever it has recorded, at moments that all have in common
+        if world_size() > 1 and self.memory:
+            self.memory = merge([(self._recorded, self.memory)], rank(), over_all_processes)
+        self._recorded.zero_()
+
+    def _check_state(self, state: Any) -> None:
+        check_same_settings(state, self)
+        epoch = integer("epoch of this state", state["epoch"], at_least=0, at_most=MAX_EPOCH)
+        integer("trained of this state", state.get("trained", 0), at_least=0)
+        least = 1 if not self.has_fixed_length and not self._uses_all(epoch) else self.greatest_length(epoch)
+        check_subset(state["subset"], (least, self.greatest_length(epoch)), self.num_samples)
+        check_weights(state["weights"], self.num_samples if self.rescale and not self._uses_all(epoch) else None)
+        check_memory(state["memory"], self.remembers, self.num_samples)
+        if state.get("savings") is not None:
+            check_savings(state["savings"], self.num_samples)
+
+
+def check_same_settings(state: Any, sampler: Any) -> None:
     """Check that a state has all its parts and the same settings as the sampler, also by former names.
 
     A state from before a setting existed was made with what is now its default.
-
-    Example:
-        >>> state = {"settings": {"seed": 1}, "epoch": 0, "subset": None, "weights": None, "memory": {}}
-        >>> check_settings(state, {"random_state": 1}, former_names={"seed": "random_state"}, defaults={})
-        >>> check_settings(state, {"seed": 2}, former_names={}, defaults={"seed": 0})
-        Traceback (most recent call last):
-            ...
-        ValueError: this state has seed = 1, the sampler 2: they must be the same
     """
     missing = PARTS - set(state) if isinstance(state, Mapping) else PARTS
     if missing:
         raise ValueError(f"this is not the state of a sampler: it lacks {', '.join(sorted(missing))}")
     if not isinstance(state["settings"], Mapping):
         raise ValueError(f"settings of this state is {_describe(state['settings'])}: it must be a dict")
-    saved = {former_names.get(name, name): value for name, value in state["settings"].items()}
-    for name, expected in settings.items():
+    defaults = {each.name: each.default for each in fields(sampler) if each.default is not MISSING}
+    saved = {sampler.former_names.get(name, name): value for name, value in state["settings"].items()}
+    for name, expected in sampler.settings().items():
         found = saved.get(name, defaults.get(name))
         if isinstance(found, Tensor) or found != expected:  # a tensor may have no single truth value
             raise ValueError(f"this state has {name} = {found!r}, the sampler {expected!r}: they must be the same")
 
 
 def check_subset(subset: Any, lengths: tuple[int, int], num_samples: int) -> None:
-    """Check that a subset has different indices in [0, num_samples), int32, in any order, and a length in a range.
-
-    Example:
-        >>> check_subset(torch.tensor([4, 0, 4], dtype=torch.int32), lengths=(3, 3), num_samples=5)
-        Traceback (most recent call last):
-            ...
-        ValueError: subset of this state has a sample more than once
-    """
+    """Check that a subset has different indices in [0, num_samples), int32, in any order, and a length in a range."""
     least, most = lengths
     length = min(max(len(subset), least), most) if isinstance(subset, torch.Tensor) and subset.ndim else most
-    _check_tensor("subset", subset, (length,), torch.int32, (0, num_samples - 1))
+    check_tensor("subset", subset, (length,), torch.int32, 0, num_samples - 1)
     is_in = torch.zeros(num_samples, dtype=torch.bool)
     is_in[subset.long()] = True
     if is_in.sum() != length:
@@ -58,63 +150,45 @@ def check_subset(subset: Any, lengths: tuple[int, int], num_samples: int) -> Non
 
 
 def check_weights(weights: Any, num_samples: int | None) -> None:
-    """Check that there are `num_samples` loss weights, or none at all if `num_samples` is None.
-
-    Example:
-        >>> check_weights(torch.ones(3), num_samples=3)
-        >>> check_weights(torch.ones(3), num_samples=None)
-        Traceback (most recent call last):
-            ...
-        ValueError: weights of this state is a tensor of torch.float32, (3,): in its epoch it must be None
-    """
+    """Check that there are `num_samples` loss weights, or none at all if `num_samples` is None."""
     if num_samples is not None:
-        _check_tensor("weights", weights, (num_samples,), torch.float32, (0, FINITE))
+        check_tensor("weights", weights, (num_samples,), torch.float32, 0, FINITE)
     elif weights is not None:
         raise ValueError(f"weights of this state is {_describe(weights)}: in its epoch it must be None")
 
 
-def check_per_sample_state(memory: Any, expected: dict[str, Tensor], ranges: dict[str, tuple[float, float]]) -> None:
-    """Check that there are the expected tensors, by name, shape and type, without NaN and with values in their ranges.
+def check_memory(memory: Any, remembers: Mapping[str, Any], num_samples: int) -> None:
+    """Check that there are the tensors that a sampler remembers, without NaN and with values in their ranges."""
+    if not isinstance(memory, Mapping):
+        raise ValueError(f"memory of this state is {_describe(memory)}: it must be a dict")
+    if set(memory) != set(remembers):
+        raise ValueError(f"memory of this state has {_listed(memory)}: it must have {_listed(remembers)}")
+    for name, each in remembers.items():
+        check_tensor(name, memory[name], (num_samples,), each.dtype, each.low, each.high)
+
+
+def check_savings(savings: Any, num_samples: int) -> None:
+    """Check that there are the counts of a run, in their ranges."""
+    if not isinstance(savings, Mapping) or set(savings) != COUNTS:
+        raise ValueError(f"savings of this state is {_describe(savings)}: it must be a dict of {_listed(COUNTS)}")
+    for name in ("made", "left_out"):
+        real(f"savings of this state, {name},", savings[name], "[0, inf)")
+    if savings["overlap"] is not None:
+        real("savings of this state, overlap,", savings["overlap"], "[0, 1]")
+    check_tensor("savings", savings["selected"], (num_samples,), torch.bool, 0, 1)
+
+
+def check_tensor(name: str, found: Any, shape: tuple[int, ...], dtype: torch.dtype, low: float, high: float) -> None:
+    """Check that a part of a state is a tensor of a shape and type, whose values are in [low, high].
 
     Example:
-        >>> check_per_sample_state({"var": torch.tensor([-1.0])}, {"var": torch.zeros(1)}, {"var": (0, 10)})
+        >>> check_tensor("var", torch.tensor([-1.0]), (1,), torch.float32, 0, 10)
         Traceback (most recent call last):
             ...
         ValueError: var of this state has values that are not in [0, 10]
     """
-    if not isinstance(memory, Mapping):
-        raise ValueError(f"memory of this state is {_describe(memory)}: it must be a dict")
-    if set(memory) != set(expected):
-        raise ValueError(f"memory of this state has {_listed(memory)}: it must have {_listed(expected)}")
-    for name, tensor in expected.items():
-        span = ranges.get(name, (-torch.inf, torch.inf))
-        _check_tensor(name, memory[name], tuple(tensor.shape), tensor.dtype, span)
-
-
-def check_savings(savings: Any, num_samples: int) -> None:
-    """Check that there are the counts of a run, in their ranges.
-
-    Example:
-        >>> savings = {"made": -1, "left_out": 0.0, "overlap": None, "selected": torch.zeros(3, dtype=torch.bool)}
-        >>> check_savings(savings, num_samples=3)
-        Traceback (most recent call last):
-            ...
-        ValueError: savings of this state, made, is -1: the number of passes must be a number in [0, inf)
-    """
-    names = {"made", "left_out", "overlap", "selected"}
-    if not isinstance(savings, Mapping) or set(savings) != names:
-        raise ValueError(f"savings of this state is {_describe(savings)}: it must be a dict of {_listed(names)}")
-    for name in ("made", "left_out"):
-        real(f"savings of this state, {name},", savings[name], "the number of passes", "[0, inf)")
-    if savings["overlap"] is not None:
-        real("savings of this state, overlap,", savings["overlap"], "the fraction of samples left out twice", "[0, 1]")
-    _check_tensor("savings", savings["selected"], (num_samples,), torch.bool, (0, 1))
-
-
-def _check_tensor(name: str, found: Any, shape: tuple[int, ...], dtype: torch.dtype, span: tuple[float, float]) -> None:
     if not isinstance(found, Tensor) or found.shape != shape or found.dtype != dtype:
         raise ValueError(f"{name} of this state is {_describe(found)}: it must be a tensor of {dtype}, {shape}")
-    low, high = span
     if not ((found >= low) & (found <= high)).all():  # this form also refuses NaN
         raise ValueError(f"{name} of this state has values that are not in [{low}, {high}]")
 

@@ -1,107 +1,120 @@
-"""Warnings for training loops that misuse a sampler in a way that raises no error."""
+"""How a training loop uses a sampler: what it trains on in an epoch, and mistakes that raise no error by themselves."""
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
 
+import torch
 from torch import Tensor
+
+from dynprune_lib.samplers.merge import over_all_processes, world_size
 
 TOLD_BELOW = 0.6  # fraction of an epoch that was trained on; a loader that shards again leaves a half or less
 
 
-@dataclass
-class UsageMonitor:
-    """Record of how a training loop has used its sampler since the last `set_epoch`.
+class Usage:
+    """Record of what this process has trained on since the last `set_epoch`; 1 byte per sample.
 
-    These mistakes would otherwise go unnoticed: `set_epoch` is never called, so every epoch has the same samples, or it
-    goes backwards; the loader uses other samples than the sampler selects, or only a part of them; the recorded scores
-    are not finite, or are losses where the sampler is defined for another score.
+    Args:
+        num_samples: number of samples in the data set, N.
     """
 
-    has_started: bool = False  # by `set_epoch`: before, no epoch can have gone wrong
-    samples_requested: bool = False
-    scores_recorded: bool = False
-    has_warned: bool = False  # of a mistake that a loop repeats every epoch
-    resumed_epoch: int | None = None  # of which another process may have trained on a part
-    num_scores: int = 0
-    num_finite: Tensor | None = None  # a tensor on the device of the scores: an int would synchronise the device
+    def __init__(self, num_samples: int) -> None:
+        self.trained: Tensor = torch.zeros(num_samples, dtype=torch.bool)
+        self.num_trained: int = 0
+        self.num_batches: int = 0
+        self.num_skipped: int = 0  # samples at the start of this epoch that a resumed run had trained on before
+        self.not_finite: Tensor | None = None  # a tensor: an int would synchronise the device
+        self.resumed_epoch: int | None = None  # of which another process may have trained on a part
+        self.is_started: bool = False  # by `set_epoch`: before, no epoch can have gone wrong
+        self.are_shards_checked: bool = False
+        self.has_warned: bool = False  # of a mistake that a loop repeats every epoch
 
-    def count(self, usable: Tensor) -> None:
-        """Count a batch of recorded scores, of which `usable` (B,) bool marks the finite ones."""
-        finite = usable.sum()
-        self.num_scores += len(usable)
-        self.num_finite = finite if self.num_finite is None else self.num_finite.to(finite.device).add_(finite)
-        self.scores_recorded = True
+    def count_batch(self, index: Tensor) -> None:
+        """Count a batch that is trained on, (B,) int64."""
+        self.num_trained, self.num_batches = self.num_trained + len(index), self.num_batches + 1
+        self.trained = self.trained.to(index.device).index_fill_(0, index, True)
 
-    def start_epoch(self, is_other: bool) -> None:
-        """Forget which calls were made in the previous epoch.
+    def count_scores(self, usable: Tensor) -> None:
+        """Count recorded scores, of which `usable` (B,) bool marks the finite ones."""
+        not_finite = (~usable).sum()
+        self.not_finite = not_finite if self.not_finite is None else self.not_finite.to(usable.device) + not_finite
 
-        Args:
-            is_other: whether it had another number. A loader may have requested the samples of this epoch already.
-        """
-        self.samples_requested &= not is_other and not self.scores_recorded
-        self.scores_recorded, self.has_started = False, True
+    def start_epoch(self, num_trained: int = 0, num_skipped: int = 0) -> None:
+        """Forget the epoch before, and continue a resumed one after so many samples."""
+        self.num_trained, self.num_batches, self.num_skipped, self.not_finite = num_trained, 0, num_skipped, None
+        self.trained.zero_()
 
-    def reset_counts(self) -> None:
-        """Forget the recorded scores."""
-        self.num_scores, self.num_finite = 0, None
-
-    def warn_of_losses(self, sampler: str, required_score: str | None) -> None:
-        """Warn of losses in place of the score that a sampler is defined for."""
-        if required_score not in (None, "loss") and not self.has_warned:
+    def warn_once(self, text: str, stacklevel: int = 3) -> None:
+        """Warn of a mistake that a loop would repeat, at the line of the loop."""
+        if not self.has_warned:
             self.has_warned = True
-            warnings.warn(
-                f"{sampler} is defined for the score {required_score}, but update() was called without scores, so it"
-                " selects by the losses: pass scores=..., for example of dynprune_lib.scores",
-                stacklevel=3,
-            )
+            warnings.warn(text, stacklevel=stacklevel)
 
-    def warn_of_repeated_epoch(self, epoch: int) -> None:
-        """Warn if an epoch is iterated over again after scores were recorded in it."""
-        if self.scores_recorded and not self.has_warned:
-            self.has_warned = True
-            warnings.warn(
-                f"set_epoch() was not called after epoch {epoch}, so the same samples are repeated in the same order:"
-                " call sampler.set_epoch(epoch) at the start of every epoch",
-                stacklevel=3,
-            )
-
-    def warn_of_return(self, epoch: int, new_epoch: int) -> None:
-        """Warn if the epochs go backwards."""
-        if new_epoch < epoch and not self.has_warned:
-            self.has_warned = True
-            warnings.warn(
-                f"the epoch goes back from {epoch} to {new_epoch}: a loader prepared by accelerate counts the epochs"
-                " itself, so call loader.set_epoch(epoch) instead of sampler.set_epoch(epoch); for another run, make"
-                " another sampler",
-                stacklevel=3,
-            )
-
-    def warn_of_past_epoch(self, epoch: int, num_trained: int, num_samples: int) -> None:
-        """Warn of what went wrong in an epoch that is over.
+    def end_epoch(self, epoch: int, new_epoch: int, subset: Tensor | None, order: Callable[[], Tensor]) -> None:
+        """Warn, or raise an error, of what went wrong in the epoch that is over.
 
         Args:
             epoch: its number.
-            num_trained: number of samples of this process that were trained on.
-            num_samples: number of samples that this process had.
+            new_epoch: that of the epoch that starts.
+            subset: indices of its samples in all processes together; None if nothing was trained on.
+            order: function that returns the indices which this process was given, in their order.
+
+        Raises:
+            RuntimeError: see `_check_shards`.
         """
-        not_finite = self.num_scores - (0 if self.num_finite is None else int(self.num_finite))
-        self.reset_counts()
-        if not_finite:
-            warnings.warn(f"{not_finite} scores of epoch {epoch} were not finite and were not recorded", stacklevel=3)
-        if epoch == self.resumed_epoch or self.has_warned:
-            return
-        if self.has_started and self.scores_recorded and not self.samples_requested:
-            self.has_warned = True
-            warnings.warn(
-                f"scores of epoch {epoch} were recorded, but the samples of this epoch were never requested from the"
-                " sampler: pass it to the DataLoader as `sampler=` and do not wrap it (a DistributedSampler around it"
-                " would select other samples)",
-                stacklevel=3,
+        if self.not_finite is not None and (number := int(self.not_finite)):
+            told = f"{number} scores of epoch {epoch} were not finite and were not recorded"
+            warnings.warn(told, stacklevel=3)
+        if new_epoch < epoch:
+            self.warn_once(
+                f"the epoch goes back from {epoch} to {new_epoch}: a loader that accelerate or Fabric has prepared"
+                " counts the epochs itself, so pass it sampler=sampler.view(); for another run, make another sampler",
+                stacklevel=4,
             )
-        elif 0 < num_trained < TOLD_BELOW * num_samples:
-            self.has_warned = True
-            warnings.warn(
-                f"only {num_trained} of the {num_samples} samples of epoch {epoch} were trained on: if the epoch was"
-                " not cut short on purpose, the loader shards or limits what the sampler has already selected",
-                stacklevel=3,
+        is_started, self.is_started = self.is_started, True
+        if epoch == self.resumed_epoch or subset is None:
+            return
+        if world_size() > 1 and new_epoch > epoch and not self.are_shards_checked:
+            self._check_shards(epoch, subset, order())
+        if is_started and self.num_trained and (text := self._what_is_wrong(epoch, subset)):
+            self.warn_once(text, stacklevel=4)
+
+    def _what_is_wrong(self, epoch: int, subset: Tensor) -> str | None:
+        trained, share = self.trained.cpu(), len(subset) // world_size()
+        if others := int(trained.sum()) - int(trained[subset.long()].sum()):
+            return (
+                f"{others} samples were trained on in epoch {epoch} that the sampler has not selected: pass it to the"
+                " DataLoader as `sampler=` and do not wrap it (a DistributedSampler around it selects others)"
+            )
+        if self.num_trained < TOLD_BELOW * share:
+            return (
+                f"only {self.num_trained} of the {share} samples of epoch {epoch} were trained on: if the epoch was not"
+                " cut short on purpose, the loader limits what the sampler has already selected"
+            )
+        return None
+
+    def _check_shards(self, epoch: int, subset: Tensor, order: Tensor) -> None:
+        """Check, in all processes together, that the samples of the first epoch were distributed once.
+
+        Raises:
+            RuntimeError: if they were distributed twice, or not at all.
+        """
+        world, trained = world_size(), self.trained.cpu()
+        times = over_all_processes(trained.int(), "SUM")
+        distinct, common = int((times > 0).sum()), int((times == world).sum())
+        # an epoch that was cut short has the first samples of every process, one that was distributed twice has gaps
+        has_gaps = not bool(trained[order[: self.num_trained]].all())
+        is_short = self.num_batches < 2  # a single batch may have been filled up with all samples
+        is_short, has_gaps = over_all_processes(torch.tensor([is_short, has_gaps]).int(), "MAX").bool().tolist()
+        self.are_shards_checked = distinct > 0
+        if common >= TOLD_BELOW * len(subset) and not is_short:
+            raise RuntimeError(
+                f"all {world} processes have trained on the same samples in epoch {epoch}: nothing distributes them;"
+                " make the sampler with shard=True"
+            )
+        if 0 < distinct <= 1.2 * len(subset) / world and has_gaps:
+            raise RuntimeError(
+                f"the {world} processes have trained on only {distinct} of the {len(subset)} samples of epoch {epoch}:"
+                " they were distributed twice; make the sampler with shard=False if the loader distributes samples, as"
+                " one does that accelerate has prepared, and do not wrap either of them"
             )

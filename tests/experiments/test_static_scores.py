@@ -24,8 +24,7 @@ from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.experiments.train import train
 from dynprune_lib.experiments.train_state import build_train_state
-from dynprune_lib.samplers import CautiousGreedy
-from dynprune_lib.samplers.forgetting import ForgettingEvents
+from dynprune_lib.samplers import CautiousGreedy, ForgettingEvents
 from dynprune_lib.scores import el2n
 from tests.helpers import Stop, results, stop_after
 
@@ -95,7 +94,7 @@ def test_aum_by_hand():
     observer = CautiousGreedy(2, prune_rate=0.0)
     for margins in ([1.0, -2.0], [3.0, 0.5]):
         observer.observe(torch.arange(2), -torch.tensor(margins))
-    assert observer.area.tolist() == [4.0, -1.5]
+    assert observer.memory["area"].tolist() == [4.0, -1.5]
     observer.set_epoch(1)
     assert len(observer) == 2
 

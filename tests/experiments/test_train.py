@@ -95,7 +95,7 @@ def test_a_reference_model_scores_every_batch_and_its_passes_are_counted(digits,
     assert (trained - reference).abs().max() < 1  # but it follows
     index, images, labels = state.sampler.indices()[:9], torch.rand(9, 1, 8, 8), digits.train.labels[:9]
     state.sampler.update(index, torch.zeros(9), _scores(state, images, state.model(images), labels))
-    assert (state.sampler.last[index] > 0).all()
+    assert (state.sampler.memory["last"][index] > 0).all()
 
 
 def test_a_sampler_with_classes_gets_the_labels(digits, spec):
@@ -248,12 +248,12 @@ def test_rescoring_tells_the_sampler_every_sample_and_its_passes_are_counted(dig
     spec = dataclasses.replace(spec, rescore=True, score="el2n", settings={"period": 2, "alpha": 1.0})
     training = build_train_state(spec, digits)
     train_epoch(training, 0)
-    assert torch.isinf(training.sampler.mean).all()  # an untrained model is not asked
+    assert torch.isinf(training.sampler.memory["mean"]).all()  # an untrained model is not asked
     first = train_epoch(training, 1)
     assert (first.forward_passes, first.scoring_seconds) == (first.backward_passes, 0)
     expected = score_all(training.model, digits, spec.precision, SCORES["el2n"])
     second = train_epoch(training, 2)
-    assert torch.equal(training.sampler.mean, expected)  # what training recorded after it would show
+    assert torch.equal(training.sampler.memory["mean"], expected)  # what training recorded after it would show
     assert second.forward_passes == second.backward_passes + len(digits.train)
     assert second.scoring_seconds > 0
 

@@ -50,7 +50,7 @@ def test_a_loop_prepared_or_not(prepare_loader):
         for epoch in range(4):
             sampler.set_epoch(epoch)
             assert len(train(*parts, loader, sampler)) == len(loader) == (4 if epoch else 8)
-    assert torch.isfinite(sampler.mean).all()
+    assert torch.isfinite(sampler.memory["mean"]).all()
 
 
 @pytest.mark.parametrize("workers", [0, 2])

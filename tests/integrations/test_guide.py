@@ -45,7 +45,7 @@ def names():
 
 def check(namespace):
     sampler = namespace["sampler"]
-    assert torch.isfinite(sampler.mean).all()
+    assert torch.isfinite(sampler.memory["mean"]).all()
     assert sampler.epoch == EPOCHS - 1
 
 
@@ -91,7 +91,7 @@ def test_from_the_code_of_seta():
     sampler = namespace["sampler"]
     assert (sampler.epoch, len(sampler)) == (7, round(0.9 * 128))  # a random subset in the last eighth
     assert sampler.report().share_left_out > 0.1  # of all samples, and of the windows
-    assert torch.isfinite(sampler.last).all()
+    assert torch.isfinite(sampler.memory["last"]).all()
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -57,7 +57,7 @@ def test_pruned_epochs_are_shorter_and_scores_are_recorded(tmp_path):
         trainer.train()
     assert trainer.state.global_step == 4 * (SAMPLES // 2) // BATCH == sampler.total_steps(4, BATCH)
     assert sampler.epoch == 3
-    assert torch.isfinite(sampler.mean).all()  # two epochs use every sample once
+    assert torch.isfinite(sampler.memory["mean"]).all()  # two epochs use every sample once
     assert trainer.evaluate()["eval_loss"] > 0
 
 
@@ -73,7 +73,7 @@ def test_resuming_from_a_checkpoint_restores_the_scores(tmp_path, options):
     checkpoint = tmp_path / ("steps" if options else "whole") / f"checkpoint-{step}"
     assert (checkpoint / STATE_FILE).exists()
     trainer.train(resume_from_checkpoint=str(checkpoint))
-    assert torch.equal(parts.mean, whole.mean)
+    assert torch.equal(parts.memory["mean"], whole.memory["mean"])
     assert torch.equal(weights(trainer), weights(expected))
 
 
@@ -134,7 +134,7 @@ def test_resuming_at_any_step_is_bit_for_bit_equal(tmp_path, accumulate, workers
         trainer = make_trainer(tmp_path / "again", sampler, save_steps=100, **options)
         trainer.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{step}"))
         assert trainer.state.global_step == last
-        assert torch.equal(sampler.mean, whole.mean), step
+        assert torch.equal(sampler.memory["mean"], whole.memory["mean"]), step
         assert torch.equal(weights(trainer), weights(expected)), step
 
 
@@ -216,7 +216,7 @@ def test_epochs_of_their_own_length_resume_at_any_step(tmp_path):
         trainer = make_trainer(tmp_path / "again", sampler, save_steps=100, **options)
         trainer.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{step}"))
         assert trainer.state.global_step == last, step
-        assert torch.equal(sampler.last, whole.last), step
+        assert torch.equal(sampler.memory["last"], whole.memory["last"]), step
         assert torch.equal(weights(trainer), weights(expected)), step
         assert sampler.report() == whole.report(), step
 

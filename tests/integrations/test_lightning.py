@@ -58,7 +58,7 @@ def test_pruned_epochs_are_shorter_and_scores_are_recorded(tmp_path):
     sampler = UCB(SAMPLES, 0.5)
     trainer, module = fit(tmp_path, sampler, 4)
     assert trainer.global_step == 4 * (SAMPLES // 2) // BATCH == sampler.total_steps(4, BATCH)
-    assert torch.isfinite(sampler.mean).all()
+    assert torch.isfinite(sampler.memory["mean"]).all()
     epochs = torch.tensor(module.seen).view(4, -1)
     assert set(epochs[0].tolist()) | set(epochs[1].tolist()) == set(range(SAMPLES))  # set_epoch was called
 
@@ -70,7 +70,7 @@ def test_resuming_from_a_checkpoint_restores_the_scores(tmp_path):
     trainer.save_checkpoint(tmp_path / "half.ckpt")
     _, module = fit(tmp_path, parts, 4, checkpoint=tmp_path / "half.ckpt")
     assert module.seen == expected.seen[len(expected.seen) // 2 :]
-    assert torch.equal(parts.mean, whole.mean)
+    assert torch.equal(parts.memory["mean"], whole.memory["mean"])
     assert torch.equal(module.model.weight, expected.model.weight)
 
 
@@ -156,7 +156,7 @@ def test_resuming_at_any_step_trains_on_the_rest(tmp_path, options, max_steps, w
         trainer, module = run(sampler, tmp_path / "again", checkpoint=tmp_path / f"{step}.ckpt")
         assert trainer.global_step == last
         assert module.seen == expected.seen[step * BATCH :], step
-        assert torch.equal(sampler.mean, whole.mean)
+        assert torch.equal(sampler.memory["mean"], whole.memory["mean"])
         assert torch.equal(module.model.weight, expected.model.weight)
 
 
@@ -273,5 +273,5 @@ def test_epochs_of_their_own_length_resume_at_any_step(tmp_path, workers):
         trainer, module = run(sampler, tmp_path / "again", checkpoint=tmp_path / f"{step}.ckpt")
         assert trainer.global_step == last, step
         assert module.seen == expected.seen[-len(module.seen) :], step
-        assert torch.equal(sampler.last, whole.last)
+        assert torch.equal(sampler.memory["last"], whole.memory["last"])
         assert torch.equal(module.model.weight, expected.model.weight)

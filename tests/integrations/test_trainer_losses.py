@@ -134,7 +134,7 @@ def test_label_smoothing_is_that_of_trainer(tmp_path, kind):
 def test_scores_are_recorded_and_evaluation_works(tmp_path, kind):
     sampler = UCB(SAMPLES, 0.5)
     trainer = train(tmp_path, kind, sampler, batch=11)
-    assert sampler.mean.isfinite().sum() == SAMPLES // 2
+    assert sampler.memory["mean"].isfinite().sum() == SAMPLES // 2
     assert trainer.evaluate(Words(kind))["eval_loss"] > 0
 
 

@@ -164,7 +164,7 @@ def pick(samples):
 def test_the_index_is_carried_around_any_collator(collator):
     sampler = UCB(SAMPLES, 0.5)
     make(sampler=sampler, data_collator=collator).train()
-    assert torch.isfinite(sampler.mean).all()
+    assert torch.isfinite(sampler.memory["mean"]).all()
 
 
 def test_a_lost_index_is_told():

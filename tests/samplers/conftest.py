@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dynprune_lib.samplers import RCAP, SAMPLERS, StaticScored
+from dynprune_lib.samplers import RCAP, SAMPLERS, UCB, StaticScored
 
 
 @pytest.fixture(params=sorted(SAMPLERS))
@@ -18,6 +18,12 @@ def make_sampler(name, num_samples=40, prune_rate=0.5, **settings):
     if issubclass(SAMPLERS[name], RCAP):
         settings["labels"] = torch.arange(num_samples) % 3 if isinstance(num_samples, int) else None
     return SAMPLERS[name](num_samples, 0.0 if name == "full" else prune_rate, **settings)
+
+
+@pytest.fixture
+def make_one():
+    """Make the sampler on which code is tested that no sampler overrides."""
+    return lambda num_samples=40, prune_rate=0.5, **settings: UCB(num_samples, prune_rate, **settings)
 
 
 @pytest.fixture

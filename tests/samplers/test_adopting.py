@@ -60,7 +60,7 @@ def test_any_per_sample_loss(losses_of):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    assert torch.isfinite(sampler.mean).all()
+    assert torch.isfinite(sampler.memory["mean"]).all()
 
 
 @pytest.mark.parametrize("drop_last", [True, False])
@@ -151,7 +151,7 @@ def test_a_sampler_that_the_loader_does_not_use_causes_one_warning():
             for index, _ in DataLoader(indexed(TensorDataset(torch.arange(40))), BATCH, sampler=around):
                 sampler.update(index, torch.rand(len(index)))
     assert len(caught) == 1
-    assert "(a DistributedSampler around it would select other samples)" in str(caught[0].message)
+    assert "(a DistributedSampler around it selects others)" in str(caught[0].message)
 
 
 def test_an_epoch_may_be_set_after_its_samples_were_requested():
@@ -214,8 +214,8 @@ def test_a_repeated_sample_gets_its_highest_score(make, order):
     sampler, expected = make(40, 0.5), make(40, 0.5)
     sampler.observe(index[order], scores[order])
     expected.observe(torch.tensor([1, 2]), torch.tensor([5.0, 4.0]))
-    for name, values in expected.per_sample_state().items():
-        assert torch.equal(sampler.per_sample_state()[name], values), name
+    for name, values in expected.memory.items():
+        assert torch.equal(sampler.memory[name], values), name
 
 
 READS = [torch.Tensor.item, torch.Tensor.cpu, torch.Tensor.tolist, torch.Tensor.nonzero, torch.Tensor.numpy, bool]
@@ -272,5 +272,5 @@ def test_mixed_precision_averaged_weights_and_compiled_losses(compiled):
             scaler.step(optimizer)
             scaler.update()
             average.update_parameters(model)
-    assert torch.isfinite(sampler.mean).all()
+    assert torch.isfinite(sampler.memory["mean"]).all()
     assert not torch.equal(average.module.weight, start)

@@ -21,7 +21,7 @@ EPOCHS = 6
 def test_refuses_a_rate_outside_its_range(make, is_full, rate):
     if is_full:
         pytest.skip("its rate is always 0")
-    with pytest.raises(ValueError, match=r"prune_rate is .*fraction left out"):
+    with pytest.raises(ValueError, match=r"prune_rate is .*a number in"):
         make(prune_rate=rate)
 
 
@@ -267,9 +267,9 @@ def test_scores_that_are_not_finite_cause_a_warning_and_are_not_recorded(make, r
     sampler = make()
     run_epoch(sampler, 0)
     index = sampler.subset()[:3]
-    before = {name: tensor[index].clone() for name, tensor in sampler.per_sample_state().items()}
+    before = {name: tensor[index].clone() for name, tensor in sampler.memory.items()}
     sampler.update(index, torch.full((3,), bad))
-    for name, tensor in sampler.per_sample_state().items():
+    for name, tensor in sampler.memory.items():
         assert torch.equal(tensor[index], before[name])
     with pytest.warns(UserWarning, match="3 scores of epoch 0 were not finite and were not recorded"):
         sampler.set_epoch(1)
@@ -327,7 +327,7 @@ def test_scores_live_where_the_losses_live(make, run_epoch):
                 torch.cuda.set_sync_debug_mode("error")
                 on_gpu.update(index.cuda(), losses.cuda())
                 torch.cuda.set_sync_debug_mode("default")
-    assert all(tensor.device.type == "cuda" for tensor in on_gpu.per_sample_state().values())
+    assert all(tensor.device.type == "cuda" for tensor in on_gpu.memory.values())
     resumed = make(100)
     resumed.load_state_dict(on_gpu.state_dict())
     assert resumed.subset().tolist() == on_cpu.subset().tolist()

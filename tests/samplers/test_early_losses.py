@@ -6,8 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynprune_lib.samplers import COWERAGE
-from dynprune_lib.samplers.early_losses import EarlyLosses
+from dynprune_lib.samplers import COWERAGE, EarlyLosses
 
 
 @settings(max_examples=50, deadline=None)
@@ -22,7 +21,7 @@ def test_early_losses_against_numpy(epochs, data):
         seen = losses[~np.isnan(losses)]
         variance = seen.var(ddof=1) if len(seen) > 1 else 0.0
         assert observer.variances()[sample].item() == pytest.approx(variance, rel=1e-3, abs=1e-3)
-        assert observer.last[sample].item() == pytest.approx(seen[-1] if len(seen) else 0.0)
+        assert observer.memory["last"][sample].item() == pytest.approx(seen[-1] if len(seen) else 0.0)
 
 
 @settings(max_examples=50, deadline=None)

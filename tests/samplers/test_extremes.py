@@ -6,10 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dynprune_lib import UCB, DynamicRandom, InfoBatch, InstanceEarlyStopping, SeTa, StaticScored
-from dynprune_lib.samplers.base import MAX_SCORE
-from dynprune_lib.samplers.forgetting import ForgettingEvents
+from dynprune_lib.samplers import ForgettingEvents
+from dynprune_lib.samplers.sampler import MAX_SCORE
 from dynprune_lib.samplers.selection import topk_random_ties
-from dynprune_lib.samplers.seta import BINS, cluster_cuts
+from dynprune_lib.samplers.thresholds import BINS, cluster_cuts
 
 NUM = 24
 NAN, INF, LARGEST = float("nan"), float("inf"), torch.finfo(torch.float32).max
@@ -32,7 +32,7 @@ def test_epochs_have_the_promised_length_for_any_scores(make, history, epoch, ra
         samples = list(sampler)
         assert len(samples) == len(set(samples)) == len(sampler)
         assert set(samples) <= set(range(NUM))
-    assert not any(tensor.isnan().any() for tensor in sampler.per_sample_state().values())
+    assert not any(tensor.isnan().any() for tensor in sampler.memory.values())
 
 
 @settings(max_examples=40, deadline=None)
@@ -42,8 +42,8 @@ def test_the_bound_of_ucb_is_never_nan_and_samples_without_a_score_come_first(hi
     for epoch, scores in enumerate(history):
         sampler.observe(torch.arange(NUM - 3), torch.tensor(scores)[: NUM - 3])
         sampler.set_epoch(epoch + 1)
-        assert sampler.var.isfinite().all()
-        unknown = set((sampler.mean == INF).nonzero().squeeze(1).tolist())
+        assert sampler.memory["var"].isfinite().all()
+        unknown = set((sampler.memory["mean"] == INF).nonzero().squeeze(1).tolist())
         assert len(set(sampler) & unknown) == min(len(unknown), len(sampler))
 
 
@@ -51,10 +51,10 @@ def test_the_bound_of_ucb_is_never_nan_and_samples_without_a_score_come_first(hi
 def test_huge_scores_are_clamped_not_lost(scores):
     sampler = UCB(4, 0.5)
     sampler.observe(torch.tensor([0, 1]), scores)
-    assert sampler.mean.tolist() == [torch.tensor(MAX_SCORE), -torch.tensor(MAX_SCORE), INF, INF]
+    assert sampler.memory["mean"].tolist() == [torch.tensor(MAX_SCORE), -torch.tensor(MAX_SCORE), INF, INF]
     sampler.observe(torch.tensor([0, 1]), -scores)
-    assert sampler.mean[:2].tolist() == [0, 0]
-    assert sampler.var[:2].tolist() == pytest.approx([2 * MAX_SCORE**2] * 2)
+    assert sampler.memory["mean"][:2].tolist() == [0, 0]
+    assert sampler.memory["var"][:2].tolist() == pytest.approx([2 * MAX_SCORE**2] * 2)
 
 
 @settings(max_examples=200, deadline=None)
@@ -90,7 +90,7 @@ def test_an_error_that_is_not_finite_is_not_a_forgetting_event():
     sampler = ForgettingEvents(3)
     sampler.observe(torch.arange(3), torch.tensor([0.0, 1.0, 0.0]))
     sampler.observe(torch.arange(3), torch.tensor([NAN, NAN, 1.0]))
-    assert sampler.is_right.tolist() == [True, False, False]
+    assert sampler.memory["is_right"].tolist() == [True, False, False]
     assert sampler.forget_scores().tolist() == [0, INF, 1]
 
 
@@ -110,7 +110,7 @@ def test_differences_that_overflow_float16_keep_the_sample():
     sampler = InstanceEarlyStopping(2, 0.5)
     for loss in (0.0, 1e6, 0.0, 1e6):
         sampler.observe(torch.arange(2), torch.tensor([loss, 1.0]))
-    assert sampler.second.tolist() == [INF, 0]
+    assert sampler.memory["second"].tolist() == [INF, 0]
     sampler.set_epoch(1)
     assert sampler.subset().tolist() == [0]
 

@@ -85,9 +85,3 @@ def test_weights_are_resumed():
     resumed = InfoBatch(10, 0.3)
     resumed.load_state_dict(sampler.state_dict())
     assert weights_of(resumed, subset) == weights_of(sampler, subset)
-
-
-@pytest.mark.parametrize("r", [-0.1, 1.0, float("nan")])
-def test_refuses_a_fraction_out_of_range(r):
-    with pytest.raises(ValueError, match=f"r is {r}: the fraction of well-learned samples left out must be"):
-        InfoBatch(10, 0.5, r=r)

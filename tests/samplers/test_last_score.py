@@ -30,13 +30,13 @@ def test_el2n_keeps_the_largest_errors():
 def test_second_differences_by_hand():
     sampler = InstanceEarlyStopping(4, 0.5, threshold=0.25)
     observe(sampler, [4.0, 1.0, 2.0, 0.0], [3.0, 1.0, 1.0, 0.5])
-    assert sampler.second.tolist() == [math.inf] * 4  # two losses have no second difference
+    assert sampler.memory["second"].tolist() == [math.inf] * 4  # two losses have no second difference
     observe(sampler, [2.0, 1.0, 0.5, 0.0])
     # 4, 3, 2 and 1, 1, 1 change linearly; 2, 1, 0.5 has -0.5 - (-1) = 0.5; 0, 0.5, 0 has -0.5 - 0.5 = -1
-    assert sampler.second.tolist() == [0.0, 0.0, 0.5, 1.0]
+    assert sampler.memory["second"].tolist() == [0.0, 0.0, 0.5, 1.0]
     assert kept_at(sampler, 1) == {2, 3}
     observe(sampler, [0.5, 1.0, 0.0, 0.5])
-    assert sampler.second.tolist() == [0.5, 0.0, 0.0, 1.0]
+    assert sampler.memory["second"].tolist() == [0.5, 0.0, 0.0, 1.0]
     assert kept_at(sampler, 2) == {0, 3}  # sample 0 is kept again
 
 
@@ -51,7 +51,7 @@ def test_second_differences_of_samples_seen_at_different_times():
             seen[sample].append(value)
     for sample, losses in seen.items():
         expected = abs(losses[-1] - 2 * losses[-2] + losses[-3]) if len(losses) > 2 else math.inf
-        assert sampler.second[sample].item() == pytest.approx(expected, abs=2e-3)  # stored in float16
+        assert sampler.memory["second"][sample].item() == pytest.approx(expected, abs=2e-3)  # stored in float16
 
 
 def test_samples_classified_with_confidence_are_skipped():

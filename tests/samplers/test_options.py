@@ -165,7 +165,7 @@ def test_observing_is_recording_without_training(make):
     index, losses = torch.tensor([3, 5]), torch.tensor([1.0, 2.0])
     observed.observe(index, losses)
     updated.update(index, losses)
-    memory = observed.per_sample_state()
-    assert all(torch.equal(memory[name], tensor) for name, tensor in updated.per_sample_state().items())
+    memory = observed.memory
+    assert all(torch.equal(memory[name], tensor) for name, tensor in updated.memory.items())
     with pytest.raises(ValueError, match=r"index has shape \(2,\) and scores \(3,\)"):
         observed.observe(index, torch.ones(3))

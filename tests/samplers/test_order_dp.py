@@ -1,6 +1,5 @@
 """OrderDP: by hand, and its two limits."""
 
-import pytest
 import torch
 
 from dynprune_lib import OrderDP
@@ -37,9 +36,3 @@ def test_samples_without_a_loss_come_first():
     sampler.observe(torch.arange(2), torch.ones(2))
     sampler.set_epoch(1)
     assert set(sampler.subset().tolist()) <= set(range(2, 10))
-
-
-@pytest.mark.parametrize("at_random", [-0.1, 1.1])
-def test_refuses_a_fraction_out_of_range(at_random):
-    with pytest.raises(ValueError, match=f"at_random is {at_random}: the fraction of random skips"):
-        OrderDP(10, at_random=at_random)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynprune_lib import RCAP
-from dynprune_lib.samplers.rcap import allocate
+from dynprune_lib.samplers.ranked import allocate
 
 
 @settings(max_examples=200, deadline=None)
@@ -69,8 +69,3 @@ def test_a_sample_is_drawn_with_a_probability_that_grows_with_its_loss():
 def test_labels_are_required(labels):
     with pytest.raises(ValueError, match="RCAP has a share for every class: pass labels, a tensor of 40 integers"):
         RCAP(40, labels=labels)
-
-
-def test_refuses_a_temperature_of_zero():
-    with pytest.raises(ValueError, match=r"beta is 0.0: the temperature"):
-        RCAP(40, labels=torch.zeros(40, dtype=torch.long), beta=0.0)

@@ -1,17 +1,13 @@
 """`sampler_class`: the samplers of the library by name, and classes of a user's own by "module:Class"."""
 
-import importlib
-import pkgutil
 import re
 import subprocess
 import sys
 
 import pytest
 
-from dynprune_lib import SAMPLERS, PruningSampler, samplers
-from dynprune_lib.samplers import Bandit, LastScore, OwnLength, StaticScored, sampler_class
-from dynprune_lib.samplers.early_losses import EarlyLosses
-from dynprune_lib.samplers.forgetting import ForgettingEvents
+from dynprune_lib import SAMPLERS, UCB, PruningSampler
+from dynprune_lib.samplers import registry, sampler_class
 
 OWN = """
 from dataclasses import dataclass
@@ -66,7 +62,7 @@ def test_a_class_of_a_user_in_another_process(own_module, tmp_path):
         ("", ""),
         (":UCB", ""),
         ("own_samplers_of_a_user:", ""),
-        (".ucb:UCB", ""),
+        (".bandits:UCB", ""),
         (None, ""),
         (["ucb"], ""),
         ("no_module_of_this_name:Own", r" \(its module cannot be imported: No module named 'no_module_of_this_name'\)"),
@@ -79,22 +75,28 @@ def test_a_class_of_a_user_in_another_process(own_module, tmp_path):
 )
 @pytest.mark.usefixtures("own_module")
 def test_other_names_are_refused(name, reason):
-    known = rf"^unknown sampler {re.escape(repr(name))}{reason}: there are full, .*, without-group and, .*module:Class"
+    known = rf"^unknown sampler {re.escape(repr(name))}{reason}: there are .*ucb, .*without-group.* and, .*module:Class"
     with pytest.raises(ValueError, match=known):
         sampler_class(name)
 
 
-def test_every_sampler_of_the_package_is_registered():
-    bases = {
-        PruningSampler,
-        Bandit,
-        LastScore,
-        OwnLength,
-        StaticScored,
-        EarlyLosses,
-        ForgettingEvents,
-    }  # or for scores alone
-    for module in pkgutil.iter_modules(samplers.__path__, "dynprune_lib.samplers."):
-        for found in vars(importlib.import_module(module.name)).values():
-            if isinstance(found, type) and issubclass(found, PruningSampler) and found not in bases:
-                assert found in SAMPLERS.values(), f"add {found.__name__} to registry.py"
+def test_a_class_with_a_name_can_be_found_by_it(monkeypatch):
+    monkeypatch.setattr(registry, "SAMPLERS", dict(SAMPLERS))
+
+    def define():
+        class Mine(UCB):
+            name = "mine"
+
+        return Mine
+
+    define()
+    assert sampler_class("mine") is not define()  # the same class, defined again
+    with pytest.raises(TypeError, match=r"Other has the name 'mine', which is that of .*Mine: choose another"):
+
+        class Other(UCB):
+            name = "mine"
+
+    class WithoutName(UCB):
+        pass
+
+    assert WithoutName not in registry.SAMPLERS.values()

@@ -12,9 +12,9 @@ def test_means_are_those_of_batches():
     sampler = RePB(5, 0.0, r=0.5, fill=False)
     sampler.observe(torch.tensor([0, 1]), torch.tensor([1.0, 3.0]))
     sampler.observe(torch.tensor([2, 3, 4]), torch.tensor([4.0, 5.0, 9.0]))
-    assert sampler.count.tolist() == [-1, 1, -1, -1, 1]  # negative: below 2, or below 6
+    assert sampler.memory["count"].tolist() == [-1, 1, -1, -1, 1]  # negative: below 2, or below 6
     sampler.observe(torch.tensor([0, 1, 3]), torch.tensor([5.0, 1.0, 3.0]))
-    assert sampler.count.tolist() == [2, -2, -1, 2, 1]
+    assert sampler.memory["count"].tolist() == [2, -2, -1, 2, 1]
 
 
 @pytest.mark.filterwarnings("ignore:.*not finite")
@@ -22,7 +22,7 @@ def test_losses_that_are_not_finite_are_no_part_of_a_mean():
     sampler = RePB(4, 0.0, fill=False)
     sampler.observe(torch.arange(4), torch.tensor([1.0, torch.nan, 3.0, torch.inf]))
     sampler.observe(torch.tensor([1]), torch.tensor([torch.nan]))
-    assert sampler.count.tolist() == [-1, 0, 1, 0]
+    assert sampler.memory["count"].tolist() == [-1, 0, 1, 0]
 
 
 def test_weights_are_epochs_over_selections():
@@ -61,9 +61,3 @@ def test_without_leaving_out_the_epochs_are_full():
     sampler.observe(torch.arange(20), torch.rand(20))
     sampler.set_epoch(1)
     assert len(sampler) == 20
-
-
-@pytest.mark.parametrize("r", [1.0, -0.1, float("nan")])
-def test_a_probability_out_of_range_is_refused(r):
-    with pytest.raises(ValueError, match=r"r is .*: the probability of leaving out a well-learned sample"):
-        RePB(10, r=r)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from dynprune_lib import SeTa
-from dynprune_lib.samplers.seta import BINS, cluster_cuts
+from dynprune_lib.samplers.thresholds import BINS, cluster_cuts
 
 
 def spread(values, cuts):
@@ -94,17 +94,3 @@ def test_the_rule_wants_no_share_of_a_random_subset():
         sampler.set_epoch(epoch)
         wanted.append(sampler.wanted)
     assert wanted == [0.6, None]
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"groups": 0}, "groups is 0"),
-        ({"window": 0.0}, "window is 0.0: the fraction of the groups"),
-        ({"window": 1.1}, "window is 1.1"),
-        ({"random_from": -1}, "random_from is -1"),
-    ],
-)
-def test_refuses_settings_out_of_range(wrong, message):
-    with pytest.raises(ValueError, match=message):
-        SeTa(10, 0.5, **wrong)

@@ -1,5 +1,6 @@
 """Every setting of every sampler has the right type, is finite and in its range, or a ValueError names it."""
 
+import re
 from dataclasses import fields
 
 import numpy as np
@@ -15,6 +16,7 @@ from dynprune_lib.samplers import (
     FinalSubset,
     Full,
     GraNd,
+    PruningSampler,
     StaticScored,
     WithoutGroup,
 )
@@ -34,7 +36,7 @@ SETTINGS = [
     (sampler, field.name, TYPES[field.type])
     for sampler, made in sorted(SAMPLERS.items())
     for field in fields(made)
-    if field.init
+    if field.init and (sampler == "ucb" or field not in fields(PruningSampler))
 ]
 
 
@@ -64,10 +66,10 @@ def test_scores_are_a_tensor_of_real_numbers(wrong):
         (CAT, {"at_epoch": 1}, "at_epoch is 1: it must be an integer of at least 2"),
         (COWERAGE, {"strata": 0}, "strata is 0: it must be an integer of at least 1"),
         (GraNd, {"at_epoch": 0}, "at_epoch is 0: it must be an integer of at least 1"),
-        (FinalSubset, {"of": "el2n"}, "of is 'el2n': it must be one of full, "),  # needs scores itself
+        (FinalSubset, {"of": "el2n"}, "of is 'el2n': it must be one of .*ucb, "),  # needs scores itself
         (WithoutGroup, {"of": "without-group"}, "of is 'without-group'"),
         (WithoutGroup, {"group": "often"}, "group is 'often': it must be one of never, sometimes, always"),
-        (WithoutGroup, {"of_rate": 1.0}, r"of_rate is 1.0: .* must be a number in \[0, 1\)"),
+        (WithoutGroup, {"of_rate": 1.0}, r"of_rate is 1.0: it must be a number in \[0, 1\)"),
     ],
 )
 def test_settings_of_the_static_samplers(make, wrong, message):
@@ -85,17 +87,27 @@ def test_settings_of_the_static_samplers(make, wrong, message):
 )
 def test_ends_of_an_interval(interval, inside, outside):
     for value in inside:
-        assert real("it", value, "the fraction", interval) == value
-        assert type(real("it", value, "the fraction", interval)) is float
+        assert real("share", value, interval) == value
+        assert type(real("share", value, interval)) is float
     for value in outside:
-        with pytest.raises(ValueError, match=r"it is .*: the fraction must be a number in "):
-            real("it", value, "the fraction", interval)
+        with pytest.raises(ValueError, match=r"share is .*: it must be a number in "):
+            real("share", value, interval)
 
 
-@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
-def test_more_samples_than_int32_can_index_are_refused(sampler):
+def test_what_is_allowed_is_what_the_docstring_says():
+    for sampler in SAMPLERS.values():
+        meanings = "".join(each.__doc__ for each in sampler.__mro__ if issubclass(each, PruningSampler))
+        for field in fields(sampler):
+            if isinstance(field.default, float) and field.default and field.metadata:
+                assert f"{field.metadata['allowed']}" in re.search(rf"\n +{field.name}: [^:]*", meanings)[0]
+            elif type(field.default) is int:
+                least = field.metadata["allowed"][1:].partition(",")[0]
+                assert re.search(rf"(at least|from) {least}\b", re.search(rf"\n +{field.name}: [^:]*", meanings)[0])
+
+
+def test_more_samples_than_int32_can_index_are_refused():
     with pytest.raises(ValueError, match="num_samples is 2147483649: it must be an integer from 1 to 2147483648"):
-        build(sampler, num_samples=2**31 + 1)
+        build("ucb", num_samples=2**31 + 1)
 
 
 def test_as_many_samples_as_int32_can_index_are_allowed():

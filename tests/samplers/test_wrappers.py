@@ -1,9 +1,6 @@
-"""Samplers under the loaders of other libraries: sharded once, resumed where they were, told of what goes wrong."""
+"""Samplers under the loaders of other libraries: resumed where they were, and told of what goes wrong."""
 
 import inspect
-import itertools
-import subprocess
-import sys
 import warnings
 
 import pytest
@@ -11,15 +8,9 @@ import torch
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
-from dynprune_lib import RS2, UCB, distributed, indexed
-from dynprune_lib.samplers import wrappers
+from dynprune_lib import RS2, UCB, indexed
 
 BATCH = 8
-
-
-def loader_of(sampler, **options):
-    dataset = indexed(TensorDataset(torch.arange(sampler.num_samples)))
-    return DataLoader(dataset, batch_size=BATCH, sampler=sampler, **options)
 
 
 def test_no_attribute_shadows_one_that_libraries_read():
@@ -33,58 +24,30 @@ def test_no_attribute_shadows_one_that_libraries_read():
     assert set(dir(RandomSampler)) - set(dir(sampler)) <= {"num_samples"}
 
 
-@pytest.fixture
-def two_processes(monkeypatch):
-    monkeypatch.setattr(distributed, "world_size", lambda: 2)
-    monkeypatch.setattr(distributed, "rank", lambda: 1)
-
-
-@pytest.mark.usefixtures("two_processes")
-def test_a_distributed_sampler_around_a_sampler_is_refused():
+def test_a_sampler_and_its_view_are_distributed_samplers_which_lightning_leaves_alone():
     sampler = UCB(40, 0.5)
-
-    class Wrapper(DistributedSampler):
-        def __iter__(self):
-            return iter(self.dataset)
-
-    around = Wrapper(list(range(20)), num_replicas=2, rank=1)
-    around.dataset = sampler
-    with pytest.raises(ValueError, match=r"a Wrapper is around this sampler.*Trainer\(use_distributed_sampler=False\)"):
-        list(around)
+    for each in (sampler, sampler.view()):
+        assert isinstance(each, DistributedSampler)
 
 
-@pytest.mark.usefixtures("two_processes")
-def test_loaders_prepared_by_accelerate_pass_a_shard_on():
-    data_loader = pytest.importorskip("accelerate.data_loader")
-    sampler = UCB(80, 0.5)
-    shard = data_loader.BatchSamplerShard(loader_of(sampler, drop_last=True).batch_sampler, 2, 1)
-    assert len(shard) == 2  # before it was iterated, too
-    assert sorted(itertools.chain.from_iterable(shard)) == sorted(sampler.indices()[:16].tolist())
-
-
-@pytest.mark.usefixtures("two_processes")
-def test_loaders_that_split_batches_are_refused():
-    data_loader = pytest.importorskip("accelerate.data_loader")
-    shard = data_loader.BatchSamplerShard(loader_of(UCB(80, 0.5)).batch_sampler, 2, 1, split_batches=True)
-    with pytest.raises(ValueError, match=r"prepared with split_batches=True .* use split_batches=False"):
-        next(iter(shard))
-
-
-@pytest.mark.usefixtures("two_processes")
-def test_loaders_that_dispatch_batches_are_refused():
-    class DataLoaderDispatcher:
-        def __iter__(self):
-            return iter(sampler)
-
-    sampler = UCB(80, 0.5)
-    with pytest.raises(ValueError, match="prepared with dispatch_batches=True"):
-        iter(DataLoaderDispatcher())
+def test_a_view_has_the_samples_and_neither_state_nor_epochs():
+    sampler = UCB(40, 0.5, warm_up=1)
+    view = sampler.view()
+    loader = DataLoader(range(40), BATCH, sampler=view)
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        assert torch.cat(list(loader)).tolist() == list(sampler) == list(view)
+        assert len(view) == len(sampler) == (20 if epoch else 40)
+        assert len(loader) == (3 if epoch else 5)
+    view.set_epoch(7)
+    assert sampler.epoch == 1
+    assert not hasattr(view, "state_dict")
 
 
 def test_an_epoch_that_goes_back_is_told_once():
     sampler = RS2(40, 0.5)
     sampler.set_epoch(3)
-    with pytest.warns(UserWarning, match=r"the epoch goes back from 3 to 0: .* loader.set_epoch\(epoch\)"):
+    with pytest.warns(UserWarning, match=r"the epoch goes back from 3 to 0: .* pass it sampler=sampler\.view\(\)"):
         sampler.set_epoch(0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -92,19 +55,39 @@ def test_an_epoch_that_goes_back_is_told_once():
         sampler.set_epoch(2)
 
 
-def test_an_epoch_of_which_a_part_was_trained_on_is_told():
-    def train(sampler, batches):
-        for index in sampler.indices().split(BATCH)[:batches]:
-            sampler.update(index, torch.rand(len(index)))
+def train(sampler, batches):
+    for index in sampler.indices().split(BATCH)[:batches]:
+        sampler.update(index, torch.rand(len(index)))
 
+
+def test_an_epoch_of_which_a_part_was_trained_on_is_told():
     sampler = UCB(80, 0.5)
+    sampler.set_epoch(0)
     train(sampler, 3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         sampler.set_epoch(1)  # 60 %, as with drop_last and large batches
     train(sampler, 2)
-    with pytest.warns(UserWarning, match="only 16 of the 40 samples of epoch 1 were trained on: .* loader shards"):
+    with pytest.warns(UserWarning, match="only 16 of the 40 samples of epoch 1 were trained on: .* the loader limits"):
         sampler.set_epoch(2)
+
+
+def test_samples_that_were_not_selected_are_told():
+    sampler = UCB(80, 0.5)
+    sampler.set_epoch(0)
+    train(sampler, 4)
+    left_out = sorted(set(range(80)) - set(sampler.subset().tolist()))
+    sampler.update(torch.tensor(left_out[:3]), torch.ones(3))
+    with pytest.warns(UserWarning, match="3 samples were trained on in epoch 0 that the sampler has not selected"):
+        sampler.set_epoch(1)
+
+
+def test_before_the_first_set_epoch_no_epoch_has_gone_wrong():
+    sampler = UCB(80, 0.5)
+    sampler.update(torch.arange(80), torch.rand(80))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sampler.set_epoch(1)
 
 
 def test_a_resumed_epoch_is_not_taken_for_a_part():
@@ -117,18 +100,44 @@ def test_a_resumed_epoch_is_not_taken_for_a_part():
         resumed.set_epoch(1)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 2])
-def test_torchdata_resumes_in_the_middle_of_an_epoch(workers):
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("done", [0, 2, 5])
+def test_a_resumed_epoch_can_go_on_with_the_rest(workers, done):
+    def run(sampler, epochs, stop=None):
+        loader = DataLoader(indexed(TensorDataset(torch.arange(80))), BATCH, sampler=sampler, num_workers=workers)
+        batches = []
+        for epoch in range(sampler.epoch, epochs):
+            sampler.set_epoch(epoch)
+            for index, _ in loader:
+                if len(batches) == stop:
+                    return batches
+                batches.append(index.tolist())
+                sampler.update(index, torch.sin(index + 1.0 * epoch))
+        return batches
+
+    whole, first, second = UCB(80, 0.5), UCB(80, 0.5), UCB(80, 0.5)
+    expected = run(whole, 3)
+    begun = run(first, 3, stop=5 + done)
+    second.load_state_dict(first.state_dict(), skip_trained=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert begun + run(second, 3) == expected
+    assert second.report() == whole.report()
+    assert torch.equal(second.memory["mean"], whole.memory["mean"])
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("with_view", [True, False])
+def test_torchdata_resumes_in_the_middle_of_an_epoch(workers, with_view):
     loaders = pytest.importorskip("torchdata.stateful_dataloader")
 
     def make():
         sampler = UCB(80, 0.5)
-        dataset = indexed(TensorDataset(torch.arange(80)))
-        options = {"batch_size": BATCH, "sampler": sampler, "num_workers": workers}
-        return sampler, loaders.StatefulDataLoader(dataset, **options)
+        options = {"batch_size": BATCH, "num_workers": workers, "sampler": sampler.view() if with_view else sampler}
+        return sampler, loaders.StatefulDataLoader(indexed(TensorDataset(torch.arange(80))), **options)
 
     sampler, loader = make()
+    sampler.set_epoch(0)
     batches = []
     for step, (index, _) in enumerate(loader):
         batches.append(index.tolist())
@@ -138,13 +147,17 @@ def test_torchdata_resumes_in_the_middle_of_an_epoch(workers):
     resumed, loader = make()
     resumed.load_state_dict(states[0])
     loader.load_state_dict(states[1])
-    assert [index.tolist() for index, _ in loader] == batches[2:]
-    assert resumed.mean.isfinite().sum() == 16  # the scores of the first two batches are kept
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert [index.tolist() for index, _ in loader] == batches[2:]
+    is_told = not with_view and workers  # its workers were given later batches before the first were trained on
+    assert [str(each.message) for each in caught if "sampler" in str(each.message)][:1] == [TOLD] * bool(is_told)
+    assert resumed.memory["mean"].isfinite().sum() == 16  # the scores of the first two batches are kept
     resumed.set_epoch(1)
     assert len(list(loader)) == 5
 
 
-def test_callers_are_found_without_importing_their_libraries():
-    code = "import dynprune_lib.samplers, sys; assert not {'accelerate', 'torchdata', 'lightning'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
-    assert not wrappers.asked_by_torchdata()
+TOLD = (
+    "a loader has loaded an older state into this sampler, which was just loaded: the newer one is kept; pass"
+    " sampler=sampler.view() to a loader that saves states of its own"
+)

@@ -2,15 +2,22 @@
 
 import hashlib
 from dataclasses import KW_ONLY, InitVar, dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from dynprune_lib.samplers.base import PruningSampler
-from dynprune_lib.samplers.checks import boolean, choice, integer, real
+from dynprune_lib.samplers.checks import setting
+from dynprune_lib.samplers.registry import SAMPLERS
+from dynprune_lib.samplers.sampler import PruningSampler
 from dynprune_lib.samplers.selection import topk_random_ties
 
 GROUPS = ("never", "sometimes", "always")  # how often a dynamic sampler selected a sample
+
+
+def _without_scores() -> list[str]:
+    """Return the names of the samplers that need no scores computed before training."""
+    return [name for name, sampler in SAMPLERS.items() if not issubclass(sampler, StaticScored)]
 
 
 @dataclass(eq=False)
@@ -67,7 +74,7 @@ class Forget(StaticScored):
     """Sampler that keeps the samples with the most forgetting events in an earlier run on all samples
     (Toneva et al. 2019).
 
-    `dynprune_lib.samplers.forgetting.ForgettingEvents` counts them. Samples that were never classified correctly have
+    `ForgettingEvents` counts them. Samples that were never classified correctly have
     an infinite score and are kept first.
 
     References:
@@ -79,6 +86,8 @@ class Forget(StaticScored):
         >>> sampler.subset().tolist()
         [0, 2]
     """
+
+    name: ClassVar[str] = "forget"
 
 
 @dataclass(eq=False)
@@ -105,13 +114,10 @@ class EL2N(StaticScored):
         [1, 3]
     """
 
-    _: KW_ONLY
-    models: int = 10
-    at_epoch: int = 2
+    name: ClassVar[str] = "el2n"
 
-    def __post_init__(self, scores: Tensor | None) -> None:
-        _check_scoring(self)
-        super().__post_init__(scores)
+    models: int = setting(10, "[1, inf)")
+    at_epoch: int = setting(2, "[1, inf)")
 
 
 @dataclass(eq=False)
@@ -139,15 +145,11 @@ class GraNd(StaticScored):
         [0, 2]
     """
 
-    _: KW_ONLY
-    models: int = 10
-    at_epoch: int = 2
-    exact: bool = True
+    name: ClassVar[str] = "grand"
 
-    def __post_init__(self, scores: Tensor | None) -> None:
-        _check_scoring(self)
-        boolean("exact", self.exact)
-        super().__post_init__(scores)
+    models: int = setting(10, "[1, inf)")
+    at_epoch: int = setting(2, "[1, inf)")
+    exact: bool = setting(True)
 
 
 @dataclass(eq=False)
@@ -171,6 +173,73 @@ class AUM(StaticScored):
         [0, 2, 3]
     """
 
+    name: ClassVar[str] = "aum"
+
+
+@dataclass(eq=False)
+class CAT(StaticScored):
+    """Sampler that keeps the samples whose losses vary most over the first epochs of an earlier run on all samples
+    (Checkpoints Across Time; Chimoto et al. 2024).
+
+    Implementation choice: the losses are those of training, which cost nothing. Chimoto et al. compute the perplexity
+    of sentences at checkpoints; their formula was not seen in the source.
+
+    Args:
+        at_epoch: number of epochs on all samples whose losses are compared, at least 2. Default: 4.
+
+    References:
+        Chimoto et al., Findings of ACL 2024, "Critical Learning Periods: Leveraging Early Training Dynamics for
+        Efficient Data Pruning", arXiv:2405.19462.
+
+    Example:
+        >>> losses = torch.tensor([[2.0, 2.0, 2.0, 0.1], [0.5, 1.9, 1.0, 0.1]])  # of four samples in two epochs
+        >>> CAT(4, prune_rate=0.5, scores=losses.var(dim=0)).subset().tolist()
+        [0, 2]
+    """
+
+    name: ClassVar[str] = "cat"
+
+    at_epoch: int = setting(4, "[2, inf)")
+
+
+@dataclass(eq=False)
+class COWERAGE(StaticScored):
+    """Sampler that keeps as many samples of each stratum of the loss early in an earlier run on all samples: easy,
+    medium and hard ones (Azeemi et al. 2022).
+
+    The samples are ordered by loss and cut into strata of equal size. Within a stratum, they are drawn at random.
+
+    Implementation choice: the losses are those of training, which cost nothing. Azeemi et al. use the word error rate
+    of speech; the size of their strata was not seen in the source.
+
+    Args:
+        at_epoch: number of epochs on all samples, of which the losses of the last are used, at least 1. Default: 2.
+        strata: number of strata, at least 1. Default: 10.
+
+    References:
+        Azeemi et al. 2022, "Towards Representative Subset Selection for Self-Supervised Speech Recognition",
+        arXiv:2203.09829.
+
+    Example:
+        >>> losses = torch.tensor([0.1, 3.0, 0.2, 2.0])
+        >>> kept = COWERAGE(4, prune_rate=0.5, scores=losses, strata=2).subset().tolist()
+        >>> len({0, 2} & set(kept)), len({1, 3} & set(kept))  # of the easy half and of the hard half
+        (1, 1)
+    """
+
+    name: ClassVar[str] = "cowerage"
+
+    at_epoch: int = setting(2, "[1, inf)")
+    strata: int = setting(10, "[1, inf)")
+
+    def priorities(self, scores: Tensor) -> Tensor:
+        """Return minus the place of each sample in a random order of its stratum; the first of all strata are kept."""
+        random = self.random_generator("strata")
+        shuffled = torch.randperm(self.num_samples, generator=random)
+        order = shuffled[scores[shuffled].argsort(stable=True)]  # equal losses in random order
+        places = [torch.randperm(len(each), generator=random) for each in order.tensor_split(self.strata)]
+        return torch.empty(self.num_samples, dtype=torch.float32).index_copy_(0, order, -torch.cat(places).float())
+
 
 @dataclass(eq=False)
 class FinalSubset(StaticScored):
@@ -192,12 +261,9 @@ class FinalSubset(StaticScored):
         [1, 2]
     """
 
-    _: KW_ONLY
-    of: str = "ucb"
+    name: ClassVar[str] = "final-subset"
 
-    def __post_init__(self, scores: Tensor | None) -> None:
-        choice("of", self.of, _without_scores())
-        super().__post_init__(scores)
+    of: str = setting("ucb", _without_scores)
 
 
 @dataclass(eq=False)
@@ -225,30 +291,12 @@ class WithoutGroup(StaticScored):
         [0, 2]
     """
 
-    _: KW_ONLY
-    group: str = "never"
-    of: str = "ucb"
-    of_rate: float = 0.5
-    of_rescore: bool = False
+    name: ClassVar[str] = "without-group"
 
-    def __post_init__(self, scores: Tensor | None) -> None:
-        choice("group", self.group, GROUPS)
-        choice("of", self.of, _without_scores())
-        self.of_rate = real("of_rate", self.of_rate, "the fraction that the dynamic sampler leaves out", "[0, 1)")
-        boolean("of_rescore", self.of_rescore)
-        super().__post_init__(scores)
+    group: str = setting("never", lambda: GROUPS)
+    of: str = setting("ucb", _without_scores)
+    of_rate: float = setting(0.5, "[0, 1)")
+    of_rescore: bool = setting(False)
 
     def priorities(self, scores: Tensor) -> Tensor:
         return (scores != GROUPS.index(self.group)).float()
-
-
-def _check_scoring(sampler: EL2N | GraNd) -> None:
-    for name in ("models", "at_epoch"):
-        setattr(sampler, name, integer(name, getattr(sampler, name), at_least=1))
-
-
-def _without_scores() -> list[str]:
-    """Return the names of the samplers that need no scores computed before training."""
-    from dynprune_lib.samplers.registry import SAMPLERS  # which imports this module
-
-    return [name for name, sampler in SAMPLERS.items() if not issubclass(sampler, StaticScored)]

@@ -1,12 +1,66 @@
-"""A data set that returns the index of every sample, so that a sampler knows which loss belongs to which sample."""
+"""Loading batches that know their samples: the index of every sample, the order of an epoch, and a loader of both."""
 
-from collections.abc import Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable, Iterator, MutableMapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
+from torch.utils.data.distributed import DistributedSampler
 
-from dynprune_lib.samplers.base import PruningSampler
+if TYPE_CHECKING:
+    from dynprune_lib.samplers.sampler import PruningSampler
+
+CHUNK = 65_536  # indices converted to Python integers at a time; a list of all would need 36 bytes per sample
+
+
+class Order(Iterator[int]):
+    """Iterator over the samples of an epoch, whose state is the number of samples that it has returned.
+
+    Loaders that resume in the middle of an epoch, such as that of torchdata, save and load this state.
+
+    Example:
+        >>> order, resumed = Order(torch.tensor([4, 2, 7])), Order(torch.tensor([4, 2, 7]))
+        >>> next(order)
+        4
+        >>> resumed.load_state_dict(order.state_dict())
+        >>> list(resumed)
+        [2, 7]
+    """
+
+    def __init__(self, indices: Tensor) -> None:
+        self._indices = indices
+        self.load_state_dict({"returned": 0})
+
+    def __next__(self) -> int:
+        index = next(self._rest)
+        self._returned += 1
+        return index
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"returned": self._returned}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._returned: int = state["returned"]
+        chunks = self._indices[self._returned :].split(CHUNK)
+        self._rest: Iterator[int] = chain.from_iterable(chunk.tolist() for chunk in chunks)
+
+
+class View(DistributedSampler[int]):
+    """The samples of a sampler without its state and its epochs; see `PruningSampler.view`."""
+
+    def __init__(self, sampler: "PruningSampler") -> None:
+        self.sampler = sampler
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.sampler)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Do nothing: the training loop calls the `set_epoch` of the sampler."""
 
 
 class IndexedDataset(Dataset):
@@ -114,7 +168,7 @@ class IndexedCollate:
 
 
 def pruning_loader(
-    dataset: Dataset, sampler: PruningSampler, collate_fn: Callable[[list[Any]], Any] | None = None, **options: Any
+    dataset: Dataset, sampler: "PruningSampler", collate_fn: Callable[[list[Any]], Any] | None = None, **options: Any
 ) -> DataLoader:
     """Return a DataLoader whose batches are `(index, batch)`.
 
@@ -136,7 +190,7 @@ def pruning_loader(
     return DataLoader(indexed(dataset), sampler=sampler, collate_fn=IndexedCollate(collate_fn), **options)
 
 
-def check_num_samples(dataset: Any, sampler: PruningSampler, name: str = "dataset") -> None:
+def check_num_samples(dataset: Any, sampler: "PruningSampler", name: str = "dataset") -> None:
     """Check that a data set has as many samples as a sampler was made for.
 
     Raises:

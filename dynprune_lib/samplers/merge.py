@@ -1,0 +1,77 @@
+"""Samplers in several processes: who they are, and how their memories become one; in one process, nothing happens."""
+
+import functools
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+Reduce = Callable[[Tensor, str], Tensor]
+
+
+def world_size() -> int:
+    """Return the number of processes; 1 if `torch.distributed` is not initialized."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Return the rank of this process; 0 if `torch.distributed` is not initialized."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def over_all_processes(tensor: Tensor, operation: str) -> Tensor:
+    """Return the "SUM", "MIN" or "MAX" of a tensor over all processes, on the device of this one's tensor."""
+    if world_size() == 1:
+        return tensor
+    # the backend decides where: a process that has recorded nothing yet still has all its tensors on the CPU
+    on_cpu = "cpu:" in dist.get_backend_config()
+    reduced = tensor.to("cpu" if on_cpu else torch.device("cuda", torch.cuda.current_device()), copy=True)
+    dist.all_reduce(reduced, getattr(dist.ReduceOp, operation))
+    return reduced.to(tensor.device)
+
+
+def merge(
+    parts: Sequence[tuple[Tensor, Mapping[str, Tensor]]],
+    first_rank: int = 0,
+    reduce: Reduce = lambda tensor, operation: tensor,  # noqa: ARG005 (one process has all parts)
+) -> dict[str, Tensor]:
+    """Return the memory that processes have together, each of which has recorded some samples.
+
+    A sample belongs to the lowest rank that has recorded it, and all its rows are those of that rank. The rows of the
+    other samples, which are the same in all processes, stay. It does not matter who gave which sample to whom.
+
+    Args:
+        parts: of each process, (N,) bool, which samples it has recorded since the last merge, and its memory: tensors
+            of shape (N,), the same names and types everywhere.
+        first_rank: rank of the first part. Default: 0.
+        reduce: collective over the other processes, if this one has only some of the parts; all of them call `merge`.
+            Default: none, all parts are here.
+
+    Returns:
+        the memory, in new tensors.
+
+    Example:
+        >>> first = torch.tensor([True, True, False, False]), {"last": torch.tensor([1.0, 2.0, 0.0, 9.0])}
+        >>> second = torch.tensor([False, True, True, False]), {"last": torch.tensor([0.0, 5.0, torch.inf, 9.0])}
+        >>> merge([first, second])
+        {'last': tensor([1., 2., inf, 9.])}
+    """
+    nobody = torch.iinfo(torch.int32).max
+    ranks = range(first_rank, first_rank + len(parts))
+    claims = [torch.where(marks, of, nobody).int() for of, (marks, _) in zip(ranks, parts, strict=True)]
+    owner = reduce(functools.reduce(torch.minimum, claims), "MIN")
+    merged = {}
+    for name, before in parts[0][1].items():
+        # not a product with a mask, which would make infinite rows of others NaN
+        rows = [torch.where(owner == of, memory[name], 0) for of, (_, memory) in zip(ranks, parts, strict=True)]
+        recorded = reduce(functools.reduce(torch.add, rows), "SUM").to(before.dtype)
+        merged[name] = torch.where(owner == nobody, before, recorded)
+    return merged
+
+
+def is_same(tensor: Tensor) -> bool:
+    """Return whether a tensor on the CPU is the same in all processes."""
+    digest = int.from_bytes(hashlib.blake2b(tensor.numpy().tobytes(), digest_size=7).digest(), "little")
+    return int(over_all_processes(torch.tensor([digest, -digest]), "MAX").sum()) == 0

@@ -1,0 +1,226 @@
+"""How processes come to remember the same: the merge by itself, and samplers in two processes."""
+
+import warnings
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import distributed as dist
+from torch import multiprocessing
+
+from dynprune_lib import SAMPLERS
+from dynprune_lib.samplers.merge import merge, over_all_processes
+from tests.helpers import free_port
+from tests.samplers.conftest import make_sampler
+
+VALUES = [0.0, -1.5, 3.0, float("inf"), -float("inf"), 1e38]
+
+
+@st.composite
+def processes(draw):
+    """Return what up to four processes have recorded of up to nine samples, which knew the same before."""
+    number, world = draw(st.integers(1, 9)), draw(st.integers(1, 4))
+    before = draw(st.lists(st.sampled_from(VALUES), min_size=number, max_size=number))
+    parts = []
+    for _ in range(world):
+        marks = draw(st.lists(st.booleans(), min_size=number, max_size=number))  # of none, of few, or of all
+        values = draw(st.lists(st.sampled_from(VALUES), min_size=number, max_size=number))
+        parts.append((marks, [new if mark else old for mark, new, old in zip(marks, values, before, strict=True)]))
+    return before, parts
+
+
+@given(processes())
+def test_a_sample_has_the_rows_of_the_lowest_rank_that_recorded_it(case):
+    before, parts = case
+    expected = []
+    for sample, old in enumerate(before):
+        recorded = [values[sample] for marks, values in parts if marks[sample]]
+        expected.append(recorded[0] if recorded else old)
+    types = {"mean": torch.float32, "second": torch.float16, "count": torch.int32, "is_right": torch.bool}
+
+    def memory(values):
+        finite = torch.tensor(values).nan_to_num(posinf=7, neginf=-7).clamp(-9, 9)
+        return {"mean": torch.tensor(values)} | {name: finite.to(types[name]) for name in list(types)[1:]}
+
+    given_parts = [(torch.tensor(marks), memory(values)) for marks, values in parts]
+    copies = [{name: tensor.clone() for name, tensor in each.items()} for _, each in given_parts]
+    merged = merge(given_parts)
+    for name, tensor in memory(expected).items():
+        assert torch.equal(merged[name], tensor)
+        assert merged[name].dtype == types[name]
+    for (_, each), copied in zip(given_parts, copies, strict=True):
+        assert all(torch.equal(each[name], tensor) for name, tensor in copied.items())
+
+
+WORLD, NUM_SAMPLES, EPOCHS = 2, 41, 5
+CASES = [(name, 1) for name in sorted(SAMPLERS)] + [("ucb", 2)]
+
+
+def work(rank, port, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORLD)
+    torch.save([train(name, period) for name, period in CASES], f"{folder}/{rank}.pt")
+    for seed, method in ((rank, "ucb"), (rank, "rs2")):
+        with pytest.raises(RuntimeError, match="the processes have selected different samples for epoch 1"):
+            one_epoch(make_sampler(method, NUM_SAMPLES, seed=seed))
+    told = [misused(rank, *each) for each in MISUSES]
+    merged = merge([part(rank)], rank, over_all_processes)
+    torch.save((merged, [records_parts(rank), idle(rank)], told), f"{folder}/told{rank}.pt")
+    dist.destroy_process_group()
+
+
+def part(rank):
+    """Return what a process has recorded of 1,000 samples: some nobody, some both."""
+    generator = torch.Generator().manual_seed(rank)
+    values = torch.randn(1_000, generator=generator)
+    values[::7] = float("inf")
+    memory = {"mean": values, "second": values.half(), "count": (10 * values.clamp(-9, 9)).int(), "right": values > 0}
+    marks = torch.rand(1_000, generator=generator) < 0.5
+    return marks, {name: torch.where(marks, tensor, torch.ones_like(tensor)) for name, tensor in memory.items()}
+
+
+def train(name, period):
+    sampler = make_sampler(name, NUM_SAMPLES, period=period)
+    epochs = []
+    for epoch in range(EPOCHS):
+        sampler.set_epoch(epoch)
+        order = list(sampler)
+        assert len(order) == len(sampler)
+        epochs.append((sampler.subset().tolist(), order))
+        for index in torch.tensor(order).split(4):
+            sampler.update(index, ((index * 7 + epoch * 3) % 13).float())
+    return {"epochs": epochs, "state": sampler.state_dict()}
+
+
+def one_epoch(sampler):
+    sampler.set_epoch(0)
+    for index in sampler.indices().split(4):
+        sampler.update(index, torch.ones(len(index)))
+    sampler.set_epoch(1)
+
+
+def records_parts(rank):
+    """Each process scores its own part of the data set, as in parallel inference."""
+    sampler = make_sampler("ucb", NUM_SAMPLES)
+    index = torch.arange(rank, NUM_SAMPLES, WORLD)
+    sampler.observe(index, index.float())
+    sampler.set_epoch(1)
+    return sampler.subset().tolist()
+
+
+def idle(rank):
+    """One process records nothing at all."""
+    sampler = make_sampler("ucb", NUM_SAMPLES)
+    if rank == 1:
+        sampler.observe(torch.arange(NUM_SAMPLES), torch.arange(NUM_SAMPLES).float())
+    sampler.set_epoch(1)
+    return sampler.subset().tolist()
+
+
+TWICE, NOBODY, RIGHT = "they were distributed twice", "nothing distributes them", None
+MISUSES = [  # whether the sampler makes shards, which batches of its order a process gets (2: every second), what it is told
+    (True, slice(None), RIGHT),
+    (True, slice(None, 3), RIGHT),  # an epoch cut short
+    (True, 2, TWICE),
+    (False, 2, RIGHT),
+    (False, 4, TWICE),
+    (False, slice(None), NOBODY),
+    (False, slice(None, 1), RIGHT),  # a single batch, which accelerate fills up with all samples
+]
+
+
+def misused(rank, shard, which, _):
+    sampler = make_sampler("ucb", 96, warm_up=3, shard=shard)
+    if isinstance(which, int):
+        which = slice(rank, None, which)
+    sampler.set_epoch(0)
+    for index in sampler.indices().split(4)[which]:
+        sampler.update(index, torch.ones(len(index)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            sampler.set_epoch(1)
+        except RuntimeError as error:
+            return str(error)
+    return None
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    multiprocessing.spawn(work, args=(free_port(), str(folder)), nprocs=WORLD)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ranks(folder):
+    """Results of every case, for every rank."""
+    return [dict(zip(CASES, torch.load(folder / f"{rank}.pt"), strict=True)) for rank in range(WORLD)]
+
+
+@pytest.mark.slow
+def test_processes_have_disjoint_shards_of_one_subset(ranks):
+    for case in CASES:
+        first, second = (rank[case]["epochs"] for rank in ranks)
+        for (subset, order), (other_subset, other_order) in zip(first, second, strict=True):
+            assert subset == other_subset
+            assert len(order) == len(other_order) == len(subset) // WORLD
+            assert not set(order) & set(other_order)
+            assert set(order) | set(other_order) <= set(subset)
+
+
+@pytest.mark.slow
+def test_processes_remember_the_same(ranks):
+    for case in CASES:
+        memory, other = (rank[case]["state"]["memory"] for rank in ranks)
+        assert memory.keys() == other.keys()
+        assert all(torch.equal(tensor, other[name]) for name, tensor in memory.items())
+
+
+@pytest.mark.slow
+def test_full_data_drops_no_sample_for_good(ranks):
+    seen = {index for rank in ranks for _, order in rank["full", 1]["epochs"] for index in order}
+    assert seen == set(range(NUM_SAMPLES))  # every epoch drops one of the 41 samples on 2 ranks
+
+
+@pytest.mark.slow
+def test_a_run_of_two_processes_resumes_in_one(ranks):
+    saved = ranks[0]["ucb", 1]
+    resumed = SAMPLERS["ucb"](NUM_SAMPLES, 0.5)
+    assert saved["state"]["trained"] == 20  # in both processes
+    resumed.load_state_dict(saved["state"])
+    assert resumed.steps_left(EPOCHS + 1, 4) == 5
+    assert resumed.subset().tolist() == saved["epochs"][-1][0]
+    resumed.set_epoch(EPOCHS)
+    scores = resumed.memory["mean"] + resumed.memory["var"]
+    left_out = sorted(set(range(NUM_SAMPLES)) - set(resumed.subset().tolist()))
+    assert scores[resumed.subset()].min() >= scores[left_out].max()
+
+
+@pytest.fixture(scope="module")
+def told(folder):
+    return [torch.load(folder / f"told{rank}.pt") for rank in range(WORLD)]
+
+
+@pytest.mark.slow
+def test_processes_merge_what_one_process_would(told):
+    expected = merge([part(rank) for rank in range(WORLD)])
+    for merged, _, _ in told:
+        assert all(torch.equal(merged[name], tensor) for name, tensor in expected.items())
+
+
+@pytest.mark.slow
+def test_it_does_not_matter_which_process_recorded_a_score(told):
+    for _, subsets, _ in told:
+        assert subsets == [list(range(21, 41))] * 2
+
+
+@pytest.mark.slow
+def test_samples_that_are_distributed_twice_or_not_at_all_are_an_error_after_the_first_epoch(told):
+    for _, _, messages in told:
+        for (shard, which, expected), message in zip(MISUSES, messages, strict=True):
+            assert (message is None) == (expected is None), (shard, which, message)
+            if expected:
+                assert expected in message
+                assert f"make the sampler with shard={expected == NOBODY}" in message

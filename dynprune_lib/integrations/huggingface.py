@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.optimization import GreedyLR
-from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import get_last_checkpoint, seed_worker
 
-from dynprune_lib.integrations._trainer_checks import check_arguments, check_dataset, check_losses
-from dynprune_lib.integrations._trainer_losses import default_losses, shifts_labels
-from dynprune_lib.integrations.steps import RunSteps, savings
+from dynprune_lib.integrations.steps import RunSteps, check_sampler, savings
+from dynprune_lib.integrations.trainer_losses import default_losses, shifts_labels
 from dynprune_lib.samplers import IndexedCollate, PruningSampler, indexed
+from dynprune_lib.samplers.loading import check_num_samples
 
 INDEX_KEY = "dynprune_index"  # key of the sample indices in a batch
 STATE_FILE = "pruning_sampler.pt"  # file with the state of the sampler in a checkpoint
+LOSSES_OF = "pass losses_of=..., a function of (outputs, batch) that returns one loss per sample"
 
 if not hasattr(Trainer, "loss_is_scaled_for_ga"):
     raise ImportError("this release of transformers is too old for pruning: pip install 'transformers>=5.23'")
@@ -34,9 +32,11 @@ class PruningMixin(_TrainerBase):
 
     The sampler selects the training batches and computes the training loss: the mean of the per-sample losses of all
     batches and processes that one optimizer step accumulates. Its state is saved in, and resumed from, the checkpoints
-    of the trainer. With several processes, each loads the samples of its own shard. Epochs may differ in length; if it
-    follows from the losses, the learning-rate schedule follows the progress in epochs. At the end, `sampler.report()`
-    is printed and logged.
+    of the trainer. With several processes, each loads the samples of its own shard. Epochs may differ in length, in
+    warm-up and annealing. At the end, `sampler.report()` is printed and logged.
+
+    Four private methods of `Trainer` are used, because it knows a single length of all epochs, and drops columns that
+    the model does not take: `_run_epoch`, `_init_training_state`, `_remove_unused_columns` and its twin for collators.
 
     Args:
         pruning_sampler: sampler for the samples of `train_dataset`.
@@ -65,12 +65,15 @@ class PruningMixin(_TrainerBase):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.pruning_sampler, self.losses_of = pruning_sampler, losses_of
-        check_arguments(self.args, pruning_sampler)
-        check_dataset(self.train_dataset, pruning_sampler)
-        check_losses(self, PruningMixin)
+        self._batch_size = self.args.train_batch_size  # of one process
+        self._passes_before = 0
+        check_sampler(pruning_sampler)
+        _check_arguments(self.args, pruning_sampler)
+        if self.train_dataset is None:
+            raise ValueError("train_dataset is None: pruning needs the data set that the sampler was made for")
+        check_num_samples(self.train_dataset, pruning_sampler, "train_dataset")
+        _check_losses(self)
         self.add_callback(_SaveSamplerState(pruning_sampler))
-        if not pruning_sampler.has_fixed_length:
-            self.add_callback(_FollowEpochs(self))
 
     # Loading -------------------------------------------------------------------------------------------------------
 
@@ -80,9 +83,11 @@ class PruningMixin(_TrainerBase):
             dataset = self._remove_unused_columns(dataset, description="training")
         else:
             collate = self._get_collator_with_removed_columns(collate, description="training")
+        accumulated = arguments.gradient_accumulation_steps * arguments.world_size
+        self._batch_size = self.get_total_train_batch_size(arguments) // accumulated  # may have been found by trial
         return _EpochLoader(
             indexed(dataset),
-            batch_size=self._train_batch_size,
+            batch_size=self._batch_size,
             sampler=self.pruning_sampler,
             collate_fn=IndexedCollate(collate, key=INDEX_KEY),
             drop_last=arguments.dataloader_drop_last,
@@ -127,16 +132,23 @@ class PruningMixin(_TrainerBase):
             outputs,
             batch,
             problem_type=getattr(getattr(self.model, "config", None), "problem_type", None),
-            shifts=shifts_labels(self.model, self._loss_shifts_labels),
+            shifts=shifts_labels(self.model),
             smoothing=self.label_smoother.epsilon if self.label_smoother is not None else 0.0,
         )
 
     # Epochs of different length --------------------------------------------------------------------------------------
 
+    @property
+    def _steps(self) -> RunSteps:
+        arguments = self.args
+        accumulate = arguments.gradient_accumulation_steps
+        return RunSteps(self.pruning_sampler, self._batch_size, arguments.dataloader_drop_last, accumulate)
+
     def set_initial_training_values(self, args: TrainingArguments, dataloader: DataLoader) -> tuple[Any, ...]:
         _, steps, *others, max_steps = super().set_initial_training_values(args, dataloader)
         if args.max_steps > 0:
-            epochs = self._steps.epochs(max_steps)
+            epoch, into_it = self._steps.locate(max_steps)
+            epochs = epoch + bool(into_it)
         else:
             epochs, max_steps = math.ceil(args.num_train_epochs), self._steps.total(args.num_train_epochs)
         self._passes_before = self.pruning_sampler.report().passes_made
@@ -145,45 +157,23 @@ class PruningMixin(_TrainerBase):
     def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
         super()._init_training_state(*args, **kwargs)
         epoch, steps = self._steps.locate(self.state.global_step)
-        self._step_of_epoch = steps  # the optimizer steps of the epoch that are done
         return epoch, 0 if self.args.ignore_data_skip else steps * self.args.gradient_accumulation_steps
 
     def _run_epoch(self, *, epoch: int, **kwargs: Any) -> None:
-        self.pruning_sampler.set_epoch(epoch)  # `Trainer` does, too, but only later: the length may follow from it
         steps = self._steps
         kwargs |= {"steps_in_epoch": steps.batches(epoch), "num_update_steps_per_epoch": steps.in_epoch(epoch)}
-        if not self.pruning_sampler.has_fixed_length:
-            later = range(epoch + 1, int(self.args.num_train_epochs))
-            left = steps.in_epoch(epoch) - self._step_of_epoch + sum(map(steps.at_most_in_epoch, later))
-            self._set_max_steps(self.state.global_step + left)
         super()._run_epoch(epoch=epoch, **kwargs)
-        self._step_of_epoch = 0
 
-    def _set_max_steps(self, max_steps: int) -> None:
-        self.state.max_steps = max_steps
-        for callback in self.callback_handler.callbacks:
-            if isinstance(callback, ProgressCallback) and callback.training_bar is not None:
-                callback.training_bar.total = max_steps
-
-    def _finalize_training(self, trial: Any, num_train_samples: float, start_time: float) -> Any:
-        self.log(savings(self.pruning_sampler))
-        report = self.pruning_sampler.report()
-        if self.is_world_process_zero():
-            print(f"Pruning: {report}")
-        # `Trainer` multiplies the samples of the whole run by the fraction of its steps that this call has made
-        steps = max(1, self.state.global_step - self._initial_global_step)
-        num_train_samples = (report.passes_made - self._passes_before) * self.state.max_steps / steps
-        return super()._finalize_training(trial, num_train_samples, start_time)
-
-    @property
-    def _steps(self) -> RunSteps:
-        arguments = self.args
-        return RunSteps(
-            self.pruning_sampler,
-            self._train_batch_size,
-            arguments.dataloader_drop_last,
-            arguments.gradient_accumulation_steps,
-        )
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        if "train_runtime" in logs:  # the summary at the end
+            report = self.pruning_sampler.report()
+            logs["train_samples_per_second"] = round(
+                (report.passes_made - self._passes_before) / logs["train_runtime"], 3
+            )
+            super().log(savings(self.pruning_sampler), *args, **kwargs)
+            if self.is_world_process_zero():
+                print(f"Pruning: {report}")
+        super().log(logs, *args, **kwargs)
 
     # Checkpoints -----------------------------------------------------------------------------------------------------
 
@@ -230,31 +220,47 @@ class _SaveSamplerState(TrainerCallback):
             torch.save(sampler_state, Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / STATE_FILE)
 
 
-class _FollowEpochs(TrainerCallback):
-    """Callback that steps the schedule on where an epoch is shorter than the schedule takes it for."""
-
-    def __init__(self, trainer: PruningMixin) -> None:
-        self.trainer = trainer
-
-    def on_step_end(
-        self,
-        args: TrainingArguments,  # noqa: ARG002
-        state: TrainerState,  # noqa: ARG002
-        control: TrainerControl,  # noqa: ARG002
-        lr_scheduler: Any = None,
-        **kwargs: Any,  # noqa: ARG002
-    ) -> None:
-        trainer = self.trainer
-        steps = trainer._steps.schedule_steps(trainer.pruning_sampler.epoch, trainer._step_of_epoch)
-        trainer._step_of_epoch += 1
-        if not isinstance(lr_scheduler, ReduceLROnPlateau | GreedyLR):  # which follow a metric
-            for _ in range(steps - 1):  # `Trainer` has made one
-                lr_scheduler.step()
-
-
 def _load_state(folder: Path) -> dict[str, Any]:
     if not (folder / STATE_FILE).exists():
         raise ValueError(
             f"{folder} has no {STATE_FILE}: a trainer without pruning saved it, so load its model and start a new run"
         )
     return torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
+
+
+# What a pruning trainer cannot honour, with what to do instead -----------------------------------------------------
+
+
+def _check_arguments(arguments: Any, sampler: PruningSampler) -> None:
+    """Check that the training arguments do not ask for another order of the epochs than that of the sampler."""
+    strategy = getattr(arguments, "train_sampling_strategy", "random")
+    if strategy != "random":
+        _refuse("train_sampling_strategy", strategy, "the pruning sampler orders the samples, so use 'random'")
+    if arguments.data_seed not in (None, sampler.seed):
+        _refuse("data_seed", arguments.data_seed, "the pruning sampler has the seed of the order: set its `seed`")
+    for option in ("split_batches", "dispatch_batches"):
+        if getattr(arguments.accelerator_config, option, None):
+            _refuse(f"accelerator_config.{option}", True, "the pruning sampler distributes the samples, so use False")
+
+
+def _check_losses(trainer: Any) -> None:
+    """Check that no loss of the user is skipped silently: neither `compute_loss_func` nor a method of a subclass."""
+    has_losses = trainer.losses_of is not None
+    if trainer.compute_loss_func is not None and not has_losses:
+        _refuse("compute_loss_func", trainer.compute_loss_func, f"it returns one loss for the batch; {LOSSES_OF}")
+    if has_losses and trainer.label_smoother is not None:
+        _refuse("label_smoothing_factor", trainer.args.label_smoothing_factor, "losses_of is set: smooth in losses_of")
+    bases = type(trainer).__mro__
+    bases = bases[bases.index(PruningMixin) + 1 :]
+    for name, remedy in (
+        ("compute_loss", None if has_losses else f"its loss would not be used in training; {LOSSES_OF}"),
+        ("get_train_dataloader", "its loader would not be used; set train_dataset and data_collator instead"),
+        ("_get_train_sampler", "its sampler would not be used; the pruning sampler orders the samples"),
+    ):
+        owner = next((base for base in bases if name in vars(base)), Trainer)
+        if remedy and owner is not Trainer:
+            raise ValueError(f"{owner.__name__} has its own {name}: {remedy}")
+
+
+def _refuse(name: str, value: Any, reason: str) -> None:
+    raise ValueError(f"{name} is {value!r}: {reason}")

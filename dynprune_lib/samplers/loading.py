@@ -51,7 +51,7 @@ class View(DistributedSampler[int]):
     """The samples of a sampler without its state and its epochs; see `PruningSampler.view`."""
 
     def __init__(self, sampler: "PruningSampler") -> None:
-        self.sampler = sampler
+        self.sampler, self.num_samples = sampler, sampler.num_samples
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.sampler)
@@ -168,13 +168,16 @@ class IndexedCollate:
 
 
 def pruning_loader(
-    dataset: Dataset, sampler: "PruningSampler", collate_fn: Callable[[list[Any]], Any] | None = None, **options: Any
+    dataset: Dataset,
+    sampler: "PruningSampler | View",
+    collate_fn: Callable[[list[Any]], Any] | None = None,
+    **options: Any,
 ) -> DataLoader:
     """Return a DataLoader whose batches are `(index, batch)`.
 
     Args:
         dataset: a map-style data set, not yet `indexed`.
-        sampler: sampler for the samples of this data set.
+        sampler: sampler for the samples of this data set, or its view.
         collate_fn: collate function of the samples without their index. Default: None, for that of PyTorch.
         options: other arguments of the DataLoader, such as `batch_size`, `drop_last` and `num_workers`.
 
@@ -190,7 +193,7 @@ def pruning_loader(
     return DataLoader(indexed(dataset), sampler=sampler, collate_fn=IndexedCollate(collate_fn), **options)
 
 
-def check_num_samples(dataset: Any, sampler: "PruningSampler", name: str = "dataset") -> None:
+def check_num_samples(dataset: Any, sampler: "PruningSampler | View", name: str = "dataset") -> None:
     """Check that a data set has as many samples as a sampler was made for.
 
     Raises:

@@ -82,10 +82,8 @@ class States(Schedule):
         self._check_state(state)
         savings = Savings(self.num_samples, state.get("savings"))  # absent from older states, as is "trained"
         trained = int(state.get("trained", 0))
-        if self._is_just_loaded and (self.epoch, self._num_trained * world_size() + self._savings.made) > (
-            int(state["epoch"]),
-            trained + savings.made,
-        ):
+        newer = self._num_trained * world_size() + self._savings.made > trained + savings.made
+        if self._is_just_loaded and self.epoch == int(state["epoch"]) and newer:
             warnings.warn(
                 "a loader has loaded an older state into this sampler, which was just loaded: the newer one is kept;"
                 " pass sampler=sampler.view() to a loader that saves states of its own",
@@ -98,8 +96,8 @@ class States(Schedule):
         for name, tensor in self.memory.items():
             self.memory[name] = state["memory"][name].to(tensor.device, copy=True)
         self._recorded.zero_()
-        trained //= world_size()
-        self._usage.start_epoch(trained, num_skipped=trained if skip_trained else 0)
+        own = trained // world_size()
+        self._usage.start_epoch(own, num_skipped=skip_trained * (own if self.shard else trained))
         self._usage.resumed_epoch, self._is_just_loaded = self.epoch, True
 
     def _merge_memory(self) -> None:

@@ -1,4 +1,3 @@
-import itertools
 import warnings
 
 import pytest
@@ -156,72 +155,11 @@ def test_what_was_saved_is_printed_and_logged(tmp_path, capsys):
     assert again.pruning_sampler.report() == sampler.report()
 
 
-class Lengths(transformers.TrainerCallback):
-    """Callback that remembers the lengths that the epochs really have."""
-
-    def __init__(self, sampler):
-        self.sampler, self.lengths = sampler, []
-
-    def on_epoch_end(self, *_, **__):
-        self.lengths.append(len(self.sampler))
+def test_epochs_of_their_own_length_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"fill is False: .* must know its steps, so use InfoBatch\(.*fill=True"):
+        make_trainer(tmp_path, InfoBatch(SAMPLES, 0.0, fill=False))
 
 
-OWN = {"prune_rate": 0.0, "r": 0.75, "fill": False}
-
-
-@pytest.mark.parametrize("accumulate", [1, 3])
-def test_the_schedule_follows_epochs_of_their_own_length(tmp_path, accumulate):
-    sampler = InfoBatch(SAMPLES, **OWN)
-    trainer = make_trainer(
-        tmp_path,
-        sampler,
-        gradient_accumulation_steps=accumulate,
-        logging_strategy="steps",
-        logging_steps=1,
-        disable_tqdm=False,
-        save_strategy="steps",
-        save_steps=5,
-    )
-    lengths, totals = Lengths(sampler), []
-    trainer.add_callback(lengths)
-    bar = next(c for c in trainer.callback_handler.callbacks if isinstance(c, transformers.ProgressCallback))
-    close = bar.on_train_end
-    bar.on_train_end = lambda *a, **k: totals.append((bar.training_bar.n, bar.training_bar.total)) or close(*a, **k)
-    result = trainer.train()
-    batches = [-(-length // BATCH) for length in lengths.lengths]
-    steps = [-(-count // accumulate) for count in batches]
-    assert batches[0] == 8
-    assert max(batches[1:]) < 8  # shorter, as the losses have it
-    assert trainer.state.global_step == trainer.state.max_steps == sum(steps)
-    assert totals == [(sum(steps), sum(steps))]
-    assert (tmp_path / f"checkpoint-{sum(steps)}").exists()  # saved at the end
-    assert set(trainer.lr_scheduler.get_last_lr()) == {0.0}
-    rates = [log["learning_rate"] for log in trainer.state.log_history if "learning_rate" in log]
-    for epoch, end in enumerate(
-        itertools.accumulate(steps[:-1]), start=1
-    ):  # the first rate of an epoch is that of its beginning
-        assert rates[end] == pytest.approx(trainer.args.learning_rate * (1 - epoch / 4))
-    trained = result.metrics["train_samples_per_second"] * result.metrics["train_runtime"]
-    assert trained == pytest.approx(sum(lengths.lengths), rel=0.01)
-
-
-def test_epochs_of_their_own_length_resume_at_any_step(tmp_path):
-    whole = InfoBatch(SAMPLES, **OWN)
-    options = {"gradient_accumulation_steps": 2, "save_strategy": "steps"}
-    expected = make_trainer(tmp_path, whole, save_steps=1, **options)
-    expected.train()
-    last = expected.state.global_step
-    for step in range(1, last):
-        sampler = InfoBatch(SAMPLES, **OWN)
-        trainer = make_trainer(tmp_path / "again", sampler, save_steps=100, **options)
-        trainer.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{step}"))
-        assert trainer.state.global_step == last, step
-        assert torch.equal(sampler.memory["last"], whole.memory["last"]), step
-        assert torch.equal(weights(trainer), weights(expected)), step
-        assert sampler.report() == whole.report(), step
-
-
-@pytest.mark.parametrize("options", [{"max_steps": 9}, {"num_train_epochs": 2.5}])
-def test_epochs_of_their_own_length_are_whole(tmp_path, options):
-    with pytest.raises(ValueError, match=r"is (9|2\.5): with fill=False .* use a whole number of num_train_epochs"):
-        make_trainer(tmp_path, InfoBatch(SAMPLES, **OWN), **options)
+def test_the_private_methods_of_trainer_are_there():
+    for name in ("_run_epoch", "_init_training_state", "_remove_unused_columns", "_get_collator_with_removed_columns"):
+        assert callable(getattr(transformers.Trainer, name))

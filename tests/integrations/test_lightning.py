@@ -78,7 +78,9 @@ VARYING = {"warm_up": 1, "anneal_from": 3}
 
 
 class Schedule(Module):
-    """Module with validation and a learning rate that falls to 0 over the estimated number of steps."""
+    """Module with validation and a learning rate that falls to 0 over a number of steps."""
+
+    total = 0
 
     def __init__(self, sampler):
         super().__init__(sampler)
@@ -92,7 +94,7 @@ class Schedule(Module):
         self.validations += 1
 
     def configure_optimizers(self):
-        optimizer, self.total = super().configure_optimizers(), self.trainer.estimated_stepping_batches
+        optimizer = super().configure_optimizers()
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, self.total)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
@@ -122,13 +124,14 @@ class Bars(lightning.callbacks.TQDMProgressBar):
 )
 def test_epochs_may_differ_in_length(tmp_path, options, batches, steps):
     sampler, bars = UCB(SAMPLES, 0.5, **VARYING), Bars()
+    make = type("OfThisLength", (Schedule,), {"total": steps})
     validation = DataLoader(TensorDataset(torch.zeros(1)))
     options = options | {"enable_progress_bar": True, "num_sanity_val_steps": 0}
     trainer, module = fit(
-        tmp_path, sampler, 4, loader=(loader_of(sampler), validation), callbacks=[bars], make=Schedule, **options
+        tmp_path, sampler, 4, loader=(loader_of(sampler), validation), callbacks=[bars], make=make, **options
     )
     assert [module.epochs.count(epoch) for epoch in range(4)] == batches
-    assert trainer.global_step == module.total == steps
+    assert trainer.global_step == steps
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.0)  # the schedule ends with the run
     ends = [(count, count) for count in batches if count]
     assert bars.ends[:2] == ends[:2]
@@ -210,15 +213,11 @@ def test_manual_optimisation(tmp_path):
 
 
 def test_wrong_use_is_refused(tmp_path):
-    message = (
-        r"another sampler than this callback: .*Trainer\(use_distributed_sampler=False\).* use limit_train_batches"
-    )
+    message = r"another sampler than this callback: pass it sampler=.*use limit_train_batches"
     with pytest.raises(ValueError, match=message):
         fit(tmp_path, UCB(SAMPLES, 0.5), 1, loader=loader_of(UCB(SAMPLES, 0.5)))
     with pytest.raises(ValueError, match=message):
         fit(tmp_path, UCB(SAMPLES, 0.5), 1, overfit_batches=2)
-    with pytest.raises(ValueError, match=r"max_steps is 9 and max_epochs 1: with fill=False .* use max_epochs alone"):
-        fit(tmp_path, InfoBatch(SAMPLES, 0.0, fill=False), 1, max_steps=9)
 
 
 def test_a_checkpoint_without_a_sampler_is_refused(tmp_path):
@@ -239,39 +238,33 @@ def test_what_was_saved_is_printed_and_logged(tmp_path, capsys):
     assert "96" in logged[-1].split(",")
 
 
-OWN = {"prune_rate": 0.0, "r": 0.75, "fill": False}
+def test_epochs_of_their_own_length_are_refused():
+    with pytest.raises(ValueError, match=r"fill is False: .* must know its steps, so use InfoBatch\(.*fill=True"):
+        PruningCallback(InfoBatch(SAMPLES, 0.0, fill=False))
 
 
-@pytest.mark.parametrize("options", [{}, {"accumulate_grad_batches": 3}, {"limit_train_batches": 0.5}])
-def test_the_schedule_follows_epochs_of_their_own_length(tmp_path, options):
-    class Rates(Schedule):
-        def on_train_epoch_end(self):
-            self.rates.append((self.lr_schedulers().get_last_lr()[0], len(self.sampler)))
+def test_a_schedule_over_epochs_that_are_all_equally_long_is_refused(tmp_path):
+    class Estimating(Schedule):
+        def configure_optimizers(self):
+            self.total = self.trainer.estimated_stepping_batches
+            return super().configure_optimizers()
 
-    sampler, bars, rates = InfoBatch(SAMPLES, **OWN), Bars(), []
-    Rates.rates = rates
-    trainer, module = fit(tmp_path, sampler, 4, callbacks=[bars], make=Rates, enable_progress_bar=True, **options)
-    batches = [int(-(-length // BATCH) * options.get("limit_train_batches", 1)) for _, length in rates]
-    assert [module.epochs.count(epoch) for epoch in range(4)] == batches
-    assert max(batches[1:]) < batches[0]
-    assert trainer.global_step == sum(-(-count // options.get("accumulate_grad_batches", 1)) for count in batches)
-    assert [rate for rate, _ in rates] == pytest.approx([0.075, 0.05, 0.025, 0.0])
-    assert bars.ends == [(count, count) for count in batches]
+    sampler = UCB(SAMPLES, 0.5, **VARYING)
+    message = r"LinearLR has total_iters=32, but this run makes 24 steps: .* so use sampler\.total_steps\("
+    with pytest.raises(ValueError, match=message):
+        fit(tmp_path, sampler, 4, make=Estimating)
+    fit(tmp_path, UCB(SAMPLES, 0.5), 4, make=Estimating)  # where it is right
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_epochs_of_their_own_length_resume_at_any_step(tmp_path, workers):
-    def run(sampler, folder, **more):
-        return fit(folder, sampler, 4, loader=loader_of(sampler, num_workers=workers), make=Schedule, **more)
+def test_a_second_run_with_the_same_sampler_begins_at_its_first_epoch(tmp_path):
+    sampler = UCB(SAMPLES, 0.5, anneal_from=1)
+    fit(tmp_path, sampler, 2)
+    _, module = fit(tmp_path, sampler, 1)
+    assert sorted(module.seen) == sampler.subset().tolist()
+    assert len(module.seen) == SAMPLES // 2
 
-    whole = InfoBatch(SAMPLES, **OWN)
-    trainer, expected = run(whole, tmp_path, callbacks=[SaveEachBatch()])
-    last = trainer.global_step
-    assert last < 4 * 8
-    for step in (3, 8, last - 2) if workers else range(1, last):
-        sampler = InfoBatch(SAMPLES, **OWN)
-        trainer, module = run(sampler, tmp_path / "again", checkpoint=tmp_path / f"{step}.ckpt")
-        assert trainer.global_step == last, step
-        assert module.seen == expected.seen[-len(module.seen) :], step
-        assert torch.equal(sampler.memory["last"], whole.memory["last"])
-        assert torch.equal(module.model.weight, expected.model.weight)
+
+def test_the_private_names_of_lightning_are_there(tmp_path):
+    trainer, _ = fit(tmp_path, UCB(SAMPLES, 0.5), 1)
+    assert trainer.fit_loop.max_batches == 4
+    assert trainer.fit_loop._combined_loader.limits == [4]

@@ -10,8 +10,8 @@ from dynprune_lib import UCB, Full
 transformers = pytest.importorskip("transformers")
 from transformers import AutoConfig  # noqa: E402
 
-from dynprune_lib.integrations._trainer_losses import default_losses, shifts_labels  # noqa: E402
 from dynprune_lib.integrations.huggingface import PruningTrainer  # noqa: E402
+from dynprune_lib.integrations.trainer_losses import default_losses, shifts_labels  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +105,7 @@ def test_the_losses_are_those_of_the_model(kind):
     for position in range(5):
         batch = {name: value[None] for name, value in Words(kind)[position].items()}
         outputs = model(**batch)
-        found = default_losses(outputs, batch, config.problem_type, shifts_labels(model, loss_shifts=False))
+        found = default_losses(outputs, batch, config.problem_type, shifts_labels(model))
         assert found.tolist() == pytest.approx([outputs["loss"].item()], rel=1e-4)
 
 

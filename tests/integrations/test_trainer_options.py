@@ -97,7 +97,10 @@ def _in_a_folder(tmp_path, monkeypatch):
         ({"cls": mixed(OwnLoader)}, "OwnLoader has its own get_train_dataloader: .*set train_dataset and data_coll"),
         ({"cls": mixed(OwnSampler)}, "OwnSampler has its own _get_train_sampler: its sampler would not be used"),
         ({"dataset": None}, "train_dataset is None: pruning needs the data set"),
-        ({"sampler": DynamicEL2N(SAMPLES, 0.5)}, "pruning_sampler is 'DynamicEL2N': it is defined for the score el2n"),
+        (
+            {"sampler": DynamicEL2N(SAMPLES, 0.5)},
+            "DynamicEL2N is defined for the score el2n, and a trainer gives",
+        ),
         ({"sampler": UCB(SAMPLES + 1, 0.5)}, "train_dataset has 40 samples, but the sampler was made for 41"),
     ],
 )

@@ -1,29 +1,52 @@
-"""Two processes on the CPU under accelerate, Trainer and Lightning: one subset, its two halves, one gradient."""
+"""Two processes on the CPU, whoever distributes the samples: in each framework they do what one process would.
+
+In epochs with warm-up and annealing, every selected sample is trained on once, the next subset is that of one process
+with the same scores, and a run that is resumed in the middle of an epoch goes on with the rest.
+"""
 
 import gc
 import os
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import multiprocessing
 from torch.utils.data import DataLoader, TensorDataset
 
-from dynprune_lib import UCB, Full, InfoBatch, indexed
+from dynprune_lib import UCB, Full, indexed, pruning_loader
 from tests.helpers import free_port
 
 pytestmark = pytest.mark.slow
 
-SAMPLES, BATCH, EPOCHS = 400, 20, 3
-X = torch.randn(SAMPLES, 8, generator=torch.Generator().manual_seed(0))
-DATA = indexed(TensorDataset(X, (X[:, 0] > 0).long()))
+SAMPLES, BATCH, EPOCHS, WORLD = 64, 8, 4, 2
+SETTINGS = {"warm_up": 1, "anneal_from": 3}
+STOP = 2, 1  # the epoch, and the batches of it, after which a run is resumed
+X = torch.randn(SAMPLES, 3, generator=torch.Generator().manual_seed(0))
+DATA = TensorDataset(X, torch.arange(SAMPLES))
+
+
+def losses_of(index, epoch):
+    """Return losses of samples that do not depend on a model: one process has the same."""
+    return ((index * 37 + epoch * 11) % 101).float() / 50
+
+
+def in_one_process():
+    sampler, subsets = UCB(SAMPLES, 0.5, **SETTINGS), []
+    for epoch in range(EPOCHS):
+        sampler.set_epoch(epoch)
+        subsets.append(sampler.subset().tolist())
+        sampler.update(sampler.subset(), losses_of(sampler.subset(), epoch))
+    return subsets, sampler.memory["mean"]
 
 
 def start(rank, work, port, folder, options):
     torch.set_num_threads(1)
-    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    world = {"WORLD_SIZE": str(WORLD), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     os.environ |= world | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-    torch.save(work(folder, **options), f"{folder}/{rank}.pt")
+    try:
+        result = work(folder, **options)
+    except (RuntimeError, ValueError) as error:
+        result = f"{type(error).__name__}: {error}"
+    torch.save(result, f"{folder}/{rank}.pt")
     gc.collect()  # models are in reference cycles and own threads, which abort a process that ends before them
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
@@ -31,95 +54,287 @@ def start(rank, work, port, folder, options):
 
 def run(work, folder, **options):
     """Return the results of `work(folder, **options)` in two processes."""
-    multiprocessing.spawn(start, args=(work, free_port(), str(folder), options), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+    multiprocessing.spawn(start, args=(work, free_port(), str(folder), options), nprocs=WORLD)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
 
 
-PREPARED = [{}, {"use_seedable_sampler": True}, {"even_batches": False}]
-REFUSED = ["split_batches", "dispatch_batches"]
-
-
-def accelerate_loops(_):
-    loops = [accelerate_loop(prepare=False), *(accelerate_loop(**options) for options in PREPARED)]
-    errors = {}
-    for option in REFUSED:
-        try:
-            accelerate_loop(**{option: True})
-        except ValueError as error:
-            errors[option] = str(error)
-    return loops, errors
-
-
-def accelerate_loop(prepare=True, **options):
-    from accelerate import Accelerator, DataLoaderConfiguration
-
-    accelerator = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(**options))
-    sampler = UCB(SAMPLES, 0.5, warm_up=1)
-    model = torch.nn.Linear(8, 2)
-    model, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), 0.1))
-    loader = DataLoader(DATA, batch_size=BATCH, sampler=sampler, drop_last=True)
-    loader = accelerator.prepare(loader) if prepare else loader
-    epochs = []
+def check(results):
+    """Check the epochs of all processes: what each trained on, and the whole subset."""
+    expected, mean = in_one_process()
+    for epochs, memory, rest in results:
+        assert [subset for _, subset in epochs] == expected
+        assert torch.equal(memory, mean)
+        epoch, batches = STOP
+        assert rest == [seen[BATCH * batches * (each == epoch) :] for each, (seen, _) in enumerate(epochs)][epoch:]
     for epoch in range(EPOCHS):
+        trained = sorted(sample for epochs, _, _ in results for sample in epochs[epoch][0])
+        assert trained == expected[epoch]
+
+
+# Loops of one's own --------------------------------------------------------------------------------------------------
+
+
+def loop(sampler, loader, model, optimizer, backward, stop=None):
+    """Train on, and return the samples of each epoch; stop in the middle of an epoch."""
+    epochs = []
+    for epoch in range(sampler.epoch, EPOCHS):
         sampler.set_epoch(epoch)
-        seen, length = [], len(loader)
-        for index, (x, y) in loader:
-            loss = sampler.update(index, F.cross_entropy(model(x), y, reduction="none"))
+        epochs.append(([], sampler.subset().tolist()))
+        for index, (x, _) in loader:
+            if stop == (epoch, len(epochs[-1][0]) // BATCH):
+                return epochs
+            loss = sampler.update(index, losses_of(index, epoch) + 0 * model(x).sum())
             optimizer.zero_grad()
-            accelerator.backward(loss)
+            backward(loss)
             optimizer.step()
-            seen += index.tolist()
-        assert length == len(seen) // BATCH
-        epochs.append((seen, sampler.subset().tolist()))
+            epochs[-1][0].extend(index.tolist())
     return epochs
 
 
-def test_accelerate_trains_on_the_halves_of_one_subset_or_refuses(tmp_path):
-    pytest.importorskip("accelerate")
-    (loops, errors), (other_loops, other_errors) = run(accelerate_loops, tmp_path)
-    for epochs in zip(loops, other_loops, strict=True):
-        for epoch, ((first, subset), (second, other_subset)) in enumerate(zip(*epochs, strict=True)):
-            assert subset == other_subset
-            assert len(first) == len(second) == (100 if epoch else 200)
-            assert sorted(first + second) == subset  # each sample once
-    assert errors == other_errors
-    for option in REFUSED:
-        assert f"prepared with {option}=True and would shard the samples again: use {option}=False" in errors[option]
+def both(make):
+    """Run a loop from begin to end, and once more with an interruption."""
+    sampler, *parts = make()
+    epochs = loop(sampler, *parts)
+    stopped, *parts = make()
+    loop(stopped, *parts, stop=STOP)
+    resumed, *parts = make()
+    resumed.load_state_dict(stopped.state_dict(), skip_trained=True)
+    rest = loop(resumed, *parts)
+    assert torch.equal(resumed.state_dict()["memory"]["mean"], sampler.state_dict()["memory"]["mean"])
+    return epochs, sampler.state_dict()["memory"]["mean"], [seen for seen, _ in rest]
 
 
-def fsdp_loop(_):
+def plain(_, wrap):
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
     torch.distributed.init_process_group("gloo")
-    torch.manual_seed(0)
-    model = fully_shard(torch.nn.Linear(8, 2), mesh=init_device_mesh("cpu", (2,)))
-    optimizer, sampler = torch.optim.SGD(model.parameters(), 0.1), UCB(SAMPLES, 0.5, anneal_from=2)
-    for epoch in range(EPOCHS):
+
+    def make():
+        model = torch.nn.Linear(3, 2)
+        if wrap == "FSDP":
+            model = fully_shard(model, mesh=init_device_mesh("cpu", (WORLD,)))
+        else:
+            model = torch.nn.parallel.DistributedDataParallel(model)
+        sampler = UCB(SAMPLES, 0.5, **SETTINGS)
+        loader = pruning_loader(DATA, sampler, batch_size=BATCH)
+        return sampler, loader, model, torch.optim.SGD(model.parameters(), 0.1), torch.Tensor.backward
+
+    return both(make)
+
+
+@pytest.mark.parametrize("wrap", ["DDP", "FSDP"])
+def test_a_plain_loop(tmp_path, wrap):
+    check(run(plain, tmp_path, wrap=wrap))
+
+
+def accelerated(_, shard=False, batch=BATCH, **options):
+    from accelerate import Accelerator, DataLoaderConfiguration
+
+    accelerator = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(**options))
+
+    def make():
+        model = torch.nn.Linear(3, 2)
+        sampler = UCB(SAMPLES, 0.5, **SETTINGS, shard=shard)
+        loader = pruning_loader(DATA, sampler.view(), batch_size=batch)
+        parts = accelerator.prepare(loader, model, torch.optim.SGD(model.parameters(), 0.1))
+        return sampler, *parts, accelerator.backward
+
+    return both(make)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"split_batches": True, "batch": WORLD * BATCH},
+        {"dispatch_batches": True},
+        {"use_seedable_sampler": True, "even_batches": False},
+    ],
+)
+def test_accelerate(tmp_path, options):
+    pytest.importorskip("accelerate")
+    check(run(accelerated, tmp_path, **options))
+
+
+def test_a_sampler_that_shards_in_a_loader_that_does_is_told(tmp_path):
+    pytest.importorskip("accelerate")
+    for message in run(accelerated, tmp_path, shard=True):
+        assert message.startswith("RuntimeError: the 2 processes have trained on only 32 of the 64 samples of epoch 0")
+
+
+def padded(_):
+    from accelerate import Accelerator
+
+    accelerator, sampler = Accelerator(cpu=True), UCB(SAMPLES, 0.4, shard=False)
+    loader = accelerator.prepare(pruning_loader(DATA, sampler.view(), batch_size=BATCH))
+    epochs = []
+    for epoch in range(3):
         sampler.set_epoch(epoch)
-        for index, (x, y) in DataLoader(DATA, batch_size=BATCH, sampler=sampler, drop_last=True):
-            loss = sampler.update(index, F.cross_entropy(model(x), y, reduction="none"))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    return model.weight.full_tensor().detach(), sampler.state_dict()["memory"]["mean"]
+        epochs.append(([], sampler.subset().tolist()))
+        for index, _ in loader:
+            sampler.update(index, losses_of(index, epoch))
+            epochs[-1][0].extend(index.tolist())
+        assert len(epochs[-1][0]) // BATCH == sampler.total_steps(1, BATCH, drop_last=False)
+    return epochs, sampler.state_dict()["memory"]["mean"], sampler.steps_left(3, BATCH, drop_last=False)
 
 
-def test_fsdp_shards_the_model_and_the_sampler_the_samples(tmp_path):
-    (weight, mean), (other_weight, other_mean) = run(fsdp_loop, tmp_path)
-    assert torch.equal(weight, other_weight)
+def test_batches_that_accelerate_fills_up(tmp_path):
+    pytest.importorskip("accelerate")
+    (first, mean, left), (second, other_mean, other_left) = run(padded, tmp_path)
     assert torch.equal(mean, other_mean)
-    assert torch.isfinite(mean).all()
+    assert left == other_left == 0
+    for (seen, subset), (other, other_subset) in zip(first, second, strict=True):
+        assert subset == other_subset == sorted({*seen, *other})
+        assert len(seen) == len(other) == 24  # 38 samples are five batches, the last of 6: filled up to six batches
+
+
+def fabric_loop(_, with_view):
+    from lightning.fabric import Fabric
+
+    fabric = Fabric(accelerator="cpu", devices=WORLD, strategy="ddp")
+    fabric.launch()
+
+    def make():
+        model = torch.nn.Linear(3, 2)
+        sampler = UCB(SAMPLES, 0.5, **SETTINGS)
+        loader = pruning_loader(DATA, sampler.view() if with_view else sampler, batch_size=BATCH)
+        model, optimizer = fabric.setup(model, torch.optim.SGD(model.parameters(), 0.1))
+        return sampler, fabric.setup_dataloaders(loader), model, optimizer, fabric.backward
+
+    if with_view:
+        return both(make)
+    sampler, *parts = make()  # Fabric counts the epochs itself, which a run from begin to end does not notice
+    return loop(sampler, *parts), sampler.state_dict()["memory"]["mean"], None
+
+
+def test_fabric(tmp_path):
+    pytest.importorskip("lightning")
+    results = run(fabric_loop, tmp_path, with_view=True)
+    check(results)
+    for (epochs, *_), (expected, *_) in zip(run(fabric_loop, tmp_path, with_view=False), results, strict=True):
+        assert epochs == expected
+
+
+# Trainers ----------------------------------------------------------------------------------------------------------
+
+
+def fit(folder, **options):
+    import lightning.pytorch as lightning
+
+    from dynprune_lib.integrations.lightning import PruningCallback
+
+    class Module(lightning.LightningModule):
+        def __init__(self, sampler):
+            super().__init__()
+            self.sampler, self.model, self.epochs = sampler, torch.nn.Linear(3, 2), {}
+
+        def training_step(self, batch, _):
+            index, (x, _) = batch
+            epoch = self.current_epoch
+            self.epochs.setdefault(epoch, ([], self.sampler.subset().tolist()))[0].extend(index.tolist())
+            return self.sampler.update(index, losses_of(index, epoch) + 0 * self.model(x).sum())
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+    class Save(lightning.Callback):
+        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):  # noqa: ARG002 (called by position)
+            if (trainer.current_epoch, batch_idx + 1) == STOP:
+                trainer.save_checkpoint(f"{folder}/stop.ckpt")
+
+    def train(checkpoint=None):
+        sampler = UCB(SAMPLES, 0.5, **SETTINGS)
+        quiet = {"enable_model_summary": False, "enable_progress_bar": False, "logger": False}
+        trainer = lightning.Trainer(
+            max_epochs=EPOCHS,
+            accelerator="cpu",
+            devices=WORLD,
+            strategy="ddp",
+            default_root_dir=folder,
+            callbacks=[PruningCallback(sampler), Save()],
+            enable_checkpointing=False,
+            **quiet,
+            **options,
+        )
+        module = Module(sampler)
+        trainer.fit(module, DataLoader(indexed(DATA), BATCH, sampler=sampler), ckpt_path=checkpoint)
+        return list(module.epochs.values()), sampler.state_dict()["memory"]["mean"]
+
+    epochs, mean = train()
+    rest, other_mean = train(f"{folder}/stop.ckpt")
+    assert torch.equal(mean, other_mean)
+    return epochs, mean, [seen for seen, _ in rest]
+
+
+@pytest.mark.parametrize("options", [{}, {"use_distributed_sampler": False}])
+def test_lightning(tmp_path, options):
+    pytest.importorskip("lightning")
+    check(run(fit, tmp_path, **options))
+
+
+class Rows(torch.utils.data.Dataset):
+    def __len__(self):
+        return SAMPLES
+
+    def __getitem__(self, position):
+        return {"x": X[position], "labels": position}
+
+
+def train_by_trainer(folder):
+    from transformers import PretrainedConfig, TrainingArguments
+
+    from dynprune_lib.integrations.huggingface import PruningTrainer
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.config, self.layer = PretrainedConfig(), torch.nn.Linear(3, 2)
+
+        def forward(self, x, labels=None):  # noqa: ARG002 (in the batch)
+            return {"logits": self.layer(x)}
+
+    def train(checkpoint=None):
+        sampler, epochs = UCB(SAMPLES, 0.5, **SETTINGS, shard=False), {}
+
+        def losses(outputs, batch):
+            epochs.setdefault(sampler.epoch, ([], sampler.subset().tolist()))[0].extend(batch["labels"].tolist())
+            return losses_of(batch["labels"], sampler.epoch) + 0 * outputs["logits"].sum()
+
+        arguments = TrainingArguments(
+            folder,
+            num_train_epochs=EPOCHS,
+            per_device_train_batch_size=BATCH,
+            save_strategy="steps",
+            save_steps=4 + 2 + STOP[1],
+            ddp_backend="gloo",
+            use_cpu=True,
+            report_to="none",
+            disable_tqdm=True,
+        )
+        trainer = PruningTrainer(Net(), arguments, train_dataset=Rows(), pruning_sampler=sampler, losses_of=losses)
+        trainer.train(checkpoint)
+        return list(epochs.values()), sampler.state_dict()["memory"]["mean"]
+
+    epochs, mean = train()
+    rest, other_mean = train(f"{folder}/checkpoint-7")
+    assert torch.equal(mean, other_mean)
+    return epochs, mean, [seen for seen, _ in rest]
+
+
+def test_trainer(tmp_path):
+    pytest.importorskip("transformers")
+    check(run(train_by_trainer, tmp_path))
 
 
 KINDS = ["classes", "causal"]
 
 
 def train_all(folder, **options):
-    return [train(folder, kind=kind, **options) for kind in KINDS]
+    return [train_kind(folder, kind=kind, **options) for kind in KINDS]
 
 
-def train(folder, batch, accumulate, kind):
+def train_kind(folder, batch, accumulate, kind):
     from tests.integrations import test_trainer_losses  # here, because every process that is started imports this file
 
     sampler = Full(44, 0.0)
@@ -137,91 +352,3 @@ def test_trainer_has_the_gradient_of_one_large_batch(tmp_path):
         for moved, steps in results:
             assert steps == 1
             assert torch.allclose(moved, test_trainer_losses.moved(whole, kind), atol=1e-6)
-
-
-def fit(folder):
-    from tests.integrations import test_lightning
-
-    def run(**options):
-        sampler = UCB(test_lightning.SAMPLES, 0.5, warm_up=1)
-        quiet = {"devices": 2, "strategy": "ddp", "enable_checkpointing": False}
-        _, module = test_lightning.fit(folder, sampler, 3, **quiet, **options)
-        return module.seen, sampler.subset().tolist()
-
-    result, errors = run(use_distributed_sampler=False), []
-    for callback in (True, False):
-        try:
-            run(callback=callback)
-        except ValueError as error:
-            errors.append(str(error))
-    return result, errors
-
-
-def test_lightning_trains_on_the_halves_of_one_subset_or_refuses(tmp_path):
-    pytest.importorskip("lightning")
-    ((first, subset), errors), ((second, other_subset), other_errors) = run(fit, tmp_path)
-    assert len(first) == len(second) == 32 + 16 + 16
-    assert subset == other_subset == sorted(first[-16:] + second[-16:])
-    assert errors == other_errors
-    assert len(errors) == 2
-    assert all("Trainer(use_distributed_sampler=False)" in error for error in errors)
-
-
-class Epochs:
-    """Sampler whose epochs have a length of their own, and remembers what they were."""
-
-    def __init__(self, samples):
-        self.sampler, self.subsets = InfoBatch(samples, 0.0, r=0.75, fill=False), []
-
-    def note(self):
-        self.subsets.append(self.sampler.subset().tolist())
-
-
-def train_by_trainer(folder):
-    from transformers import TrainerCallback
-
-    from tests.integrations import test_huggingface
-
-    epochs = Epochs(test_huggingface.SAMPLES)
-
-    class Note(TrainerCallback):
-        def on_epoch_end(self, *_, **__):
-            epochs.note()
-
-    trainer = test_huggingface.make_trainer(folder, epochs.sampler, ddp_backend="gloo", save_strategy="no")
-    trainer.add_callback(Note())
-    trainer.train()
-    (rate,) = set(trainer.lr_scheduler.get_last_lr())
-    return epochs.subsets, epochs.sampler.state_dict()["memory"]["last"], trainer.state.global_step, rate
-
-
-def train_by_lightning(folder):
-    from lightning.pytorch import Callback
-
-    from tests.integrations import test_lightning
-
-    epochs = Epochs(test_lightning.SAMPLES)
-
-    class Note(Callback):
-        def on_train_epoch_end(self, *_):
-            epochs.note()
-
-    options = {"devices": 2, "strategy": "ddp", "enable_checkpointing": False, "use_distributed_sampler": False}
-    trainer, module = test_lightning.fit(
-        folder, epochs.sampler, 4, callbacks=[Note()], make=test_lightning.Schedule, **options
-    )
-    (rate,) = module.lr_schedulers().get_last_lr()
-    return epochs.subsets, epochs.sampler.state_dict()["memory"]["last"], trainer.global_step, rate
-
-
-@pytest.mark.parametrize(("work", "needs"), [(train_by_trainer, "transformers"), (train_by_lightning, "lightning")])
-def test_epochs_of_their_own_length_in_two_processes(tmp_path, work, needs):
-    pytest.importorskip(needs)
-    (subsets, last, steps, rate), (others, other_last, other_steps, other_rate) = run(work, tmp_path)
-    lengths = [len(subset) for subset in subsets]
-    assert subsets == others
-    assert max(lengths[1:]) < lengths[0] == 64
-    # each process has half of an epoch, in batches of 8, of which the last may be incomplete
-    assert steps == other_steps == sum(-(-(length // 2) // 8) for length in lengths)
-    assert rate == other_rate == pytest.approx(0.0)
-    assert torch.equal(last, other_last)

@@ -8,6 +8,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from dynprune_lib.losses import per_sample, per_sample_cross_entropy
 
+CAUSAL = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+
 
 def default_losses(
     outputs: Any,
@@ -55,17 +57,14 @@ def default_losses(
     return per_sample_cross_entropy(logits, labels, smoothing)
 
 
-def shifts_labels(model: nn.Module, loss_shifts: bool) -> bool:
-    """Return whether the label of a token is the next token, as in a causal language model.
-
-    Args:
-        model: the model, also one of PEFT.
-        loss_shifts: whether `Trainer` knows the loss of the model to shift the labels, which it does not for all.
-    """
+def shifts_labels(model: nn.Module) -> bool:
+    """Return whether the label of a token is the next token, as in a causal language model, also in one of PEFT."""
     base: Any = model
     base = base.get_base_model() if hasattr(base, "get_base_model") else base
-    is_seq2seq = getattr(getattr(base, "config", None), "is_encoder_decoder", False)
-    return loss_shifts or (type(base).__name__ in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values() and not is_seq2seq)
+    if getattr(getattr(base, "config", None), "is_encoder_decoder", False):
+        return False
+    # no single sign of it is set for all models
+    return getattr(base, "loss_type", None) == "ForCausalLM" or type(base).__name__ in CAUSAL
 
 
 _REMEDY = "pass losses_of=..., a function of (outputs, batch) that returns one loss per sample"

@@ -7,7 +7,7 @@ JOBS ?= 2
 BIN = $(VENV)/bin
 SINCE = $(VENV)/notebooks-since
 
-.PHONY: reproduce test quick check lab render docs site bench install clean
+.PHONY: reproduce test quick floor check lab render docs site bench install clean
 
 reproduce: install  ## execute every notebook on PROFILE, training missing runs
 	"$(BIN)/python" -m dynprune_lib reproduce --profile $(PROFILE) --jobs $(JOBS)
@@ -19,6 +19,11 @@ test: check  ## style, types, all tests, the notebooks as committed and on the s
 
 quick: check  ## style, types, the fast tests
 	"$(BIN)/python" -m pytest -n auto -m "not slow" tests dynprune_lib
+
+floor:  ## the tests of the samplers on the oldest torch that is allowed; on Linux, pip installs its gigabytes of CUDA
+	"$(PYTHON)" -m venv .venv-floor
+	.venv-floor/bin/python -m pip install -q torch==2.4.1 numpy pytest hypothesis
+	.venv-floor/bin/python -m pytest -q --confcutdir tests/samplers tests/samplers
 
 check: install
 	"$(BIN)/ruff" check .
@@ -52,4 +57,4 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch "$@"
 
 clean:  ## remove what can be made again; results, figures and data stay
-	rm -rf "$(VENV)" reproduced site build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis results/smoke figures/smoke
+	rm -rf "$(VENV)" .venv-floor reproduced site build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis results/smoke figures/smoke

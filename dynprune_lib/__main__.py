@@ -14,8 +14,12 @@ def main() -> None:
 
     sys.path.append(str(Path.cwd()))  # for a sampler of your own, module:Class
     stopping.leave_at_once()  # while modules are imported, and at the end; a command stops in its own way
-    from dynprune_lib.cli import app
-
+    try:
+        from dynprune_lib.cli import app
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("dynprune_lib"):
+            raise
+        sys.exit(f"dynprune: {error.name} is not installed: pip install '.[experiments]' in the checkout")
     app(prog_name="dynprune")
 
 

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dynprune_lib.experiments.records import EpochRecord, RunRecord
-from dynprune_lib.experiments.store import Store
-
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -39,6 +36,8 @@ def results(record):
 
 def make_record(spec):
     """Return a record that was not trained."""
+    from dynprune_lib.experiments.records import EpochRecord, RunRecord  # the tests of the samplers run without it
+
     columns = {field.name: 2 if field.type is int else 1.5 for field in dataclasses.fields(EpochRecord)}
     made = [EpochRecord(**columns | {"test_accuracy": min(0.5 + epoch / 10, 1.0)}) for epoch in range(spec.epochs)]
     environment = {"device": "cpu", "threads": 1, "jobs": 1, "precision": "float32"}
@@ -47,6 +46,8 @@ def make_record(spec):
 
 def save_record(folder, record):
     """Save a record whose samples were each selected once."""
+    from dynprune_lib.experiments.store import Store
+
     Store(folder).save(record, {"selections": np.ones(1437, dtype=np.uint8)})
 
 

@@ -48,6 +48,45 @@ def test_the_pinned_versions_install_on_the_oldest_python_that_is_allowed():
             assert SpecifierSet(wanted).contains(oldest), f"{name} {metadata.version(name)} needs Python {wanted}"
 
 
+ONLY_TORCH = """
+import sys
+
+import numpy
+import torch
+
+loaded = {name.partition(".")[0] for name in sys.modules}
+allowed = sys.stdlib_module_names | loaded | {"torch", "numpy", "dynprune_lib"}
+assert not allowed & {"typer", "yaml", "sklearn", "torchvision", "PIL", "pandas", "accelerate", "lightning"}
+
+
+class Forbid:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] not in allowed:
+            raise ModuleNotFoundError(f"no module named {name}", name=name)
+
+
+sys.meta_path.insert(0, Forbid())
+sys.path.insert(0, "")
+import runpy
+"""
+
+
+@pytest.mark.slow
+def test_the_samplers_need_torch_and_numpy_alone():
+    code = f"{ONLY_TORCH}\nrunpy.run_path('tests/bare.py')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+    assert done.stdout.startswith("160 sample passes made, 96 left out")
+
+
+@pytest.mark.slow
+def test_the_command_without_its_extra_says_so_in_a_line():
+    code = f"{ONLY_TORCH}\nrunpy.run_module('dynprune_lib', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "dynprune: typer is not installed: pip install '.[experiments]' in the checkout\n"
+
+
 def test_an_isolated_build_uses_the_pinned_version():
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
     assert build["requires"] == [f"setuptools=={PINNED['setuptools']}"]

@@ -119,7 +119,7 @@ def idle(rank):
 
 
 TWICE, NOBODY, RIGHT = "they were distributed twice", "nothing distributes them", None
-MISUSES = [  # whether the sampler makes shards, the batches that a process gets of its order (2: every second), what is told
+MISUSES = [  # whether the sampler makes shards, the batches of its order that a process gets, what it is told
     (True, slice(None), RIGHT),
     (True, slice(None, 3), RIGHT),  # an epoch cut short
     (True, 2, TWICE),

@@ -13,13 +13,12 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_utils import get_last_checkpoint, seed_worker
 
 from dynprune_lib.integrations.steps import RunSteps, check_sampler, savings
-from dynprune_lib.integrations.trainer_losses import default_losses, shifts_labels
+from dynprune_lib.integrations.trainer_losses import LOSSES_OF, default_losses, shifts_labels
 from dynprune_lib.samplers import IndexedCollate, PruningSampler, indexed
 from dynprune_lib.samplers.loading import check_num_samples
 
 INDEX_KEY = "dynprune_index"  # key of the sample indices in a batch
 STATE_FILE = "pruning_sampler.pt"  # file with the state of the sampler in a checkpoint
-LOSSES_OF = "pass losses_of=..., a function of (outputs, batch) that returns one loss per sample"
 
 if not hasattr(Trainer, "loss_is_scaled_for_ga"):
     raise ImportError("this release of transformers is too old for pruning: pip install 'transformers>=5.23'")
@@ -69,8 +68,6 @@ class PruningMixin(_TrainerBase):
         self._passes_before = 0
         check_sampler(pruning_sampler)
         _check_arguments(self.args, pruning_sampler)
-        if self.train_dataset is None:
-            raise ValueError("train_dataset is None: pruning needs the data set that the sampler was made for")
         check_num_samples(self.train_dataset, pruning_sampler, "train_dataset")
         _check_losses(self)
         self.add_callback(_SaveSamplerState(pruning_sampler))
@@ -85,7 +82,7 @@ class PruningMixin(_TrainerBase):
             collate = self._get_collator_with_removed_columns(collate, description="training")
         accumulated = arguments.gradient_accumulation_steps * arguments.world_size
         self._batch_size = self.get_total_train_batch_size(arguments) // accumulated  # may have been found by trial
-        return _EpochLoader(
+        return DataLoader(
             indexed(dataset),
             batch_size=self._batch_size,
             sampler=self.pruning_sampler,
@@ -160,6 +157,7 @@ class PruningMixin(_TrainerBase):
         return epoch, 0 if self.args.ignore_data_skip else steps * self.args.gradient_accumulation_steps
 
     def _run_epoch(self, *, epoch: int, **kwargs: Any) -> None:
+        self.pruning_sampler.set_epoch(epoch)
         steps = self._steps
         kwargs |= {"steps_in_epoch": steps.batches(epoch), "num_update_steps_per_epoch": steps.in_epoch(epoch)}
         super()._run_epoch(epoch=epoch, **kwargs)
@@ -167,9 +165,8 @@ class PruningMixin(_TrainerBase):
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "train_runtime" in logs:  # the summary at the end
             report = self.pruning_sampler.report()
-            logs["train_samples_per_second"] = round(
-                (report.passes_made - self._passes_before) / logs["train_runtime"], 3
-            )
+            made = report.passes_made - self._passes_before
+            logs["train_samples_per_second"] = round(made / logs["train_runtime"], 3)
             super().log(savings(self.pruning_sampler), *args, **kwargs)
             if self.is_world_process_zero():
                 print(f"Pruning: {report}")
@@ -200,14 +197,6 @@ class PruningTrainer(PruningMixin, Trainer):
         >>> sampler = UCB(len(train_set), prune_rate=0.5)  # doctest: +SKIP
         >>> PruningTrainer(model, arguments, train_dataset=train_set, pruning_sampler=sampler).train()  # doctest: +SKIP
     """
-
-
-class _EpochLoader(DataLoader):
-    """DataLoader that passes `set_epoch` on: `Trainer` calls it on the loader, at the start of every epoch."""
-
-    def set_epoch(self, epoch: int) -> None:
-        assert isinstance(self.sampler, PruningSampler)
-        self.sampler.set_epoch(epoch)
 
 
 class _SaveSamplerState(TrainerCallback):

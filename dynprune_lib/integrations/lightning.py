@@ -1,8 +1,4 @@
-"""Lightning with a pruning sampler.
-
-Lightning calls `set_epoch` of the sampler itself. The `training_step` of the module returns
-`sampler.update(index, losses)`.
-"""
+"""Lightning with a pruning sampler, whose `set_epoch` it calls; `training_step` returns `sampler.update(...)`."""
 
 from typing import Any
 
@@ -79,14 +75,8 @@ class PruningCallback(Callback):
         if batch_idx == 0:  # in an epoch that Lightning takes for a resumed one, nothing else is called before
             self._set_length(trainer)
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,  # noqa: ARG002
-        outputs: Any,  # noqa: ARG002
-        batch: Any,  # noqa: ARG002
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        *_, batch_idx = args
         self._is_complete = batch_idx + 1 >= trainer.num_training_batches
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002

@@ -8,6 +8,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from dynprune_lib.losses import per_sample, per_sample_cross_entropy
 
+LOSSES_OF = "pass losses_of=..., a function of (outputs, batch) that returns one loss per sample"
 CAUSAL = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
 
 
@@ -23,15 +24,8 @@ def default_losses(
     Classes are compared by cross-entropy, those of tokens by its mean over the labels of a sequence that are not -100;
     one floating-point label by the squared error (regression), several by binary cross-entropy (multi-label).
 
-    Args:
-        outputs: output of the model, a dict with "logits" (B, ..., C).
-        batch: batch with "labels" of shape (B, ...), or (B, C) for regression and multi-label.
-        problem_type: `config.problem_type` of the model. Default: None, to decide by the labels.
-        shifts: whether the label of a token is the next token, as in a causal language model. Default: False.
-        smoothing: label smoothing, in [0, 1]. Default: 0.
-
-    Raises:
-        ValueError: if the loss is not one of these.
+    `problem_type` is that of the model's config, None to decide by the labels; with `shifts`, the label of a token is the
+    next one. A loss that is none of these raises a ValueError.
 
     Example:
         >>> import torch
@@ -53,7 +47,7 @@ def default_losses(
         logits, labels = (logits, batch["shift_labels"]) if "shift_labels" in batch else (logits[:, :-1], labels[:, 1:])
     if logits.shape[:-1] != labels.shape:
         shapes = f"logits of shape {tuple(logits.shape)} for labels of shape {tuple(labels.shape)}"
-        raise ValueError(f"the model has {shapes}: {_REMEDY}")
+        raise ValueError(f"the model has {shapes}: {LOSSES_OF}")
     return per_sample_cross_entropy(logits, labels, smoothing)
 
 
@@ -67,13 +61,10 @@ def shifts_labels(model: nn.Module) -> bool:
     return getattr(base, "loss_type", None) == "ForCausalLM" or type(base).__name__ in CAUSAL
 
 
-_REMEDY = "pass losses_of=..., a function of (outputs, batch) that returns one loss per sample"
-
-
 def _logits_and_labels(outputs: Any, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     if not hasattr(outputs, "keys"):
-        raise ValueError(f"the model returned a {type(outputs).__name__} instead of a dict with logits: {_REMEDY}")
+        raise ValueError(f"the model returned a {type(outputs).__name__} instead of a dict with logits: {LOSSES_OF}")
     if "logits" not in outputs or "labels" not in batch:
         found = f"{', '.join(outputs)} for a batch with {', '.join(batch)}"
-        raise ValueError(f"the model returned {found}; without logits and labels, {_REMEDY}")
+        raise ValueError(f"the model returned {found}; without logits and labels, {LOSSES_OF}")
     return outputs["logits"], batch["labels"]

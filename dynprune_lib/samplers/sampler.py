@@ -213,8 +213,11 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
                 raise ValueError("rescale is True: the losses of samples that only have a mean cannot be weighted")
             mean, losses = losses, losses.expand(len(index))
         index = self._checked("losses", index, losses)
-        loss = self.mean_loss(index, losses)
-        self.observe(index, losses if scores is None else scores)
+        loss = self._train_on(index, losses)
+        if scores is None:
+            self._record(index, losses)
+        else:
+            self._record(self._checked("scores", index, scores), scores)
         return loss if per_sample else mean
 
     def observe(self, index: Tensor, scores: Tensor) -> None:
@@ -225,14 +228,7 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         arguments and errors are those of `update`. Under `torch.distributed`, a sample may be scored by any process,
         or by several, which then pass the same scores.
         """
-        index, scores = self._checked("scores", index, scores), scores.detach()
-        usable = torch.isfinite(scores)
-        self._usage.count_scores(usable)
-        for name, tensor in self.memory.items():
-            self.memory[name] = tensor.to(scores.device)
-        self._recorded = self._recorded.to(scores.device).index_fill_(0, index, True)
-        self.record(index, *highest_of_repeated(index, scores.float().clamp(-MAX_SCORE, MAX_SCORE), usable))
-        self._is_just_loaded = False
+        self._record(self._checked("scores", index, scores), scores)
 
     def mean_loss(self, index: Tensor, losses: Tensor) -> Tensor:
         """Return the scalar loss to back-propagate without recording scores.
@@ -240,16 +236,7 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         Call it once per batch that is trained on: `steps_left` counts these calls. The arguments, result and errors
         are those of `update`.
         """
-        index = self._checked("losses", index, losses)
-        self._usage.count_batch(index)
-        self._is_just_loaded = False
-        if not self.rescale or self._uses_all(self.epoch):
-            return losses.mean()
-        if self._weights is None:
-            self._selected, self._weights = self._select()
-            assert self._weights is not None  # the epoch is pruned and `rescale` is True
-        self._weights = self._weights.to(losses.device, non_blocking=True)
-        return (self._weights[index].to(losses.dtype) * losses).mean()
+        return self._train_on(self._checked("losses", index, losses), losses)
 
     def indices(self) -> Tensor:
         """Return the samples of this epoch in training order, (len(self),) int64 on the CPU.
@@ -325,6 +312,27 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         return order[: self.num_kept].clone()
 
     # Internals -----------------------------------------------------------------------------------------------------
+
+    def _train_on(self, index: Tensor, losses: Tensor) -> Tensor:
+        self._usage.count_batch(index)
+        self._is_just_loaded = False
+        if not self.rescale or self._uses_all(self.epoch):
+            return losses.mean()
+        if self._weights is None:
+            self._selected, self._weights = self._select()
+            assert self._weights is not None  # the epoch is pruned and `rescale` is True
+        self._weights = self._weights.to(losses.device, non_blocking=True)
+        return (self._weights[index].to(losses.dtype) * losses).mean()
+
+    def _record(self, index: Tensor, scores: Tensor) -> None:
+        scores = scores.detach()
+        usable = torch.isfinite(scores)
+        self._usage.count_scores(usable)
+        for name, tensor in self.memory.items():
+            self.memory[name] = tensor.to(scores.device)
+        self._recorded = self._recorded.to(scores.device).index_fill_(0, index, True)
+        self.record(index, *highest_of_repeated(index, scores.float().clamp(-MAX_SCORE, MAX_SCORE), usable))
+        self._is_just_loaded = False
 
     def _count_passes(self, savings: Savings) -> None:
         if self._num_trained:

@@ -96,7 +96,6 @@ def _in_a_folder(tmp_path, monkeypatch):
         ({"cls": mixed(OwnLoss)}, "OwnLoss has its own compute_loss: its loss would not be used in training; pass"),
         ({"cls": mixed(OwnLoader)}, "OwnLoader has its own get_train_dataloader: .*set train_dataset and data_coll"),
         ({"cls": mixed(OwnSampler)}, "OwnSampler has its own _get_train_sampler: its sampler would not be used"),
-        ({"dataset": None}, "train_dataset is None: pruning needs the data set"),
         (
             {"sampler": DynamicEL2N(SAMPLES, 0.5)},
             "DynamicEL2N is defined for the score el2n, and a trainer gives",
@@ -116,6 +115,8 @@ def test_a_stream_is_refused():
 
     with pytest.raises(TypeError, match="train_dataset is a Stream without a length"):
         make(dataset=Stream(), max_steps=2)
+    with pytest.raises(TypeError, match="train_dataset is a NoneType without a length: a sampler picks samples"):
+        make(dataset=None)
 
 
 def test_a_search_that_would_share_one_sampler_is_refused():

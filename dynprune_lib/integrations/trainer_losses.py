@@ -24,8 +24,8 @@ def default_losses(
     Classes are compared by cross-entropy, those of tokens by its mean over the labels of a sequence that are not -100;
     one floating-point label by the squared error (regression), several by binary cross-entropy (multi-label).
 
-    `problem_type` is that of the model's config, None to decide by the labels; with `shifts`, the label of a token is the
-    next one. A loss that is none of these raises a ValueError.
+    `problem_type` is that of the model's config, None to decide by the labels; with `shifts`, the label of a token is
+    the next one. A loss that is none of these raises a ValueError.
 
     Example:
         >>> import torch

@@ -21,12 +21,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dynprune_lib._torchvision import torchvision_datasets
 from dynprune_lib.experiments.data import ImageData, Split, load_dataset
-from dynprune_lib.experiments.epoch import train_epoch, train_steps
 from dynprune_lib.experiments.precision import autocast, used_precision
 from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.experiments.records import EpochRecord
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.experiments.train_state import TrainState, build_train_state
+from dynprune_lib.experiments.train import TrainState, build_train_state, train_epoch, train_steps
 from dynprune_lib.paths import data_dir as folder_of_data
 
 CIFAR = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}  # name -> class in torchvision, for the plain loop

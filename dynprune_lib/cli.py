@@ -21,10 +21,9 @@ from dynprune_lib.cli_sweep import (
 from dynprune_lib.errors import SpecError, SweepError
 from dynprune_lib.experiments.data import DATASETS, ImageData, download, load_dataset
 from dynprune_lib.experiments.models import MODELS
-from dynprune_lib.experiments.optimizers import OPTIMIZERS
+from dynprune_lib.experiments.optimizers import OPTIMIZERS, SCHEDULES
 from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.experiments.runs import PRECISIONS, RunSpec
-from dynprune_lib.experiments.schedules import SCHEDULES
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.paths import data_dir as resolved_data_dir

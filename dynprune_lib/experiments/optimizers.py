@@ -1,10 +1,36 @@
-"""Optimizers of the training loop, by name."""
+"""What is minimised and how: the losses of samples, the optimizers and the learning-rate schedules, by name."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+
+
+def per_sample_losses(outputs: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Return the cross-entropy of each sample, in nats; of a regression, the squared error.
+
+    Args:
+        outputs: (B, classes) logits; of a regression, (B, 1) predictions.
+        labels: (B,) int64; of a regression, (B,) of a floating-point type.
+        label_smoothing: of the cross-entropy, in [0, 1). Default: 0.
+
+    Returns:
+        (B,) float32.
+
+    Example:
+        >>> import torch
+        >>> per_sample_losses(torch.tensor([[2.0, 0.0]]), torch.tensor([0]))
+        tensor([0.1269])
+        >>> per_sample_losses(torch.tensor([[2.0], [0.0]]), torch.tensor([0.5, 0.5]))
+        tensor([2.2500, 0.2500])
+    """
+    if labels.is_floating_point():
+        return F.mse_loss(outputs.squeeze(1).float(), labels, reduction="none")
+    return F.cross_entropy(outputs.float(), labels, reduction="none", label_smoothing=label_smoothing)
 
 
 def sgd(model: nn.Module, spec: Any) -> torch.optim.Optimizer:
@@ -50,3 +76,26 @@ def parameter_groups(model: nn.Module, spec: Any) -> list[dict[str, Any]]:
 
 # name -> function of the model and the RunSpec
 OPTIMIZERS: dict[str, Callable[[nn.Module, Any], torch.optim.Optimizer]] = {"sgd": sgd, "adamw": adamw}
+
+
+def one_cycle(optimizer: Optimizer, steps: int) -> LRScheduler:
+    """Return a linear warm-up from a tenth of the peak over a quarter of the steps, then a linear decay to almost 0."""
+    return OneCycleLR(
+        optimizer,
+        [group["lr"] for group in optimizer.param_groups],
+        total_steps=steps + 1,  # torch counts the state after the last step as one more step
+        pct_start=0.25 if steps != 3 else 0.5,  # a quarter of 3 + 1 steps makes torch divide by zero
+        anneal_strategy="linear",
+        cycle_momentum=False,
+        div_factor=10,
+        final_div_factor=1_000,
+    )
+
+
+def cosine(optimizer: Optimizer, steps: int) -> LRScheduler:
+    """Return a cosine decay from the peak to 0, without warm-up."""
+    return CosineAnnealingLR(optimizer, steps)
+
+
+# name -> function of the number of steps and the optimizer, whose rates are the peaks
+SCHEDULES: dict[str, Callable[[Optimizer, int], LRScheduler]] = {"one-cycle": one_cycle, "cosine": cosine}

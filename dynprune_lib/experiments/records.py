@@ -85,7 +85,7 @@ class LastEpoch:
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """How long samples are left out, see `Absences`.
+    """How long samples are left out, see `Selections`.
 
     Args:
         overlap: of each epoch, the share of its left-out samples that the epoch before left out as well; None for the
@@ -104,7 +104,7 @@ class LeftOut:
 
 @dataclass(frozen=True, kw_only=True)
 class Composition:
-    """What the subset of each epoch consists of, see `CompositionCounter`.
+    """What the subset of each epoch consists of, see `Contents`.
 
     Args:
         wrong_labels: number of selected samples with a wrong label, of each epoch.

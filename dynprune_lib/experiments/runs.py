@@ -14,8 +14,7 @@ from torch import Tensor
 
 from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.models import MODELS
-from dynprune_lib.experiments.optimizers import OPTIMIZERS
-from dynprune_lib.experiments.schedules import SCHEDULES
+from dynprune_lib.experiments.optimizers import OPTIMIZERS, SCHEDULES
 from dynprune_lib.samplers import Bandit, LastScore, PruningSampler, StaticScored, sampler_class
 from dynprune_lib.samplers.checks import boolean, integer, real
 from dynprune_lib.scores import REFERENCE_SCORES, SCORES

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,14 +19,20 @@ from dynprune_lib.experiments.data import TensorData
 from dynprune_lib.experiments.environment import describe_environment
 from dynprune_lib.experiments.evaluation import score_all
 from dynprune_lib.experiments.gradients import gradient_norms_of_all
+from dynprune_lib.experiments.observers import ForgettingEvents, Losses, Observer
 from dynprune_lib.experiments.records import Cost, EpochRecord, StaticScores, cost_of
 from dynprune_lib.experiments.runs import SCORING_SEEDS, RunSpec, check_choice
 from dynprune_lib.experiments.selection_groups import group_of
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.train import OnEpoch, conditions_of, train_epochs
-from dynprune_lib.experiments.train_state import TrainState, build_train_state, check_fit
-from dynprune_lib.samplers import CautiousGreedy, PruningSampler, StaticScored
-from dynprune_lib.samplers.observers import EarlyLosses, ForgettingEvents
+from dynprune_lib.experiments.train import (
+    OnEpoch,
+    TrainState,
+    build_train_state,
+    check_fit,
+    conditions_of,
+    train_epochs,
+)
+from dynprune_lib.samplers import StaticScored
 from dynprune_lib.scores import el2n
 
 SHARED = {"group", "strata"}  # settings of static samplers that their scores do not depend on
@@ -41,7 +48,7 @@ class ScoringMethod:
         score: function of the trained state that returns (N,) scores.
         models: number of models. Default: 1.
         passes: cost of asking one model; its seconds are measured. Default: none.
-        observer: function of N and of `seed` that returns the sampler to train with. Default: that of `run`.
+        observer: what watches the training of a model, a function of N. Default: none.
     """
 
     run: RunSpec
@@ -49,7 +56,7 @@ class ScoringMethod:
     score: Callable[[TrainState], Tensor]
     models: int = 1
     passes: Cost = field(default_factory=Cost)
-    observer: Callable[..., PruningSampler] | None = None
+    observer: Callable[[int], Observer] | None = None
 
 
 def static_scores(
@@ -146,8 +153,7 @@ def _compute(spec: RunSpec, data: TensorData, store: Store, on_epoch: OnEpoch | 
     total, cost = begun["total"], Cost(**begun["cost"])
     for number in range(begun["done"], method.models):
         run = replace(method.run, seed=spec.seed + number)
-        observer = method.observer and method.observer(len(data.train), seed=run.seed)
-        state = build_train_state(run, data, sampler=observer)
+        state = build_train_state(run, data, observer=method.observer and method.observer(len(data.train)))
         if number == begun["done"] and "training" in begun:
             with store.reading_checkpoint(spec):
                 state.load_state_dict(begun["training"])
@@ -173,8 +179,8 @@ def _full(spec: RunSpec) -> RunSpec:
 
 def _forget(spec: RunSpec, _: int) -> ScoringMethod:
     def score(state: TrainState) -> Tensor:
-        assert isinstance(state.sampler, ForgettingEvents)  # the observer, below
-        return state.sampler.forget_scores()
+        events: Any = state.observers[-1]
+        return events.scores()
 
     return ScoringMethod(replace(_full(spec), score="error"), spec.epochs, score, observer=ForgettingEvents)
 
@@ -201,25 +207,24 @@ def _aum(spec: RunSpec, _: int) -> ScoringMethod:
     def score(state: TrainState) -> Tensor:
         return state.sampler.memory["area"] / spec.epochs
 
-    return ScoringMethod(
-        replace(_full(spec), score="aum"), spec.epochs, score, observer=partial(CautiousGreedy, prune_rate=0.0)
-    )
+    # which sums up the margins, and keeps all samples
+    return ScoringMethod(replace(_full(spec), sampler="cautious-greedy"), spec.epochs, score)
 
 
 def _cat(spec: RunSpec, _: int) -> ScoringMethod:
-    return _early_losses(spec, EarlyLosses.variances)
+    return _early_losses(spec, Losses.variances)
 
 
 def _cowerage(spec: RunSpec, _: int) -> ScoringMethod:
-    return _early_losses(spec, lambda observer: observer.memory["last"])
+    return _early_losses(spec, lambda losses: losses.last)
 
 
-def _early_losses(spec: RunSpec, score_of: Callable[[EarlyLosses], Tensor]) -> ScoringMethod:
+def _early_losses(spec: RunSpec, score_of: Callable[[Losses], Tensor]) -> ScoringMethod:
     def score(state: TrainState) -> Tensor:
-        assert isinstance(state.sampler, EarlyLosses)  # the observer, below
-        return score_of(state.sampler)
+        losses: Any = state.observers[-1]
+        return score_of(losses)
 
-    return ScoringMethod(_full(spec), spec.settings["at_epoch"], score, observer=EarlyLosses)
+    return ScoringMethod(_full(spec), spec.settings["at_epoch"], score, observer=Losses)
 
 
 def _final_subset(spec: RunSpec, _: int) -> ScoringMethod:
@@ -232,7 +237,7 @@ def _final_subset(spec: RunSpec, _: int) -> ScoringMethod:
 
 def _without_group(spec: RunSpec, _: int) -> ScoringMethod:
     def score(state: TrainState) -> Tensor:
-        return torch.from_numpy(group_of(state.selections.numpy(), state.spec)).float()
+        return torch.from_numpy(group_of(state.selections.counts.numpy(), state.spec)).float()
 
     dynamic = replace(_full(spec), sampler=spec.settings["of"], prune_rate=spec.settings["of_rate"])
     if spec.settings["of_rescore"]:

@@ -45,7 +45,6 @@ from dynprune_lib.samplers.bandits import UCB, UCB1, Bandit, CautiousGreedy, Eps
 from dynprune_lib.samplers.baselines import RS2, DynamicRandom, Full, StaticRandom
 from dynprune_lib.samplers.checks import setting
 from dynprune_lib.samplers.loading import IndexedCollate, IndexedDataset, indexed, pruning_loader
-from dynprune_lib.samplers.observers import EarlyLosses, ForgettingEvents
 from dynprune_lib.samplers.ranked import RCAP, DynamicEL2N, LastScore, MolPeg, OrderDP
 from dynprune_lib.samplers.registry import SAMPLERS, sampler_class
 from dynprune_lib.samplers.sampler import PruningSampler
@@ -85,12 +84,10 @@ __all__ = [
     "CautiousGreedy",
     "DynamicEL2N",
     "DynamicRandom",
-    "EarlyLosses",
     "EpsilonGreedy",
     "EpsilonUCB",
     "FinalSubset",
     "Forget",
-    "ForgettingEvents",
     "Full",
     "GraNd",
     "IndexedCollate",

@@ -74,7 +74,7 @@ class Forget(StaticScored):
     """Sampler that keeps the samples with the most forgetting events in an earlier run on all samples
     (Toneva et al. 2019).
 
-    `ForgettingEvents` counts them. Samples that were never classified correctly have
+    `dynprune_lib.experiments.observers.ForgettingEvents` counts them. Samples that were never classified correctly have
     an infinite score and are kept first.
 
     References:

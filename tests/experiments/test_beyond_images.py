@@ -10,8 +10,7 @@ from dynprune_lib.experiments.data import Split, TensorData, hold_out, load_data
 from dynprune_lib.experiments.evaluation import evaluate, predict
 from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.experiments.train import train
-from dynprune_lib.experiments.train_state import build_train_state
+from dynprune_lib.experiments.train import build_train_state, train
 from tests.helpers import Stop, results, stop_after
 
 SAMPLERS = ["full", "ucb", "rs2", "infobatch"]

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dynprune_lib.experiments.evaluation import calibration_error, describe_predictions, evaluate
-from dynprune_lib.experiments.train_state import build_train_state
+from dynprune_lib.experiments.train import build_train_state
 
 
 def test_evaluation_against_one_batch_in_float32(digits, spec):

@@ -73,7 +73,7 @@ def test_shares_of_the_groups():
 
 def test_the_order_of_the_first_epoch_is_known_without_training(digits, monkeypatch):
     spec, seen = run(1), []
-    steps = "dynprune_lib.experiments.epoch.train_steps"
+    steps = "dynprune_lib.experiments.train.train_steps"
     monkeypatch.setattr(steps, lambda _, batches, __: seen.extend(batches) or torch.zeros(1))
     train_epoch(build_train_state(spec, digits), 0)
     order = order_of_first_epoch(spec, 1437)

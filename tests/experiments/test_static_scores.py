@@ -7,58 +7,26 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dynprune_lib import SAMPLERS, StaticScored
 from dynprune_lib.errors import SpecError, StoreError
 from dynprune_lib.experiments import static_scores as static
 from dynprune_lib.experiments.augment import normalize
 from dynprune_lib.experiments.corruption import add_label_noise
-from dynprune_lib.experiments.epoch import train_epoch
 from dynprune_lib.experiments.gradients import gradient_norms, last_layer_gradient_norms
 from dynprune_lib.experiments.models import build_model
 from dynprune_lib.experiments.selection_groups import GROUPS, group_of
 from dynprune_lib.experiments.static_scores import scoring_spec, static_scores
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
-from dynprune_lib.experiments.train import train
-from dynprune_lib.experiments.train_state import build_train_state
-from dynprune_lib.samplers import CautiousGreedy, ForgettingEvents
+from dynprune_lib.experiments.train import build_train_state, train, train_epoch
+from dynprune_lib.samplers import CautiousGreedy
 from dynprune_lib.scores import el2n
 from tests.helpers import Stop, results, stop_after
 
 
 def static_spec(spec, sampler, **settings):
     return dataclasses.replace(spec, sampler=sampler, settings=settings)
-
-
-def test_forgetting_by_hand():
-    presentations = {  # right or wrong, presentation by presentation -> score
-        "rrrr": 0,
-        "wwrr": 0,
-        "rwrw": 2,
-        "wrww": 1,
-        "rwww": 1,
-        "wwww": float("inf"),  # never learned: kept first
-    }
-    counter = ForgettingEvents(len(presentations))
-    for epoch in range(4):
-        errors = torch.tensor([float(history[epoch] == "w") for history in presentations])
-        order = torch.randperm(len(presentations), generator=torch.Generator().manual_seed(epoch))
-        counter.observe(order, errors[order])
-    assert counter.forget_scores().tolist() == list(presentations.values())
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=1, max_size=10))
-def test_forgetting_against_a_plain_loop(epochs):
-    counter = ForgettingEvents(4)
-    for right in epochs:
-        counter.observe(torch.arange(4), 1 - torch.tensor(right).float())
-    for sample, history in enumerate(zip(*epochs, strict=True)):
-        events = sum(before and not after for before, after in itertools.pairwise(history))
-        assert counter.forget_scores()[sample] == (events if any(history) else float("inf"))
 
 
 @pytest.mark.parametrize(("sampler", "expected"), [("cat", "variance"), ("cowerage", "last")])

@@ -9,14 +9,19 @@ import torch
 from dynprune_lib.errors import SpecError, TrainingDiverged
 from dynprune_lib.experiments import train as train_module
 from dynprune_lib.experiments.data import ImageData, Split, hold_out
-from dynprune_lib.experiments.epoch import _scores, train_epoch, train_steps
 from dynprune_lib.experiments.evaluation import evaluate, score_all
 from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.train import train, train_epochs
-from dynprune_lib.experiments.train_state import build_train_state
+from dynprune_lib.experiments.train import (
+    _scores,
+    build_train_state,
+    train,
+    train_epoch,
+    train_epochs,
+    train_steps,
+)
 from dynprune_lib.samplers import SAMPLERS, StaticScored
 from dynprune_lib.scores import SCORES
 from tests.helpers import Stop, results, stop_after
@@ -347,7 +352,7 @@ def test_pruned_runs_alternate_flips_by_the_views_of_each_sample(digits, spec, m
             seen.setdefault(image.numpy().tobytes(), []).append(mirrored)
         return images
 
-    monkeypatch.setattr("dynprune_lib.experiments.epoch.augment", remember)
+    monkeypatch.setattr("dynprune_lib.experiments.train.augment", remember)
     for epoch in range(4):
         state.epochs.append(train_epoch(state, epoch))
     assert max(map(len, seen.values())) >= 3
@@ -374,7 +379,7 @@ def test_the_schedule_follows_the_epochs_of_any_length(digits, spec, sampler):
     assert [epoch.backward_passes for epoch in state.epochs] == [
         max(1, epoch.samples_kept // 32) * min(32, epoch.samples_kept) for epoch in state.epochs
     ]
-    assert len(state.absences.wanted) == 6
+    assert len(state.selections.wanted) == 6
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dynprune_lib import UCB, DynamicRandom, InfoBatch, InstanceEarlyStopping, SeTa, StaticScored
-from dynprune_lib.samplers import ForgettingEvents
 from dynprune_lib.samplers.sampler import MAX_SCORE
 from dynprune_lib.samplers.selection import topk_random_ties
 from dynprune_lib.samplers.thresholds import BINS, cluster_cuts
@@ -84,26 +83,6 @@ def test_a_selection_of_another_length_is_refused():
 
     with pytest.raises(RuntimeError, match="select returned 19 samples, not 20"):
         list(Short(40, 0.5))
-
-
-def test_an_error_that_is_not_finite_is_not_a_forgetting_event():
-    sampler = ForgettingEvents(3)
-    sampler.observe(torch.arange(3), torch.tensor([0.0, 1.0, 0.0]))
-    sampler.observe(torch.arange(3), torch.tensor([NAN, NAN, 1.0]))
-    assert sampler.memory["is_right"].tolist() == [True, False, False]
-    assert sampler.forget_scores().tolist() == [0, INF, 1]
-
-
-def test_losses_are_no_forgetting_events():
-    with pytest.warns(UserWarning, match="ForgettingEvents is defined for the score error"):
-        ForgettingEvents(3).update(torch.arange(3), torch.ones(3))
-
-
-def test_a_sample_that_is_repeated_in_a_batch_is_forgotten_once():
-    sampler = ForgettingEvents(2)
-    sampler.observe(torch.arange(2), torch.zeros(2))
-    sampler.observe(torch.tensor([0, 0, 0, 1]), torch.tensor([1.0, 0.0, 1.0, 0.0]))
-    assert sampler.forget_scores().tolist() == [1, 0]
 
 
 def test_differences_that_overflow_float16_keep_the_sample():

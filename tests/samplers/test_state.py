@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from dynprune_lib import UCB, DynamicRandom, EpsilonGreedy, InfoBatch, InstanceEarlyStopping
-from dynprune_lib.samplers import ForgettingEvents
 from tests.samplers.conftest import assert_same
 
 EPOCHS = 6
@@ -161,7 +160,6 @@ def test_memory_of_another_shape_or_type_or_with_nan_is_refused(make, run_epoch)
         (UCB, "var", -1.0),
         (InstanceEarlyStopping, "last", -torch.inf),
         (InstanceEarlyStopping, "second", -1.0),
-        (ForgettingEvents, "events", -1.0),
     ],
 )
 def test_memory_with_impossible_values_is_refused(make, name, never, run_epoch):

@@ -1,27 +1,11 @@
-"""Static scores of early losses: what is followed against NumPy, and strata against counts."""
+"""COWERAGE: strata against counts."""
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynprune_lib.samplers import COWERAGE, EarlyLosses
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(st.floats(-1e3, 1e3, width=32), min_size=3, max_size=3), min_size=1, max_size=8), st.data())
-def test_early_losses_against_numpy(epochs, data):
-    observer, history = EarlyLosses(3), np.array(epochs)
-    is_missing = np.array(data.draw(st.lists(st.booleans(), min_size=history.size, max_size=history.size)))
-    history[is_missing.reshape(history.shape)] = np.nan  # a loss that is not finite is not recorded
-    for losses in history:
-        observer.observe(torch.arange(3), torch.tensor(losses, dtype=torch.float32))
-    for sample, losses in enumerate(history.T):
-        seen = losses[~np.isnan(losses)]
-        variance = seen.var(ddof=1) if len(seen) > 1 else 0.0
-        assert observer.variances()[sample].item() == pytest.approx(variance, rel=1e-3, abs=1e-3)
-        assert observer.memory["last"][sample].item() == pytest.approx(seen[-1] if len(seen) else 0.0)
+from dynprune_lib.samplers import COWERAGE
 
 
 @settings(max_examples=50, deadline=None)

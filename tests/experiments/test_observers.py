@@ -1,0 +1,93 @@
+"""What watches a training, against plain Python and NumPy."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dynprune_lib.experiments.observers import ForgettingEvents, Losses, Selections
+
+EPOCHS = st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=8)
+
+
+@given(EPOCHS)
+def test_absences_against_plain_python(epochs):
+    selections = Selections(6)
+    for kept in epochs:
+        selections.begin_epoch(torch.tensor(kept).nonzero().flatten(), None)
+    assert selections.counts.tolist() == [sum(kept) for kept in zip(*epochs, strict=True)]
+    longest = []
+    for sample in range(6):
+        marks = "".join("k" if kept[sample] else "." for kept in epochs)
+        longest.append(max(map(len, marks.split("k"))))
+    overlap = [None]
+    for before, now in itertools.pairwise(epochs):
+        left_out = {sample for sample in range(6) if not now[sample]}
+        again = {sample for sample in left_out if not before[sample]}
+        overlap.append(round(len(again) / len(left_out), 4) if left_out else None)
+    found = selections.summary()["left_out"]
+    assert (found.overlap, found.longest_absence) == (overlap, max(longest))
+    assert found.median_absence == sorted(longest)[2]  # the lower one of two
+
+
+def test_counting_resumes_from_a_state():
+    subsets = [torch.tensor(subset) for subset in ([0, 1], [0], [2, 3])]
+    whole, first, second = Selections(4), Selections(4), Selections(4)
+    for subset in subsets:
+        whole.begin_epoch(subset, None)
+    first.begin_epoch(subsets[0], None)
+    second.load_state_dict(first.state_dict())
+    for subset in subsets[1:]:
+        second.begin_epoch(subset, None)
+    assert second.summary() == whole.summary()
+    assert len(first.overlap) == 1
+    assert first.counts.tolist() == [1, 1, 0, 0]
+
+
+def test_forgetting_by_hand():
+    presentations = {  # right or wrong, presentation by presentation -> score
+        "rrrr": 0,
+        "wwrr": 0,
+        "rwrw": 2,
+        "wrww": 1,
+        "rwww": 1,
+        "wwww": float("inf"),  # never learned: kept first
+    }
+    counter = ForgettingEvents(len(presentations))
+    for epoch in range(4):
+        errors = torch.tensor([float(history[epoch] == "w") for history in presentations])
+        order = torch.randperm(len(presentations), generator=torch.Generator().manual_seed(epoch))
+        counter.after_batch(order, errors[order])
+    assert counter.scores().tolist() == list(presentations.values())
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=1, max_size=10))
+def test_forgetting_against_a_plain_loop(epochs):
+    counter = ForgettingEvents(4)
+    for right in epochs:
+        counter.after_batch(torch.arange(4), 1 - torch.tensor(right).float())
+    for sample, history in enumerate(zip(*epochs, strict=True)):
+        events = sum(before and not after for before, after in itertools.pairwise(history))
+        assert counter.scores()[sample] == (events if any(history) else float("inf"))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.floats(-1e3, 1e3, width=32), min_size=3, max_size=3), min_size=1, max_size=8), st.data())
+def test_early_losses_against_numpy(epochs, data):
+    observer, history = Losses(3), np.array(epochs)
+    is_missing = np.array(data.draw(st.lists(st.booleans(), min_size=history.size, max_size=history.size)))
+    history[is_missing.reshape(history.shape)] = np.nan  # drop_last leaves some samples out of some epochs
+    for losses in history:
+        index = torch.tensor(~np.isnan(losses)).nonzero().flatten()
+        observer.after_batch(index, torch.tensor(losses, dtype=torch.float32)[index])
+    resumed = Losses(3)
+    resumed.load_state_dict(observer.state_dict())
+    for sample, losses in enumerate(history.T):
+        seen = losses[~np.isnan(losses)]
+        variance = seen.var(ddof=1) if len(seen) > 1 else 0.0
+        assert resumed.variances()[sample].item() == pytest.approx(variance, rel=1e-3, abs=1e-3)
+        assert resumed.last[sample].item() == pytest.approx(seen[-1] if len(seen) else 0.0)

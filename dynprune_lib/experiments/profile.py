@@ -1,7 +1,4 @@
-"""Profiles: the runs of every experiment at one size.
-
-`profiles/experiments.yaml` says which runs an experiment has, in units of a size; every other file there is a size.
-"""
+"""Profiles: the runs of every experiment of the plan at one size."""
 
 import functools
 import itertools
@@ -11,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from dynprune_lib.errors import SpecError
+from dynprune_lib.experiments.plan import EXPERIMENTS, Row
 from dynprune_lib.experiments.runs import RunSpec, check_choice
-from dynprune_lib.files import parse_yaml
-from dynprune_lib.paths import PACKAGE
+from dynprune_lib.experiments.sizes import SIZES, Size
 
-FOLDER = PACKAGE / "experiments" / "profiles"
-EXPERIMENTS = FOLDER / "experiments.yaml"
+PROFILES = tuple(SIZES)
+RECORDED = PROFILES[1:]  # sizes whose records and figures are committed: all but the smallest, which takes minutes
 FEWER_EPOCHS = "fewer-epochs"  # the method of a run on full data that is to be as cheap as a pruned one
 
 
@@ -107,62 +104,41 @@ def load_profile(name: str, dataset: str | None = None) -> Profile:
             says so too, and with it the folders of records and figures.
 
     Raises:
-        SpecError: there is none of that name, or its files have a value that is not allowed.
+        SpecError: there is none of that name.
     """
     check_choice("profile", name, PROFILES)
-    size, experiments = _read(FOLDER / f"{name}.yaml"), dict(_read(EXPERIMENTS))
-    values = experiments.pop("values") | size
-    settings = size["settings"] | {"seed": size["seeds"][0]}
-    seeds = tuple(size["seeds"])
+    size = SIZES[name]
     given = {"dataset": dataset} if dataset else {}
     return Profile(
         name=f"{name}-{re.sub(r'[^0-9A-Za-z]+', '-', dataset)}" if dataset else name,
-        dataset=dataset or settings["dataset"],
-        model=settings["model"],
-        epochs=settings["epochs"],
-        threads=size.get("threads"),
-        seeds=seeds,
-        margin=values["margin"],
-        experiments={key: _experiment(content, values, settings, given, seeds) for key, content in experiments.items()},
+        dataset=dataset or size.recipe["dataset"],
+        model=size.recipe["model"],
+        epochs=size.recipe["epochs"],
+        threads=size.threads,
+        seeds=size.seeds,
+        margin=size.margin,
+        experiments={
+            key: _experiment(notebook, rows(size), size, given) for key, (notebook, rows) in EXPERIMENTS.items()
+        },
     )
 
 
-def _sizes() -> tuple[str, ...]:
-    """Return the names of the files that are sizes, the smallest first."""
-    sizes = {path.stem: _read(path)["size"] for path in FOLDER.glob("*.yaml") if path != EXPERIMENTS}
-    return tuple(sorted(sizes, key=sizes.__getitem__))
-
-
-@functools.cache
-def _read(path: Any) -> dict[str, Any]:
-    return parse_yaml(path.read_text())
-
-
-def _experiment(content: dict, values: dict, settings: dict, given: dict, seeds: tuple[int, ...]) -> Experiment:
+def _experiment(notebook: str, groups: Iterable[Row], size: Size, given: Row) -> Experiment:
     runs: dict[str, RunSpec] = {}
     roles: dict[str, Role] = {}
     own_seeds: dict[str, set[int]] = {}
-    for group in content["runs"]:
-        for row in _rows({key: _value(value, values) for key, value in group.items()}):
-            more = range(seeds[0], seeds[0] + row.pop("seeds", 0))
+    first = size.seeds[0]
+    for group in groups:
+        for row in _rows(group):
+            more = range(first, first + row.pop("seeds", 0))
             has_own_recipe = {"dataset", "model"} <= row.keys()  # nets for text take no images
-            spec = RunSpec.from_dict(_absolute(row if has_own_recipe else settings | row | given))
+            spec = RunSpec.from_dict(_absolute(row if has_own_recipe else size.recipe | {"seed": first} | row | given))
             is_fewer = spec.sampler == "full" and "saved" in row
             role = Role(FEWER_EPOCHS, row["saved"]) if is_fewer else stated_role(spec)
             runs.setdefault(spec.name, spec)
             roles.setdefault(spec.seedless_name, role)
-            own_seeds.setdefault(spec.name, set(seeds)).update(more)
-    return Experiment(content["notebook"], tuple(runs.values()), roles, own_seeds)
-
-
-def _value(value: Any, values: dict[str, Any]) -> Any:
-    """Return a value with every `$name` in it replaced."""
-    if isinstance(value, dict):
-        return {key: _value(each, values) for key, each in value.items()}
-    if isinstance(value, str) and value.startswith("$"):
-        check_choice("value of a profile", value[1:], values)
-        return values[value[1:]]
-    return value
+            own_seeds.setdefault(spec.name, set(size.seeds)).update(more)
+    return Experiment(notebook, tuple(runs.values()), roles, own_seeds)
 
 
 def _rows(group: dict[str, Any]) -> list[dict[str, Any]]:
@@ -200,7 +176,3 @@ def _rate_that_saves(saved: float, epochs: int, settings: dict[str, Any]) -> flo
     if kept <= 0:
         raise SpecError(f"saved is {saved} in {epochs} epochs, of which {with_all} train on all the data: too much")
     return round(1 - kept, 4)
-
-
-PROFILES = _sizes()
-RECORDED = PROFILES[1:]  # sizes whose records and figures are committed: all but the smallest, which takes minutes

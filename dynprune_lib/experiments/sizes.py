@@ -1,0 +1,191 @@
+"""The sizes of the plan: how large the runs of a profile are, and which of them it has."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+OTHERS = ["ucb", "epsilon-greedy", "dynamic-random"]  # the dynamic methods of the paper
+METHODS = ["rs2", "infobatch", *OTHERS, "seta", "early-stopping", "progressive-dropout"]
+NEWER = ["order-dp", "rcap"]  # compared in the form of their sources: of a fixed length, without annealing
+EIGHTH = 0.125  # of the epochs, at the end, on all the data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large the runs of a profile are, and which of them it has.
+
+    Args:
+        recipe: fields of every run but those with a data set and a model of their own.
+        seeds: of every run; `main_seeds`, `figure_seeds`, `rare_seeds` and `cheap_seeds` are numbers of seeds of some
+            runs, 0 for these.
+        threads: CPU threads for a run; None leaves torch's choice.
+    """
+
+    recipe: dict[str, Any]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    threads: int | None = None
+    margin: float = 0.5  # percentage points: a smaller loss counts as none; fixed before the tests, not a run's setting
+    rates: list[float] = field(default_factory=lambda: [0.5, 0.7, 0.3, 0.9])  # what most readers look for comes first
+    methods: list[str] = field(default_factory=lambda: METHODS)
+    saved: list[float] = field(default_factory=lambda: [0.5, 0.7, 0.3])
+    much_saved: list[float] = field(default_factory=list)
+    lengths: list[float] = field(default_factory=lambda: [1, 0.5, 0.3, 2])
+    high_rate: list[float] = field(default_factory=lambda: [0.9])
+    longer: Any = 3
+    full_lengths: list[float] = field(default_factory=lambda: [1, 0.5, 0.3, 0.7, 2])
+    pruned_lengths: list[float] = field(default_factory=lambda: [1, 0.5, 2])
+    compared: list[str] = field(default_factory=lambda: ["ucb", "rs2", "epsilon-greedy", "dynamic-random"])
+    other_model: str = "small"
+    wide_models: list[str] = field(default_factory=list)
+    group_rate: float = 0.3  # the share of the smallest group (30.5 % in a run of laptop's size)
+    timing_epochs: int = 2
+    traced: int = 5000
+    early_scores: dict[str, Any] = field(default_factory=dict)
+    grand_scores: dict[str, Any] = field(default_factory=dict)
+    grand_rates: list[float] = field(default_factory=list)
+    early_loss_rates: list[float] = field(default_factory=list)
+    ablation_annealing: float = EIGHTH
+    ablation_warm_up: int = 2
+    held_out: int = 5000
+    el2n_warm_up: int = 1
+    other_dataset: str = "cifar100"
+    other_rates: list[float] = field(default_factory=lambda: [0.5, 0.7])
+    other_static_rates: list[float] = field(default_factory=list)
+    other_lengths: list[float] = field(default_factory=lambda: [1, 0.5, 2])
+    other_saved: list[float] = field(default_factory=lambda: [0.5, 0.7])
+    noises: list[float] = field(default_factory=lambda: [0.2, 0.4])
+    imbalances: list[float] = field(default_factory=lambda: [50])
+    texts: list[str] = field(default_factory=list)  # need a download
+    tables: list[str] = field(default_factory=lambda: ["breast_cancer", "hastie", "diabetes", "friedman"])
+    main_saved: list[float] = field(default_factory=list)  # the comparison that most readers look for has more seeds
+    main_seeds: int = 0
+    figure_seeds: int = 0
+    rare_seeds: int = 0
+    cheap_seeds: int = 0
+
+
+SIZES = {  # the smallest first
+    # every run of every experiment in a few minutes, on any machine, without a network: real data, 1,437 digits
+    "smoke": Size(
+        recipe={"dataset": "digits", "model": "tiny", "epochs": 10, "batch_size": 32, "learning_rate": 0.1},
+        threads=1,  # more of them slow such small tensors down
+        other_model="strided",
+        other_dataset="digits",  # no other ships with a dependency: the same once more
+        other_saved=[0.7],
+        other_lengths=[],
+        lengths=[1, 0.5, 2],
+        saved=[0.7],
+        timing_epochs=10,
+        traced=1437,
+        early_scores={"models": 3, "at_epoch": 2},
+        grand_scores={"models": 3, "at_epoch": 2},
+        grand_rates=[0.5, 0.7],
+        early_loss_rates=[0.5],
+        group_rate=0.2,
+        ablation_warm_up=1,
+        ablation_annealing=0.2,
+        tables=["breast_cancer", "diabetes"],
+        full_lengths=[1, 0.5, 2],
+        pruned_lengths=[1, 2],
+        noises=[0.2],
+        imbalances=[5],
+        held_out=200,
+    ),
+    # the real data on two CPU cores: a small net and a short run
+    "laptop": Size(
+        recipe={
+            "dataset": "cifar10",
+            "model": "small",
+            "epochs": 16,
+            "batch_size": 128,
+            "learning_rate": 0.1,
+            "precision": "bfloat16",  # about twice as fast as float32 on a CPU that has it (benchmarks/training.py)
+        },
+        threads=1,  # whatever --jobs: results are the same bit for bit for one number of threads
+        other_model="strided",
+        much_saved=[0.9],
+        methods=["rs2", *OTHERS, "seta", "early-stopping", "progressive-dropout"],  # InfoBatch: not rescaled
+        early_scores={"at_epoch": 2, "models": 8},  # at the source's cost: one run
+        grand_scores={"at_epoch": 2, "models": 8, "exact": False},
+        grand_rates=[0.5],
+        early_loss_rates=[0.5],
+        noises=[],  # desktop has wrong labels
+        texts=["trec"],
+        main_saved=[0.5],
+        main_seeds=10,
+        figure_seeds=5,
+        rare_seeds=5,
+        cheap_seeds=6,  # these runs take seconds
+    ),
+    # the accuracy that users care about, on two CPU cores: the recipe of the CIFAR speedruns with a narrower net
+    "desktop": Size(
+        recipe={
+            "dataset": "cifar10",
+            "model": "speedrun",
+            "epochs": 20,
+            "batch_size": 512,
+            "learning_rate": 0.75,
+            "momentum": 0.85,
+            "weight_decay": 0.00133,
+            "bias_rate": 16,
+            "averaging": 0.98,
+            "label_smoothing": 0.2,
+            "flip": "alternating",
+            "pad": 2,
+            "padding": "reflect",
+            "precision": "bfloat16",
+        },
+        threads=1,
+        seeds=(0, 1, 2, 3, 4),
+        full_lengths=[1, 0.5, 2, 0.25, 0.35, 0.7, 1.4, 4],
+        wide_models=["speedrun-wide", "speedrun-wider"],
+        early_scores={"at_epoch": 2},
+        grand_scores={"at_epoch": 2, "exact": False},
+        grand_rates=[0.5],
+        early_loss_rates=[0.5],
+        # the last is the best on held-out images
+        compared=["ucb", "rs2", "epsilon-greedy", "dynamic-random", "proportional"],
+        imbalances=[],  # laptop has rare classes
+    ),
+    # ResNet-18, trained for as long as it takes to come close to its best: one GPU
+    "short": Size(
+        recipe={
+            "dataset": "cifar10",
+            "model": "resnet18",
+            "epochs": 30,
+            "batch_size": 128,
+            "learning_rate": 0.1,
+            "precision": "bfloat16",
+        },
+        other_rates=[0.5, 0.7, 0.3, 0.9],
+        other_static_rates=[0.5, 0.7, 0.3, 0.9],
+        timing_epochs=4,
+        early_scores={"at_epoch": 3},
+        grand_scores={"at_epoch": 3, "exact": False},
+        grand_rates=[0.5, 0.7],
+        early_loss_rates=[0.5],
+        ablation_warm_up=3,
+    ),
+    # the usual recipe of the field, ResNet-18 for 200 epochs: hours on one GPU
+    "paper": Size(
+        recipe={
+            "dataset": "cifar10",
+            "model": "resnet18",
+            "epochs": 200,
+            "batch_size": 128,
+            "learning_rate": 0.1,
+            "schedule": "cosine",
+            "precision": "bfloat16",
+        },
+        rates=[0.5, 0.7, 0.3],
+        high_rate=[0.7],
+        longer=[],
+        lengths=[1, 0.5, 0.3],
+        other_lengths=[1, 0.5],
+        timing_epochs=4,
+        el2n_warm_up=5,
+        early_scores={"at_epoch": 20},
+        ablation_warm_up=20,
+        full_lengths=[1, 0.5, 0.3],
+        pruned_lengths=[1, 0.5],
+    ),
+}

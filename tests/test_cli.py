@@ -57,7 +57,7 @@ def test_train_prints_and_keeps_the_result(tmp_path):
         ([*TRAIN, "--prune-rate", "1.5"], "prune_rate is 1.5: it must be a number in [0, 1)"),
         (["train", "--dataset", "imagenet"], "unknown data set 'imagenet'"),
         (["train", "--data-dir", "/nowhere"], "/nowhere/cifar-10-batches-py/data_batch_1 is missing"),
-        (["sweep", "big"], "unknown profile 'big': there are smoke, laptop, desktop, short, paper"),
+        (["sweep", "big"], "unknown profile 'big': there are smoke, laptop, desktop, resnet18"),
         (["sweep", "smoke", "--experiment", "x"], "unknown experiment of profile smoke 'x'"),
         (
             ["sweep", "smoke", "--devices", "0;1"],

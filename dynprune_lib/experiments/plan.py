@@ -131,7 +131,8 @@ def frontier(size: Size) -> Iterator[Row]:
     yield run(sampler="full", length=size.full_lengths)
     yield run(sampler=size.compared, saved=0.5, length=size.pruned_lengths)
     yield run(sampler="ucb", saved=0.5, anneal=EIGHTH, length=size.pruned_lengths)
-    yield run(sampler=["ucb", "rs2"], saved=0.3, length=size.pruned_lengths)
+    lengths = size.other_saved_lengths or size.pruned_lengths
+    yield run(sampler=["ucb", "rs2"], saved=size.other_saved_of_frontier, length=lengths)
 
 
 @shown_in("05_time_to_accuracy")

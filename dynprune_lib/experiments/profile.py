@@ -118,7 +118,8 @@ def load_profile(name: str, dataset: str | None = None) -> Profile:
         seeds=size.seeds,
         margin=size.margin,
         experiments={
-            key: _experiment(notebook, rows(size), size, given) for key, (notebook, rows) in EXPERIMENTS.items()
+            key: _experiment(notebook, rows(size) if key in (size.experiments or EXPERIMENTS) else (), size, given)
+            for key, (notebook, rows) in EXPERIMENTS.items()
         },
     )
 
@@ -138,7 +139,10 @@ def _experiment(notebook: str, groups: Iterable[Row], size: Size, given: Row) ->
             runs.setdefault(spec.name, spec)
             roles.setdefault(spec.seedless_name, role)
             own_seeds.setdefault(spec.name, set(size.seeds)).update(more)
-    return Experiment(notebook, tuple(runs.values()), roles, own_seeds)
+    specs = list(runs.values())
+    if size.cheapest_first:
+        specs.sort(key=lambda spec: spec.epochs * (1 - spec.prune_rate))
+    return Experiment(notebook, tuple(specs), roles, own_seeds)
 
 
 def _rows(group: dict[str, Any]) -> list[dict[str, Any]]:

@@ -18,11 +18,15 @@ class Size:
         seeds: of every run; `main_seeds`, `figure_seeds`, `rare_seeds` and `cheap_seeds` are numbers of seeds of some
             runs, 0 for these.
         threads: CPU threads for a run; None leaves torch's choice.
+        experiments: the experiments that have runs; None for all.
+        cheapest_first: whether an experiment begins with the runs of the fewest passes.
     """
 
     recipe: dict[str, Any]
     seeds: tuple[int, ...] = (0, 1, 2)
     threads: int | None = None
+    experiments: tuple[str, ...] | None = None
+    cheapest_first: bool = False
     margin: float = 0.5  # percentage points: a smaller loss counts as none; fixed before the tests, not a run's setting
     rates: list[float] = field(default_factory=lambda: [0.5, 0.7, 0.3, 0.9])  # what most readers look for comes first
     methods: list[str] = field(default_factory=lambda: METHODS)
@@ -33,6 +37,8 @@ class Size:
     longer: Any = 3
     full_lengths: list[float] = field(default_factory=lambda: [1, 0.5, 0.3, 0.7, 2])
     pruned_lengths: list[float] = field(default_factory=lambda: [1, 0.5, 2])
+    other_saved_of_frontier: list[float] = field(default_factory=lambda: [0.3])
+    other_saved_lengths: list[float] | None = None  # None: those of `pruned_lengths`
     compared: list[str] = field(default_factory=lambda: ["ucb", "rs2", "epsilon-greedy", "dynamic-random"])
     other_model: str = "small"
     wide_models: list[str] = field(default_factory=list)
@@ -146,8 +152,8 @@ SIZES = {  # the smallest first
         compared=["ucb", "rs2", "epsilon-greedy", "dynamic-random", "proportional"],
         imbalances=[],  # laptop has rare classes
     ),
-    # ResNet-18, trained for as long as it takes to come close to its best: one GPU
-    "short": Size(
+    # the paper's net, on a GPU: how much compute does a method need for the accuracy that full data reach?
+    "resnet18": Size(
         recipe={
             "dataset": "cifar10",
             "model": "resnet18",
@@ -156,36 +162,12 @@ SIZES = {  # the smallest first
             "learning_rate": 0.1,
             "precision": "bfloat16",
         },
-        other_rates=[0.5, 0.7, 0.3, 0.9],
-        other_static_rates=[0.5, 0.7, 0.3, 0.9],
+        experiments=("frontier", "frontier_elsewhere", "timing"),
         timing_epochs=4,
-        early_scores={"at_epoch": 3},
-        grand_scores={"at_epoch": 3, "exact": False},
-        grand_rates=[0.5, 0.7],
-        early_loss_rates=[0.5],
-        ablation_warm_up=3,
-    ),
-    # the usual recipe of the field, ResNet-18 for 200 epochs: hours on one GPU
-    "paper": Size(
-        recipe={
-            "dataset": "cifar10",
-            "model": "resnet18",
-            "epochs": 200,
-            "batch_size": 128,
-            "learning_rate": 0.1,
-            "schedule": "cosine",
-            "precision": "bfloat16",
-        },
-        rates=[0.5, 0.7, 0.3],
-        high_rate=[0.7],
-        longer=[],
-        lengths=[1, 0.5, 0.3],
-        other_lengths=[1, 0.5],
-        timing_epochs=4,
-        el2n_warm_up=5,
-        early_scores={"at_epoch": 20},
-        ablation_warm_up=20,
-        full_lengths=[1, 0.5, 0.3],
-        pruned_lengths=[1, 0.5],
+        full_lengths=[epochs / 30 for epochs in (8, 10, 14, 20, 30, 60, 100, 200)],
+        pruned_lengths=[epochs / 30 for epochs in (20, 40, 60, 120, 200)],
+        other_saved_lengths=[60 / 30, 200 / 30],
+        other_saved_of_frontier=[0.3, 0.7],
+        cheapest_first=True,
     ),
 }

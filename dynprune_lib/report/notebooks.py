@@ -65,6 +65,11 @@ def reproduce_notebooks(
     chosen = load_profile(profile, given.get("dataset"))
     target = root() / "reproduced" / profile
     make_folder(target)  # an error after the training would be late
+    without = {each.notebook for each in chosen.experiments.values()}
+    without -= {each.notebook for each in chosen.experiments.values() if each.runs}
+    if skipped := [_number(path) for path in notebooks if path.stem in without]:
+        print(f"skipped, for {profile} has no runs of them: {', '.join(skipped)}")
+    notebooks = [path for path in notebooks if path.stem not in without]
     names = {path.stem for path in notebooks}
     shown = {name: each for name, each in chosen.experiments.items() if each.notebook in names}
     runs = dataclasses.replace(chosen, experiments=shown).runs(seeds=given.get("seeds"))

@@ -18,7 +18,7 @@ def test_every_profile_loads_and_has_the_same_experiments(name):
     assert len({spec.name for spec in profile.runs()}) == len(profile.runs())
 
 
-@pytest.mark.parametrize("name", ["laptop", "desktop", "short", "paper"])
+@pytest.mark.parametrize("name", ["laptop", "desktop"])
 def test_early_scores_cost_one_run_as_in_their_source(name):
     specs = [spec for spec in load_profile(name).runs() if spec.sampler in ("el2n", "grand")]
     assert specs
@@ -64,7 +64,7 @@ def test_the_runs_that_the_project_is_about():
 
 def test_runs_with_a_data_set_and_a_model_of_their_own_have_one_recipe_at_every_size():
     names = {name: {spec.name for spec in load_profile(name).runs("beyond_images", [0])} for name in PROFILES}
-    assert names["smoke"] < names["desktop"] == names["short"] == names["paper"] < names["laptop"]
+    assert set() == names["resnet18"] < names["smoke"] < names["desktop"] < names["laptop"]
     other = load_profile("smoke", "cifar10")
     assert {spec.name for spec in other.runs("beyond_images", [0])} == names["smoke"]
     assert {spec.dataset for spec in other.runs("quickstart")} == {"cifar10"}
@@ -74,12 +74,26 @@ def test_no_run_of_the_smallest_size_needs_a_download():
     assert not any(DATASETS[spec.dataset].download for spec in load_profile("smoke").runs())
 
 
-@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize("name", ["smoke", "laptop", "desktop"])
 def test_full_data_is_also_trained_with_the_passes_of_every_rate(name):
     runs = load_profile(name).runs("accuracy_vs_pruning_rate", seeds=[0])
     rates = {spec.prune_rate for spec in runs if spec.sampler == "ucb"}
     epochs = sorted(spec.epochs for spec in runs if spec.sampler == "full")
     assert epochs == sorted(round((1 - rate) * runs[0].epochs) for rate in rates | {0.0})
+
+
+def test_resnet18_begins_with_the_cheapest_runs_of_the_frontier():
+    profile = load_profile("resnet18")
+    assert [name for name, each in profile.experiments.items() if each.runs] == [
+        "frontier",
+        "frontier_elsewhere",
+        "timing",
+    ]
+    runs = profile.runs("frontier", [0])
+    passes = [spec.epochs * (1 - spec.prune_rate) for spec in runs]
+    assert passes == sorted(passes)
+    assert [spec.epochs for spec in runs if spec.sampler == "full"] == [8, 10, 14, 20, 30, 60, 100, 200]
+    assert {spec.epochs for spec in runs if spec.sampler == "rs2" and spec.prune_rate == 0.5} == {20, 40, 60, 120, 200}
 
 
 def test_other_seeds():
@@ -102,7 +116,7 @@ def test_the_main_comparison_has_more_seeds_after_those_of_all_runs():
 
 
 def test_unknown_names_list_the_known():
-    with pytest.raises(ValueError, match="unknown profile 'lapto': there are smoke, laptop, desktop, short, paper"):
+    with pytest.raises(ValueError, match="unknown profile 'lapto': there are smoke, laptop, desktop, resnet18"):
         load_profile("lapto")
     with pytest.raises(ValueError, match="unknown experiment of profile smoke 'x': there are quickstart"):
         load_profile("smoke").runs("x")

@@ -7,7 +7,7 @@ from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.experiments.store import Store
 from tests.helpers import ROOT
 
-RECORDED = ("laptop", "desktop", "short")  # sizes whose records are committed
+RECORDED = ("laptop", "desktop", "resnet18")  # sizes whose records are committed
 
 
 def run_names():

@@ -227,6 +227,13 @@ def test_a_number_without_a_notebook_is_an_error(checkout, only, start, message)
         choose_notebooks(only, start)
 
 
+def test_a_notebook_of_which_a_profile_has_no_runs_is_skipped_and_told(checkout, capsys):
+    folder = checkout("1 + 1", name="quickstart")
+    reproduce_notebooks("resnet18")
+    assert capsys.readouterr().out.splitlines()[0] == "skipped, for resnet18 has no runs of them: 00"
+    assert list((folder / "reproduced" / "resnet18").iterdir()) == []
+
+
 def test_only_what_is_chosen_and_asked_for_is_trained_and_executed(checkout, monkeypatch):
     folder = checkout("1 + 1", "2 + 2", parameters="seeds = None", name="quickstart")
     (folder / "notebooks" / "01_small.ipynb").rename(folder / "notebooks" / "01_full_data_baselines.ipynb")

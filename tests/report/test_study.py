@@ -55,14 +55,14 @@ def test_the_largest_profile_with_every_run_is_taken(tmp_path):
     fill(tmp_path, "laptop", "quickstart", [0, 1])
     profile, records = best_records("quickstart", tmp_path)
     assert (profile, len(records)) == ("laptop", 4)
-    fill(tmp_path, "paper", "quickstart", [0])
-    next((tmp_path / "paper").glob("ucb*.json")).unlink()
+    fill(tmp_path, "desktop", "quickstart", [0])
+    next((tmp_path / "desktop").glob("ucb*.json")).unlink()
     assert best_records("quickstart", tmp_path)[0] == "laptop"  # one run of the larger one is missing
-    fill(tmp_path, "paper", "quickstart", [2])
+    fill(tmp_path, "desktop", "quickstart", [2])
     profile, records = best_records("quickstart", tmp_path)
-    assert (profile, len(records)) == ("paper", 3)
+    assert (profile, len(records)) == ("desktop", 3)
     assert best_records("quickstart", tmp_path, first="laptop")[0] == "laptop"
-    assert best_records("quickstart", tmp_path, first="short")[0] == "paper"  # short has no records
+    assert best_records("quickstart", tmp_path, first="resnet18")[0] == "desktop"  # it has no records
     small = load_study("quickstart", "laptop", results=tmp_path, seeds=[0], train=False)
     assert load_study("quickstart", results=tmp_path, beside=small).profile.name == "laptop"
     largest = load_study("quickstart", results=tmp_path)
@@ -241,7 +241,7 @@ def test_the_readme_recommends_a_method_with_its_evidence():
 
 def test_the_gallery_has_every_figure_and_the_verdict_of_the_largest_profile(tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "root", lambda: tmp_path)
-    for profile, verdict in (("laptop", "supported"), ("paper", "not shown on CIFAR-10")):
+    for profile, verdict in (("laptop", "supported"), ("desktop", "not shown on CIFAR-10")):
         folder = tmp_path / "figures" / profile
         made = {"claim": "C1", "title": "fast", "evidence": "+1", "provenance": profile, "notebook": "05_x.ipynb"}
         Verdict(verdict=verdict, **made).save(folder)
@@ -249,5 +249,5 @@ def test_the_gallery_has_every_figure_and_the_verdict_of_the_largest_profile(tmp
     text = pages.gallery()
     assert "**Not shown on CIFAR-10.** +1." in text
     assert "**Supported.**" not in text
-    assert text.index("paper/picture.png") < text.index("laptop/picture.png")
-    assert json.loads((folder / "verdict_C1.json").read_text())["provenance"] == "paper"
+    assert text.index("desktop/picture.png") < text.index("laptop/picture.png")
+    assert json.loads((folder / "verdict_C1.json").read_text())["provenance"] == "desktop"

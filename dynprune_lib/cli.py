@@ -1,5 +1,6 @@
 """Command line: dynprune train | sweep | status | reproduce | render | docs | data."""
 
+from dataclasses import fields
 from typing import Annotated
 
 import typer
@@ -23,7 +24,8 @@ from dynprune_lib.experiments.data import DATASETS, ImageData, download, load_da
 from dynprune_lib.experiments.models import MODELS
 from dynprune_lib.experiments.optimizers import OPTIMIZERS, SCHEDULES
 from dynprune_lib.experiments.profile import PROFILES, load_profile
-from dynprune_lib.experiments.runs import PRECISIONS, RunSpec
+from dynprune_lib.experiments.runs import PRECISIONS, RunSpec, check_choice
+from dynprune_lib.experiments.sizes import SIZES
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.paths import data_dir as resolved_data_dir
@@ -42,46 +44,58 @@ app = typer.Typer(
 @app.command()
 @report_user_errors()
 def train(
-    dataset: Annotated[str, typer.Option(help=DATASET_NAMES)] = "cifar10",
-    model: Annotated[str, typer.Option(help=names(MODELS))] = "small",
+    profile: Annotated[str | None, typer.Option(help="Take the recipe of a profile: " + names(PROFILES))] = None,
+    dataset: Annotated[str | None, typer.Option(help=DATASET_NAMES + ". Default: cifar10.")] = None,
+    model: Annotated[str | None, typer.Option(help=names(MODELS) + ". Default: small.")] = None,
     sampler: Annotated[str, typer.Option(help=names(SAMPLERS, "module:Class"))] = RunSpec.sampler,
     prune_rate: Annotated[float, typer.Option(help="Fraction of the samples skipped in every epoch.")] = 0.0,
-    score: Annotated[str, typer.Option(help="Score that the sampler receives: " + names(SCORES))] = RunSpec.score,
+    score: Annotated[str | None, typer.Option(help="Score that the sampler receives: " + names(SCORES))] = None,
     rescore: Annotated[bool, typer.Option("--rescore", help="Re-score all samples before every selection.")] = False,
-    setting: Annotated[list[str] | None, typer.Option("--set", help="Of the sampler: --set epsilon=0.2.")] = None,
-    epochs: Annotated[int, typer.Option()] = RunSpec.epochs,
-    batch_size: Annotated[int, typer.Option()] = RunSpec.batch_size,
-    optimizer: Annotated[str, typer.Option(help=names(OPTIMIZERS))] = RunSpec.optimizer,
-    learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = RunSpec.learning_rate,
-    schedule: Annotated[str, typer.Option(help=names(SCHEDULES))] = RunSpec.schedule,
-    precision: Annotated[str, typer.Option(help=names(PRECISIONS))] = RunSpec.precision,
+    epochs: Annotated[int | None, typer.Option()] = None,
+    batch_size: Annotated[int | None, typer.Option()] = None,
+    optimizer: Annotated[str | None, typer.Option(help=names(OPTIMIZERS))] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak of the schedule.")] = None,
+    schedule: Annotated[str | None, typer.Option(help=names(SCHEDULES))] = None,
+    precision: Annotated[str | None, typer.Option(help=names(PRECISIONS))] = None,
     seed: Annotated[int, typer.Option()] = RunSpec.seed,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any other field of the run, or setting of the sampler: --set epsilon=0.2."),
+    ] = None,
     data_dir: DataDir = None,
     results: Results = None,
 ) -> None:
     """Train one run, or resume it; its record is saved in RESULTS/train. A finished run is not trained again."""
-    spec = RunSpec(
-        dataset=dataset,
-        model=model,
-        sampler=sampler,
-        prune_rate=prune_rate,
-        score=score,
-        rescore=rescore,
-        settings=parse_settings(setting or []),
-        epochs=epochs,
-        batch_size=batch_size,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        schedule=schedule,
-        precision=precision,
-        seed=seed,
-    )
+    recipe = {"dataset": "cifar10", "model": "small"}
+    if profile is not None:
+        check_choice("profile", profile, PROFILES)
+        recipe = SIZES[profile].recipe
+    given = {
+        "dataset": dataset,
+        "model": model,
+        "sampler": sampler,
+        "prune_rate": prune_rate,
+        "score": score,
+        "rescore": rescore,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "schedule": schedule,
+        "precision": precision,
+        "seed": seed,
+    }
+    others, own = parse_settings(setting or []), {each.name for each in fields(RunSpec)} - {"settings"}
+    settings = {name: value for name, value in others.items() if name not in own}
+    changed = {name: value for name, value in given.items() if value is not None}
+    changed |= {name: value for name, value in others.items() if name in own}
+    spec = RunSpec.from_dict(recipe | changed | {"settings": settings})
     store = Store(results_dir(results) / "train")
     sweep([spec], Plan(store, data_dir, jobs=1))
     record = store.load(spec)
     if record is None:
         raise SweepError(f"{spec.name} is being trained by another process")
-    typer.echo(f"{spec.name}: test accuracy {record.test_accuracy:.2%} after the last of {epochs} epochs")
+    typer.echo(f"{spec.name}: test accuracy {record.test_accuracy:.2%} after the last of {spec.epochs} epochs")
     cost = record.training
     typer.echo(f"{cost.backward_passes:,} sample passes in {cost.seconds:.1f} s; record in {store.folder}")
     if spec.is_static_scored:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -99,6 +100,16 @@ def test_what_is_wrong_is_told_in_a_line(tmp_path, words, message):
     assert message in done.stderr
     assert "Traceback" not in done.output
     assert len(done.stderr.strip().splitlines()[-1]) < 500
+
+
+def test_a_run_can_have_the_recipe_of_a_profile_and_any_field(tmp_path):
+    words = ["train", "--profile", "smoke", "--sampler", "ucb", "--prune-rate", "0.5", "--epochs", "2", "--set", "c=2"]
+    words += ["--set", "label_smoothing=0.1", "--set", "flip=alternating"]
+    assert not call(*words, "--results", tmp_path).exit_code
+    (record,) = Store(tmp_path / "train").records()
+    spec = load_profile("smoke").runs("quickstart", [0])[1]
+    changed = {"epochs": 2, "label_smoothing": 0.1, "flip": "alternating", "settings": spec.settings | {"c": 2.0}}
+    assert record.spec == replace(spec, **changed)
 
 
 def test_data_says_what_is_there():

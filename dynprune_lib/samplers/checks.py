@@ -1,7 +1,7 @@
 """Settings of samplers, and checks of them and of batches: errors name the value and what is allowed."""
 
 from collections.abc import Callable, Collection
-from dataclasses import field, fields
+from dataclasses import Field, field, fields
 from numbers import Integral, Real
 from typing import Any
 
@@ -35,7 +35,14 @@ def setting(default: Any, allowed: str | Callable[[], Collection[str]] = "", kw_
 
 
 def check_settings(sampler: Any) -> None:
-    """Check all settings that were declared by `setting`, and make them Python's own numbers."""
+    """Check all settings that were declared by `setting`, and make them Python's own numbers.
+
+    Raises:
+        TypeError: if the class declares settings but is no dataclass of its own, which would ignore them.
+    """
+    if undeclared := [name for name, each in vars(type(sampler)).items() if isinstance(each, Field)]:
+        name = type(sampler).__name__
+        raise TypeError(f"{name} declares {', '.join(undeclared)}: write @dataclass(eq=False) above class {name}")
     for each in fields(sampler):
         if "allowed" in each.metadata:
             allowed, value = each.metadata["allowed"], getattr(sampler, each.name)

@@ -19,6 +19,7 @@ from dynprune_lib.samplers import (
     PruningSampler,
     StaticScored,
     WithoutGroup,
+    setting,
 )
 from dynprune_lib.samplers.checks import real
 
@@ -118,3 +119,13 @@ def test_as_many_samples_as_int32_can_index_are_allowed():
 def test_an_epoch_that_int32_cannot_hold_is_refused(make):
     with pytest.raises(ValueError, match="epoch is 2147483647: it must be an integer from 0 to 2147483646"):
         make().set_epoch(2**31 - 1)
+
+
+def test_a_class_that_is_no_dataclass_cannot_declare_settings():
+    class Forgetful(Full):
+        boredom: float = setting(0.5, "(0, 1]")
+
+    with pytest.raises(
+        TypeError, match=r"Forgetful declares boredom: write @dataclass\(eq=False\) above"
+    ):
+        Forgetful(40)

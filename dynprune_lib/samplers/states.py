@@ -70,6 +70,9 @@ class States(Schedule):
     def load_state_dict(self, state: dict[str, Any], skip_trained: bool = False) -> None:
         """Resume from a `state_dict`, bit for bit, whichever device it was saved on.
 
+        An older state of the same epoch that follows immediately is ignored with a warning: it is what a loader has
+        saved at an earlier batch, and loads by itself.
+
         Args:
             state: what `state_dict` returned.
             skip_trained: whether iterating over the resumed epoch leaves out the samples that it had trained on;

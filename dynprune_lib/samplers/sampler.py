@@ -146,11 +146,14 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         if epoch == self.epoch and self._usage.num_skipped:  # a resumed epoch, which goes on
             return
         is_other, before = epoch != self.epoch, self._selected
-        subset = self._subset if self._num_trained or world_size() > 1 else None
-        self._usage.end_epoch(self.epoch, epoch, subset, self.indices)
+        # at the very beginning, too, processes agree on what they were given before, and select by that
+        is_first = not (self._usage.is_started or is_other or self._usage.resumed_epoch is not None)
+        is_first = is_first and (world_size() > 1 or not self._num_trained)
+        subset = self._subset if self._num_trained or (world_size() > 1 and not is_first) else None
+        self._usage.end_epoch(self.epoch, epoch, subset, self.indices, self.shard)
         self._count_passes(self._savings)
         # Epochs of one phase share their subset, so jumping to any of them, also backwards, must not select again.
-        if self._phase(epoch) != self._phase(self.epoch):
+        if is_first or self._phase(epoch) != self._phase(self.epoch):
             self._merge_memory()
             self.epoch = epoch
             self._selected, self._weights = self._select()
@@ -203,8 +206,9 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         """
         if scores is None and self.required_score not in (None, "loss"):
             self._usage.warn_once(
+                "score",
                 f"{type(self).__name__} is defined for the score {self.required_score}, but update() was called without"
-                " scores, so it selects by the losses: pass scores=..., for example of dynprune_lib.scores"
+                " scores, so it selects by the losses: pass scores=..., for example of dynprune_lib.scores",
             )
         if not per_sample:
             if losses.ndim != 0:
@@ -257,11 +261,6 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         return self.samples_in(self.epoch)
 
     def __iter__(self) -> Iterator[int]:
-        if self._usage.num_batches:
-            self._usage.warn_once(
-                f"set_epoch() was not called after epoch {self.epoch}, so the same samples are repeated in the same"
-                " order: call sampler.set_epoch(epoch) at the start of every epoch"
-            )
         return Order(self.indices()[self._usage.num_skipped :])
 
     def view(self) -> View:
@@ -314,6 +313,14 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
     # Internals -----------------------------------------------------------------------------------------------------
 
     def _train_on(self, index: Tensor, losses: Tensor) -> Tensor:
+        share = self._num_selected(self.epoch) // world_size()
+        if self._num_trained + self.shard * len(index) > share:  # where a loader makes shards, it may fill up the last
+            self._usage.warn_once(
+                "repeated",
+                f"more samples of epoch {self.epoch} were trained on than it has, so set_epoch() was not called: call"
+                " it at the start of every epoch, or the same samples are repeated in the same order",
+                stacklevel=4,
+            )
         self._usage.count_batch(index)
         self._is_just_loaded = False
         if not self.rescale or self._uses_all(self.epoch):

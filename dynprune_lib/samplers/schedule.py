@@ -116,7 +116,9 @@ class Schedule:
         if self.epoch >= epochs:
             return 0
         later = sum(self._steps_in(epoch, batch_size, drop_last) for epoch in range(self.epoch + 1, epochs))
-        if self._num_trained >= self._num_selected(self.epoch) // world_size():
+        share = self._num_selected(self.epoch)
+        share = share // world_size() if self.shard else -(-share // world_size())
+        if self._num_trained >= share:
             return later
         return later + max(0, self._steps_in(self.epoch, batch_size, drop_last) - self._num_trained // batch_size)
 

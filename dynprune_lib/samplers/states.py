@@ -61,6 +61,7 @@ class States(Schedule):
             "settings": self.settings(),
             "epoch": self.epoch,
             "trained": self._num_trained * world_size(),
+            "processes": (world_size(), self.shard),
             "subset": self._subset.clone(),
             "weights": None if self._weights is None else self._weights.clone(),
             "memory": {name: tensor.clone() for name, tensor in self.memory.items()},
@@ -89,10 +90,17 @@ class States(Schedule):
         if self._is_just_loaded and self.epoch == int(state["epoch"]) and newer:
             warnings.warn(
                 "a loader has loaded an older state into this sampler, which was just loaded: the newer one is kept;"
-                " pass sampler=sampler.view() to a loader that saves states of its own",
+                " pass sampler=sampler.view() to a loader that saves states of its own, and load another run's state"
+                " into a new sampler",
                 stacklevel=2,
             )
             return
+        here = (world_size(), self.shard)
+        if skip_trained and tuple(state.get("processes", here)) != here:
+            raise ValueError(
+                f"this state has (processes, shard) = {tuple(state['processes'])}, here they are {here}: the order in"
+                " an epoch differs, so load it without skip_trained, and its epoch starts again"
+            )
         self.epoch, self._savings = int(state["epoch"]), savings
         self._selected = state["subset"].cpu().clone()
         self._weights = None if state["weights"] is None else state["weights"].clone()

@@ -27,11 +27,13 @@ class Usage:
         self.resumed_epoch: int | None = None  # of which another process may have trained on a part
         self.is_started: bool = False  # by `set_epoch`: before, no epoch can have gone wrong
         self.are_shards_checked: bool = False
-        self.has_warned: bool = False  # of a mistake that a loop repeats every epoch
+        self.largest_batch: int = 0
+        self.told: set[str] = set()  # kinds of mistakes, which a loop repeats every epoch
 
     def count_batch(self, index: Tensor) -> None:
         """Count a batch that is trained on, (B,) int64."""
         self.num_trained, self.num_batches = self.num_trained + len(index), self.num_batches + 1
+        self.largest_batch = max(self.largest_batch, len(index))
         self.trained = self.trained.to(index.device).index_fill_(0, index, True)
 
     def count_scores(self, usable: Tensor) -> None:
@@ -44,13 +46,15 @@ class Usage:
         self.num_trained, self.num_batches, self.num_skipped, self.not_finite = num_trained, 0, num_skipped, None
         self.trained.zero_()
 
-    def warn_once(self, text: str, stacklevel: int = 3) -> None:
-        """Warn of a mistake that a loop would repeat, at the line of the loop."""
-        if not self.has_warned:
-            self.has_warned = True
+    def warn_once(self, kind: str, text: str, stacklevel: int = 3) -> None:
+        """Warn of a kind of mistake that a loop would repeat, at the line of the loop."""
+        if kind not in self.told:
+            self.told.add(kind)
             warnings.warn(text, stacklevel=stacklevel)
 
-    def end_epoch(self, epoch: int, new_epoch: int, subset: Tensor | None, order: Callable[[], Tensor]) -> None:
+    def end_epoch(
+        self, epoch: int, new_epoch: int, subset: Tensor | None, order: Callable[[], Tensor], shard: bool
+    ) -> None:
         """Warn, or raise an error, of what went wrong in the epoch that is over.
 
         Args:
@@ -58,6 +62,7 @@ class Usage:
             new_epoch: that of the epoch that starts.
             subset: indices of its samples in all processes together; None if nothing was trained on.
             order: function that returns the indices which this process was given, in their order.
+            shard: whether these are its shard alone.
 
         Raises:
             RuntimeError: see `_check_shards`.
@@ -67,6 +72,7 @@ class Usage:
             warnings.warn(told, stacklevel=3)
         if new_epoch < epoch:
             self.warn_once(
+                "back",
                 f"the epoch goes back from {epoch} to {new_epoch}: a loader that accelerate or Fabric has prepared"
                 " counts the epochs itself, so pass it sampler=sampler.view(); for another run, make another sampler",
                 stacklevel=4,
@@ -75,25 +81,25 @@ class Usage:
         if epoch == self.resumed_epoch or subset is None:
             return
         if world_size() > 1 and new_epoch > epoch and not self.are_shards_checked:
-            self._check_shards(epoch, subset, order())
-        if is_started and self.num_trained and (text := self._what_is_wrong(epoch, subset)):
-            self.warn_once(text, stacklevel=4)
-
-    def _what_is_wrong(self, epoch: int, subset: Tensor) -> str | None:
-        trained, share = self.trained.cpu(), len(subset) // world_size()
-        if others := int(trained.sum()) - int(trained[subset.long()].sum()):
-            return (
+            self._check_shards(epoch, subset, order(), shard)
+        if not is_started or not self.num_trained:
+            return
+        seen, share = self.trained.cpu(), len(subset) // world_size()
+        if others := int(seen.sum()) - int(seen[subset.long()].sum()):
+            self.warn_once(
+                "others",
                 f"{others} samples were trained on in epoch {epoch} that the sampler has not selected: pass it to the"
-                " DataLoader as `sampler=` and do not wrap it (a DistributedSampler around it selects others)"
+                " DataLoader as `sampler=` and do not wrap it (a DistributedSampler around it selects others)",
             )
-        if self.num_trained < TOLD_BELOW * share:
-            return (
+        elif self.num_trained < TOLD_BELOW * share and self.num_trained + self.largest_batch <= share:
+            self.warn_once(
+                "part",
                 f"only {self.num_trained} of the {share} samples of epoch {epoch} were trained on: if the epoch was not"
-                " cut short on purpose, the loader limits what the sampler has already selected"
+                " cut short on purpose, the loader limits what the sampler has already selected",
+                stacklevel=4,
             )
-        return None
 
-    def _check_shards(self, epoch: int, subset: Tensor, order: Tensor) -> None:
+    def _check_shards(self, epoch: int, subset: Tensor, order: Tensor, shard: bool) -> None:
         """Check, in all processes together, that the samples of the first epoch were distributed once.
 
         Raises:
@@ -103,18 +109,19 @@ class Usage:
         times = over_all_processes(trained.int(), "SUM")
         distinct, common = int((times > 0).sum()), int((times == world).sum())
         # an epoch that was cut short has the first samples of every process, one that was distributed twice has gaps
-        has_gaps = not bool(trained[order[: self.num_trained]].all())
+        seen = trained if shard else times > 0  # without shards, the order is that of all processes together
+        has_gaps = not bool(seen[order[: int(seen.sum())]].all())
         is_short = self.num_batches < 2  # a single batch may have been filled up with all samples
         is_short, has_gaps = over_all_processes(torch.tensor([is_short, has_gaps]).int(), "MAX").bool().tolist()
-        self.are_shards_checked = distinct > 0
-        if common >= TOLD_BELOW * len(subset) and not is_short:
+        self.are_shards_checked = distinct > 0 and not is_short
+        if common and common >= TOLD_BELOW * distinct and not is_short:
             raise RuntimeError(
                 f"all {world} processes have trained on the same samples in epoch {epoch}: nothing distributes them;"
                 " make the sampler with shard=True"
             )
-        if 0 < distinct <= 1.2 * len(subset) / world and has_gaps:
+        if 0 < distinct <= 1.5 * len(subset) / world and has_gaps:
             raise RuntimeError(
                 f"the {world} processes have trained on only {distinct} of the {len(subset)} samples of epoch {epoch}:"
                 " they were distributed twice; make the sampler with shard=False if the loader distributes samples, as"
-                " one does that accelerate has prepared, and do not wrap either of them"
+                " one does that accelerate has prepared, do not wrap either of them, and pass whole batches to update()"
             )

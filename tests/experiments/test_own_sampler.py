@@ -22,7 +22,7 @@ class LowestLoss(LastScore):
 
     def select(self):
         noise = self.noise * torch.rand(self.num_samples, generator=self.random_generator("noise", self.epoch))
-        return (self.last.cpu() + noise).argsort()[: self.num_kept]
+        return (self.memory["last"].cpu() + noise).argsort()[: self.num_kept]
 
 
 @dataclasses.dataclass(eq=False)

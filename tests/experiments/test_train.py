@@ -285,7 +285,8 @@ def test_the_recipe_of_every_profile_trains(store, profile):
     split = Split(images, torch.arange(64) % 2)
     mean, std = torch.full((3,), 127.5), torch.full((3,), 74.0)
     data = ImageData("noise", ("a", "b"), split, split, "", mean=mean, std=std, pad=4, flip=True)
-    spec = next(spec for spec in load_profile(profile).runs("frontier", [0]) if spec.sampler == "ucb")
+    runs = load_profile(profile).runs("frontier", [0])
+    spec = next(spec for spec in runs if spec.sampler == "ucb" and spec.settings["anneal_from"] is None)
     record = train(dataclasses.replace(spec, epochs=2, batch_size=32), data, store)
     assert [epoch.steps for epoch in record.epochs] == [1, 1]
     assert np.isfinite([epoch.train_loss for epoch in record.epochs]).all()

@@ -265,7 +265,7 @@ def test_the_readme_begins_with_the_speed_up(monkeypatch):
 def test_the_first_figure_is_the_frontier_of_the_largest_profile(tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "root", lambda: tmp_path)
     assert pages._first_figure() == []
-    for name in ("short/accuracy_vs_pruning_rate", "laptop/frontier"):
+    for name in ("resnet18/accuracy_vs_pruning_rate", "laptop/frontier"):
         path = tmp_path / "figures" / f"{name}.png"
         path.parent.mkdir(parents=True)
         path.touch()

@@ -62,7 +62,7 @@ def work(rank, port, folder):
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORLD)
     torch.save([train(name, period) for name, period in CASES], f"{folder}/{rank}.pt")
     for seed, method in ((rank, "ucb"), (rank, "rs2")):
-        with pytest.raises(RuntimeError, match="the processes have selected different samples for epoch 1"):
+        with pytest.raises(RuntimeError, match="the processes have selected different samples for epoch 0"):
             one_epoch(make_sampler(method, NUM_SAMPLES, seed=seed))
     told = [misused(rank, *each) for each in MISUSES]
     merged = merge([part(rank)], rank, over_all_processes)
@@ -127,6 +127,9 @@ MISUSES = [  # whether the sampler makes shards, the batches of its order that a
     (False, 4, TWICE),
     (False, slice(None), NOBODY),
     (False, slice(None, 1), RIGHT),  # a single batch, which accelerate fills up with all samples
+    (False, (2, 6), RIGHT),  # an epoch cut short
+    (False, slice(None, 4), NOBODY),
+    (True, "two of three", TWICE),  # as accelerate does with three batches in each process
 ]
 
 
@@ -134,8 +137,11 @@ def misused(rank, shard, which, _):
     sampler = make_sampler("ucb", 96, warm_up=3, shard=shard)
     if isinstance(which, int):
         which = slice(rank, None, which)
+    if isinstance(which, tuple):
+        which = slice(rank, which[1], which[0])
     sampler.set_epoch(0)
-    for index in sampler.indices().split(4)[which]:
+    batches = sampler.indices().split(16 if which == "two of three" else 4)
+    for index in batches[rank::2] + batches[:rank] if which == "two of three" else batches[which]:
         sampler.update(index, torch.ones(len(index)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -125,7 +125,5 @@ def test_a_class_that_is_no_dataclass_cannot_declare_settings():
     class Forgetful(Full):
         boredom: float = setting(0.5, "(0, 1]")
 
-    with pytest.raises(
-        TypeError, match=r"Forgetful declares boredom: write @dataclass\(eq=False\) above"
-    ):
+    with pytest.raises(TypeError, match=r"Forgetful declares boredom: write @dataclass\(eq=False\) above"):
         Forgetful(40)

@@ -100,6 +100,54 @@ def test_a_resumed_epoch_is_not_taken_for_a_part():
         resumed.set_epoch(1)
 
 
+def test_reading_the_samples_again_is_no_second_epoch():
+    sampler = UCB(80, 0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for epoch in range(3):
+            sampler.set_epoch(epoch)
+            train(sampler, 5)
+            assert len(list(sampler)) == 40  # for the accuracy on what was trained on
+    with pytest.warns(UserWarning, match=r"more samples of epoch 2 .* than it has, so set_epoch\(\) was not"):
+        train(sampler, 1)
+
+
+def test_one_mistake_does_not_hide_another():
+    sampler = UCB(80, 0.5)
+    sampler.set_epoch(0)
+    train(sampler, 1)
+    with pytest.warns(UserWarning, match="only 8 of the 40"):
+        sampler.set_epoch(1)
+    sampler.update(torch.arange(80), torch.rand(80))
+    with pytest.warns(UserWarning, match="40 samples were trained on in epoch 1 that the sampler has not selected"):
+        sampler.set_epoch(2)
+
+
+def test_a_small_epoch_without_its_last_batch_is_whole():
+    sampler = UCB(30, 0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for epoch in range(2):
+            sampler.set_epoch(epoch)
+            train(sampler, 1)  # 8 of 15 samples, with drop_last
+
+
+def test_scores_before_the_first_epoch_count_even_if_samples_were_asked_for():
+    sampler = UCB(10, 0.5)
+    assert len(sampler.subset()) == 5
+    sampler.observe(torch.arange(10), torch.arange(10.0))
+    sampler.set_epoch(0)
+    assert sampler.subset().tolist() == [5, 6, 7, 8, 9]
+
+
+def test_the_rest_of_an_epoch_needs_as_many_processes():
+    sampler, resumed = UCB(80, 0.5), UCB(80, 0.5)
+    state = sampler.state_dict() | {"processes": (2, True)}
+    with pytest.raises(ValueError, match=r"\(processes, shard\) = \(2, True\), here they are \(1, True\)"):
+        resumed.load_state_dict(state, skip_trained=True)
+    resumed.load_state_dict(state)  # from the beginning of its epoch
+
+
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("done", [0, 2, 5])
 def test_a_resumed_epoch_can_go_on_with_the_rest(workers, done):
@@ -159,5 +207,5 @@ def test_torchdata_resumes_in_the_middle_of_an_epoch(workers, with_view):
 
 TOLD = (
     "a loader has loaded an older state into this sampler, which was just loaded: the newer one is kept; pass"
-    " sampler=sampler.view() to a loader that saves states of its own"
+    " sampler=sampler.view() to a loader that saves states of its own, and load another run's state into a new sampler"
 )

@@ -1,5 +1,6 @@
 """The contract of all samplers, in one base class: a method adds only what it remembers and how it selects."""
 
+import copy
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -156,8 +157,8 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         if is_first or self._phase(epoch) != self._phase(self.epoch):
             self._merge_memory()
             self.epoch = epoch
-            self._selected, self._weights = self._select()
-            if world_size() > 1 and not is_same(self._selected):
+            self._select()
+            if world_size() > 1 and not is_same(self._subset):
                 raise RuntimeError(
                     f"the processes have selected different samples for epoch {epoch}: make the sampler with the same"
                     " settings and seed in all of them, and pass the same scores to observe()"
@@ -293,7 +294,7 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
             >>> report.passes_made, report.passes_left_out, report.never_selected, report.overlap
             (75, 225, 0.25, 0.667)
         """
-        savings = Savings(self.num_samples, self._savings.state())
+        savings = copy.copy(self._savings)  # the marks of selected samples are shared: they would be made anyway
         self._count_passes(savings)
         return savings.report()
 
@@ -326,8 +327,8 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         if not self.rescale or self._uses_all(self.epoch):
             return losses.mean()
         if self._weights is None:
-            self._selected, self._weights = self._select()
-            assert self._weights is not None  # the epoch is pruned and `rescale` is True
+            self._select()
+        assert self._weights is not None  # the epoch is pruned and `rescale` is True
         self._weights = self._weights.to(losses.device, non_blocking=True)
         return (self._weights[index].to(losses.dtype) * losses).mean()
 
@@ -348,11 +349,12 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
     @property
     def _subset(self) -> Tensor:
         if self._selected is None:
-            self._selected, self._weights = self._select()
+            self._select()
+        assert self._selected is not None
         return self._selected
 
-    def _select(self) -> tuple[Tensor, Tensor | None]:
-        """Return the subset of `epoch`, int32 on the CPU, and its loss weights, (N,), or None if all are 1."""
+    def _select(self) -> None:
+        """Set the subset of `epoch`, int32 on the CPU, and its loss weights, (N,), or None if all are 1."""
         weights = None
         if self._uses_all(self.epoch):
             selected = torch.arange(self.num_samples, dtype=torch.int32)
@@ -375,7 +377,7 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
             selected = selected[
                 torch.randperm(len(selected), generator=self.random_generator("shares", self.period_number))
             ]
-        return selected, weights
+        self._selected, self._weights = selected, weights
 
     def _checked(self, name: str, index: Tensor, values: Tensor) -> Tensor:
         """Return the checked positions of a batch, int64 on the device of its losses or scores."""

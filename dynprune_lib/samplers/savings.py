@@ -57,7 +57,11 @@ class Savings:
         if passes:
             self.made += passes
             self.left_out += passes * (self.num_samples / len(subset) - 1)
-            self.selected[subset.long()] = True
+            self.mark(subset)
+
+    def mark(self, subset: Tensor) -> None:
+        """Mark the samples of an epoch as selected."""
+        self.selected[subset.long()] = True
 
     def compare(self, before: Tensor | None, after: Tensor | None) -> None:
         """Compare the subsets of two epochs in a row, if both are known and leave samples out."""

@@ -54,9 +54,8 @@ class States(Schedule):
     def state_dict(self) -> dict[str, Any]:
         """Return the settings, epoch, subset, scores and counts, in copies that later steps do not change."""
         self._merge_memory()
-        savings = Savings(self.num_samples, self._savings.state())
         if self._num_trained:
-            savings.selected[self._subset.long()] = True
+            self._savings.mark(self._subset)
         return {
             "settings": self.settings(),
             "epoch": self.epoch,
@@ -65,7 +64,7 @@ class States(Schedule):
             "subset": self._subset.clone(),
             "weights": None if self._weights is None else self._weights.clone(),
             "memory": {name: tensor.clone() for name, tensor in self.memory.items()},
-            "savings": savings.state(),
+            "savings": self._savings.state(),
         }
 
     def load_state_dict(self, state: dict[str, Any], skip_trained: bool = False) -> None:

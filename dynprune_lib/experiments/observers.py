@@ -38,6 +38,11 @@ class Observer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
 
+    def _move_to(self, device: torch.device) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor) and value.device != device:
+                setattr(self, name, value.to(device))
+
 
 class Selections(Observer):
     """How often samples are selected, how long they are left out, and how alike the left-out sets of two epochs are.
@@ -138,8 +143,7 @@ class ForgettingEvents(Observer):
         self.is_right, self.was_learned = torch.zeros(2, num_samples, dtype=torch.bool)
 
     def after_batch(self, index: Tensor, scores: Tensor) -> None:
-        for name in ("events", "is_right", "was_learned"):
-            setattr(self, name, getattr(self, name).to(scores.device))
+        self._move_to(scores.device)
         right, was_right = scores == 0, self.is_right[index]
         self.events[index] += was_right & ~right
         self.is_right[index] = right
@@ -171,8 +175,7 @@ class Losses(Observer):
 
     def after_batch(self, index: Tensor, scores: Tensor) -> None:
         """Follow Welford's method, which is exact where the sum of squares is not."""
-        for name in ("seen", "last", "mean", "squares"):
-            setattr(self, name, getattr(self, name).to(scores.device))
+        self._move_to(scores.device)
         seen, difference = self.seen[index] + 1, scores - self.mean[index]
         mean = self.mean[index] + difference / seen
         self.squares[index] += difference * (scores - mean)

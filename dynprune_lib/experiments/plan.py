@@ -19,8 +19,8 @@ def run(**fields: Any) -> Row:
     return fields
 
 
-EXPERIMENTS: dict[str, tuple[str, Callable[[Size], Iterator[Row]]]] = {}  # name -> its notebook, and its rows
 Rows = Callable[[Size], Iterator[Row]]
+EXPERIMENTS: dict[str, tuple[str, Rows]] = {}  # name -> its notebook, and its rows
 
 
 def shown_in(notebook: str) -> Callable[[Rows], Rows]:

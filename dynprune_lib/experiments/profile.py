@@ -148,7 +148,7 @@ def _experiment(notebook: str, groups: Iterable[Row], size: Size, given: Row) ->
 def _rows(group: dict[str, Any]) -> list[dict[str, Any]]:
     """Return every combination of the values that are given as lists. The last list changes slowest, so that all
     methods have one rate before any has the next."""
-    choices = [value if isinstance(value, list) else [value] for value in group.values()]
+    choices = [value if isinstance(value, list | tuple) else [value] for value in group.values()]
     combinations = itertools.product(*reversed(choices))
     return [dict(zip(group, reversed(combination), strict=True)) for combination in combinations]
 

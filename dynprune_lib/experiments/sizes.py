@@ -1,11 +1,12 @@
 """The sizes of the plan: how large the runs of a profile are, and which of them it has."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-OTHERS = ["ucb", "epsilon-greedy", "dynamic-random"]  # the dynamic methods of the paper
-METHODS = ["rs2", "infobatch", *OTHERS, "seta", "early-stopping", "progressive-dropout"]
-NEWER = ["order-dp", "rcap"]  # compared in the form of their sources: of a fixed length, without annealing
+OTHERS = ("ucb", "epsilon-greedy", "dynamic-random")  # the dynamic methods of the paper
+METHODS = ("rs2", "infobatch", *OTHERS, "seta", "early-stopping", "progressive-dropout")
+NEWER = ("order-dp", "rcap")  # compared in the form of their sources: of a fixed length, without annealing
 EIGHTH = 0.125  # of the epochs, at the end, on all the data
 
 
@@ -28,41 +29,41 @@ class Size:
     experiments: tuple[str, ...] | None = None
     cheapest_first: bool = False
     margin: float = 0.5  # percentage points: a smaller loss counts as none; fixed before the tests, not a run's setting
-    rates: list[float] = field(default_factory=lambda: [0.5, 0.7, 0.3, 0.9])  # what most readers look for comes first
-    methods: list[str] = field(default_factory=lambda: METHODS)
-    saved: list[float] = field(default_factory=lambda: [0.5, 0.7, 0.3])
-    much_saved: list[float] = field(default_factory=list)
-    lengths: list[float] = field(default_factory=lambda: [1, 0.5, 0.3, 2])
-    high_rate: list[float] = field(default_factory=lambda: [0.9])
+    rates: Sequence[float] = (0.5, 0.7, 0.3, 0.9)  # what most readers look for comes first
+    methods: Sequence[str] = METHODS
+    saved: Sequence[float] = (0.5, 0.7, 0.3)
+    much_saved: Sequence[float] = ()
+    lengths: Sequence[float] = (1, 0.5, 0.3, 2)
+    high_rate: Sequence[float] = (0.9,)
     longer: Any = 3
-    full_lengths: list[float] = field(default_factory=lambda: [1, 0.5, 0.3, 0.7, 2])
-    pruned_lengths: list[float] = field(default_factory=lambda: [1, 0.5, 2])
-    other_saved_of_frontier: list[float] = field(default_factory=lambda: [0.3])
-    other_saved_lengths: list[float] | None = None  # None: those of `pruned_lengths`
-    compared: list[str] = field(default_factory=lambda: ["ucb", "rs2", "epsilon-greedy", "dynamic-random"])
+    full_lengths: Sequence[float] = (1, 0.5, 0.3, 0.7, 2)
+    pruned_lengths: Sequence[float] = (1, 0.5, 2)
+    other_saved_of_frontier: Sequence[float] = (0.3,)
+    other_saved_lengths: Sequence[float] | None = None  # None: those of `pruned_lengths`
+    compared: Sequence[str] = ("ucb", "rs2", "epsilon-greedy", "dynamic-random")
     other_model: str = "small"
-    wide_models: list[str] = field(default_factory=list)
+    wide_models: Sequence[str] = ()
     group_rate: float = 0.3  # the share of the smallest group (30.5 % in a run of laptop's size)
     timing_epochs: int = 2
     traced: int = 5000
     early_scores: dict[str, Any] = field(default_factory=dict)
     grand_scores: dict[str, Any] = field(default_factory=dict)
-    grand_rates: list[float] = field(default_factory=list)
-    early_loss_rates: list[float] = field(default_factory=list)
+    grand_rates: Sequence[float] = ()
+    early_loss_rates: Sequence[float] = ()
     ablation_annealing: float = EIGHTH
     ablation_warm_up: int = 2
     held_out: int = 5000
     el2n_warm_up: int = 1
     other_dataset: str = "cifar100"
-    other_rates: list[float] = field(default_factory=lambda: [0.5, 0.7])
-    other_static_rates: list[float] = field(default_factory=list)
-    other_lengths: list[float] = field(default_factory=lambda: [1, 0.5, 2])
-    other_saved: list[float] = field(default_factory=lambda: [0.5, 0.7])
-    noises: list[float] = field(default_factory=lambda: [0.2, 0.4])
-    imbalances: list[float] = field(default_factory=lambda: [50])
-    texts: list[str] = field(default_factory=list)  # need a download
-    tables: list[str] = field(default_factory=lambda: ["breast_cancer", "hastie", "diabetes", "friedman"])
-    main_saved: list[float] = field(default_factory=list)  # the comparison that most readers look for has more seeds
+    other_rates: Sequence[float] = (0.5, 0.7)
+    other_static_rates: Sequence[float] = ()
+    other_lengths: Sequence[float] = (1, 0.5, 2)
+    other_saved: Sequence[float] = (0.5, 0.7)
+    noises: Sequence[float] = (0.2, 0.4)
+    imbalances: Sequence[float] = (50,)
+    texts: Sequence[str] = ()  # need a download
+    tables: Sequence[str] = ("breast_cancer", "hastie", "diabetes", "friedman")
+    main_saved: Sequence[float] = ()  # the comparison that most readers look for has more seeds
     main_seeds: int = 0
     figure_seeds: int = 0
     rare_seeds: int = 0

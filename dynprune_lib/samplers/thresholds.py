@@ -4,17 +4,15 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.checks import setting
+from dynprune_lib.samplers.clusters import BINS, cluster_cuts
 from dynprune_lib.samplers.ranked import LastScore
 from dynprune_lib.samplers.sampler import PruningSampler
 from dynprune_lib.samplers.selection import is_repeated
 from dynprune_lib.samplers.states import Memory
-
-BINS = 1_024  # resolution of the cuts between groups: time and memory of `cluster_cuts` grow with its square
 
 
 @dataclass(eq=False)
@@ -350,55 +348,3 @@ class RePB(OwnLength):
         """Return the share of the past epochs in which each sample was selected, at least 1 - r."""
         probability, self._probability = self._probability, torch.ones(0)  # the sampler keeps the weights only
         return probability
-
-
-def cluster_cuts(values: np.ndarray, groups: int) -> np.ndarray:
-    """Return the cuts that split values into groups with the least sum of squared distances from the group means.
-
-    This is the k-means problem. In one dimension, the groups are intervals and dynamic programming finds the optimum.
-
-    Args:
-        values: (N,) of a floating-point type, finite, at least one.
-        groups: number of groups, at least 1.
-
-    Returns:
-        (groups - 1,) of the type of `values`, in ascending order: the upper ends of all groups but the last, each of
-        which belongs to its group. If there are fewer different values than groups, some groups are empty. The cuts
-        are optimal for up to 1024 values; for more, they are the best ones among the edges of 1024 equal bins.
-
-    Example:
-        >>> cluster_cuts(np.array([0.1, 0.2, 5.0, 5.1, 9.0]), groups=3).tolist()
-        [0.2, 5.1]
-    """
-    if len(values) > BINS:
-        low, high = float(values.min()), float(values.max())
-        edges = np.linspace(low, high, BINS + 1, dtype=values.dtype)[1:]
-        scale = BINS / max(high - low, 1e-30)  # clamped: finite in float32, also if all values are equal
-        place = np.minimum(((values - low) * scale).astype(np.int32), BINS - 1)  # several times faster than a search
-    else:
-        edges, place = np.unique(values, return_inverse=True)
-    # Prefix sums give the number and the sum of the values in bins i..j as a difference. The values are centred, or
-    # these differences would cancel where the values are far from 0.
-    count = _prefix_sums(np.bincount(place, minlength=len(edges)))
-    total = _prefix_sums(np.bincount(place, weights=values - values.mean(), minlength=len(edges)))
-    number, summed = count[None, 1:] - count[:-1, None], total[None, 1:] - total[:-1, None]
-    # The squared distances of a group are sum(x^2) - sum(x)^2 / number. The first terms add up to the same number for
-    # every split, so only the second one is the cost of bins i..j in one group.
-    cost = np.where(number > 0, -(summed**2) / np.maximum(number, 1), 0.0)
-    cost[np.tril_indices(len(edges), -1)] = np.inf
-    # After r rounds, best[j] is the least cost of bins 0..j in r + 1 groups, some maybe empty, and begins[r - 1][j] the
-    # first bin of the last of these groups. Row 0 of a round leaves its new group as the only one.
-    best, begins = cost[0], []
-    for _ in range(groups - 1):
-        with_one_more = np.concatenate([cost[:1], best[:-1, None] + cost[1:]])
-        begins.append(with_one_more.argmin(0))
-        best = with_one_more.min(0)
-    last, cuts = len(edges) - 1, []
-    for begin in reversed(begins):
-        last = max(begin[last] - 1, 0)
-        cuts.append(edges[last])
-    return np.array(cuts[::-1], dtype=edges.dtype)
-
-
-def _prefix_sums(values: np.ndarray) -> np.ndarray:
-    return np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])

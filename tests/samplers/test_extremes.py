@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dynprune_lib import UCB, DynamicRandom, InfoBatch, InstanceEarlyStopping, SeTa, StaticScored
+from dynprune_lib.samplers.clusters import BINS, cluster_cuts
 from dynprune_lib.samplers.sampler import MAX_SCORE
 from dynprune_lib.samplers.selection import topk_random_ties
-from dynprune_lib.samplers.thresholds import BINS, cluster_cuts
 
 NUM = 24
 NAN, INF, LARGEST = float("nan"), float("inf"), torch.finfo(torch.float32).max

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynprune_lib import SeTa
-from dynprune_lib.samplers.thresholds import BINS, cluster_cuts
+from dynprune_lib.samplers.clusters import BINS, cluster_cuts
 
 
 def spread(values, cuts):

@@ -60,6 +60,16 @@ def train(sampler, batches):
         sampler.update(index, torch.rand(len(index)))
 
 
+def silent_epochs(sampler, batches):
+    """Train some epochs, yield after each of them, and fail if anything is told."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for epoch in range(3):
+            sampler.set_epoch(epoch)
+            train(sampler, batches)
+            yield epoch
+
+
 def test_an_epoch_of_which_a_part_was_trained_on_is_told():
     sampler = UCB(80, 0.5)
     sampler.set_epoch(0)
@@ -102,12 +112,8 @@ def test_a_resumed_epoch_is_not_taken_for_a_part():
 
 def test_reading_the_samples_again_is_no_second_epoch():
     sampler = UCB(80, 0.5)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for epoch in range(3):
-            sampler.set_epoch(epoch)
-            train(sampler, 5)
-            assert len(list(sampler)) == 40  # for the accuracy on what was trained on
+    for _ in silent_epochs(sampler, 5):
+        assert len(list(sampler)) == 40  # for the accuracy on what was trained on
     with pytest.warns(UserWarning, match=r"more samples of epoch 2 .* than it has, so set_epoch\(\) was not"):
         train(sampler, 1)
 
@@ -124,12 +130,7 @@ def test_one_mistake_does_not_hide_another():
 
 
 def test_a_small_epoch_without_its_last_batch_is_whole():
-    sampler = UCB(30, 0.5)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for epoch in range(2):
-            sampler.set_epoch(epoch)
-            train(sampler, 1)  # 8 of 15 samples, with drop_last
+    assert list(silent_epochs(UCB(30, 0.5), 1)) == [0, 1, 2]  # 8 of 15 samples, with drop_last
 
 
 def test_scores_before_the_first_epoch_count_even_if_samples_were_asked_for():

@@ -209,6 +209,7 @@ READ_SELECTIONS = {  # experiment -> samplers whose selections its notebook read
     "noise_ceiling": ["ucb"],
     "static_pruning_and_its_cost": ["forget", "el2n", "grand", "cat", "cowerage"],
     "dropped_groups": ["without-group"],
+    "parts_of_sometimes": ["always-first"],
     "final_subset": ["final-subset"],
 }
 
@@ -232,7 +233,7 @@ def test_the_selections_that_notebooks_read_are_tracked_and_no_others(tracked):
             specs = [spec for spec in load_profile(name).runs(experiment) if spec.sampler in samplers]
             read |= {f"results/{name}/{spec.name}" for spec in specs}
             # notebook 04 reads who is in a group; other scores are large, and made again where a run needs them
-            grouped = [scoring_spec(spec) for spec in specs if spec.sampler == "without-group"]
+            grouped = [scoring_spec(spec) for spec in specs if spec.sampler in ("without-group", "always-first")]
             read |= {f"results/{name}/scores/{scoring.name}" for scoring in grouped}
     arrays = {name for name in tracked if name.startswith("results/") and name.endswith(".npz")}
     assert arrays == {f"{name}.npz" for name in read if f"{name}.json" in tracked}

@@ -106,6 +106,16 @@ def dropped_groups(size: Size) -> Iterator[Row]:
     yield run(sampler="static-random", prune_rate=size.group_rate, seeds=size.figure_seeds)
 
 
+@shown_in("04_sometimes_samples")
+def parts_of_sometimes(size: Size) -> Iterator[Row]:
+    """Does it matter when a *sometimes* sample is seen? The same part of them in all epochs, or another in each.
+
+    In a precision that every CPU has.
+    """
+    settings = [{"of_rescore": True, "redraw": redraw} for redraw in size.redraws]
+    yield run(sampler="always-first", prune_rate=0.5, precision="float32", settings=settings)
+
+
 @shown_in("05_time_to_accuracy")
 def time_to_accuracy(size: Size) -> Iterator[Row]:
     yield run(sampler="full", seeds=size.main_seeds)

@@ -44,6 +44,7 @@ class Size:
     other_model: str = "small"
     wide_models: Sequence[str] = ()
     group_rate: float = 0.3  # the share of the smallest group (30.5 % in a run of laptop's size)
+    redraws: Sequence[bool] = (False, True)
     timing_epochs: int = 2
     traced: int = 5000
     early_scores: dict[str, Any] = field(default_factory=dict)
@@ -151,6 +152,7 @@ SIZES = {  # the smallest first
         early_loss_rates=[0.5],
         # the last is the best on held-out images
         compared=["ucb", "rs2", "epsilon-greedy", "dynamic-random", "proportional"],
+        redraws=[],  # laptop has the parts of sometimes samples
         imbalances=[],  # laptop has rare classes
     ),
     # the paper's net, on a GPU: how much compute does a method need for the accuracy that full data reach?

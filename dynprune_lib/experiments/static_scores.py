@@ -35,7 +35,7 @@ from dynprune_lib.experiments.train import (
 from dynprune_lib.samplers import StaticScored
 from dynprune_lib.scores import el2n
 
-SHARED = {"group", "strata"}  # settings of static samplers that their scores do not depend on
+SHARED = {"group", "strata", "redraw"}  # settings of static samplers that their scores do not depend on
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ def _final_subset(spec: RunSpec, _: int) -> ScoringMethod:
     return ScoringMethod(dynamic, spec.epochs, score)
 
 
-def _without_group(spec: RunSpec, _: int) -> ScoringMethod:
+def _groups(spec: RunSpec, _: int) -> ScoringMethod:
     def score(state: TrainState) -> Tensor:
         return torch.from_numpy(group_of(state.selections.counts.numpy(), state.spec)).float()
 
@@ -254,5 +254,6 @@ METHODS: dict[str, Callable[[RunSpec, int], ScoringMethod]] = {
     "cat": _cat,
     "cowerage": _cowerage,
     "final-subset": _final_subset,
-    "without-group": _without_group,
+    "without-group": _groups,
+    "always-first": _groups,
 }

@@ -267,20 +267,32 @@ class FinalSubset(StaticScored):
 
 
 @dataclass(eq=False)
-class WithoutGroup(StaticScored):
-    """Sampler that drops samples which a dynamic sampler selected never, sometimes or always in an earlier run
-    (claim C4 of Raju et al. 2021).
-
-    The scores are the groups of the samples, as indices into GROUPS. The dropped samples are drawn at random from the
-    group, and from the others if the group is too small. They are dropped for the whole run.
+class OfGroups(StaticScored):
+    """Base class of the samplers whose scores are the groups of the samples: how often a dynamic sampler selected each
+    in an earlier run, as indices into GROUPS, see `dynprune_lib.experiments.selection_groups`.
 
     Args:
-        group: group to drop samples from, "never", "sometimes" or "always", as defined in
-            `dynprune_lib.experiments.selection_groups`. Default: "never".
         of: name of the dynamic sampler in SAMPLERS. Default: "ucb".
         of_rate: prune rate of the dynamic sampler, in [0, 1). Default: 0.5.
         of_rescore: whether the earlier run has one warm-up epoch and then re-scores all samples before each selection.
             Otherwise, the group of a sample depends on when it was first seen, since losses fall. Default: False.
+    """
+
+    of: str = setting("ucb", _without_scores)
+    of_rate: float = setting(0.5, "[0, 1)")
+    of_rescore: bool = setting(False)
+
+
+@dataclass(eq=False)
+class WithoutGroup(OfGroups):
+    """Sampler that drops samples which a dynamic sampler selected never, sometimes or always in an earlier run
+    (claim C4 of Raju et al. 2021).
+
+    The dropped samples are drawn at random from the group, and from the others if the group is too small. They are
+    dropped for the whole run.
+
+    Args:
+        group: group to drop samples from, "never", "sometimes" or "always". Default: "never".
 
     References:
         Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.
@@ -294,9 +306,46 @@ class WithoutGroup(StaticScored):
     name: ClassVar[str] = "without-group"
 
     group: str = setting("never", lambda: GROUPS)
-    of: str = setting("ucb", _without_scores)
-    of_rate: float = setting(0.5, "[0, 1)")
-    of_rescore: bool = setting(False)
 
     def priorities(self, scores: Tensor) -> Tensor:
         return (scores != GROUPS.index(self.group)).float()
+
+
+@dataclass(eq=False)
+class AlwaysFirst(OfGroups):
+    """Sampler that keeps the samples which a dynamic sampler selected always in an earlier run, and fills up with a
+    random part of those selected sometimes: one part for the whole run, or another in every period (claim C4 of Raju et
+    al. 2021).
+
+    Both forms train on as many samples of each group in every epoch. They differ in when a *sometimes* sample is seen.
+
+    Args:
+        redraw: whether each period has another part of the *sometimes* samples. Default: False.
+
+    References:
+        Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.
+
+    Example:
+        >>> groups = torch.tensor([2, 1, 0, 1, 1, 1])  # always, sometimes, never, and three times sometimes
+        >>> sampler = AlwaysFirst(6, prune_rate=0.5, scores=groups, redraw=True)
+        >>> subsets = []
+        >>> for epoch in range(8):
+        ...     sampler.set_epoch(epoch)
+        ...     subsets.append(sampler.subset().tolist())
+        >>> all(subset[0] == 0 and 2 not in subset for subset in subsets), len(set(map(tuple, subsets))) > 1
+        (True, True)
+    """
+
+    name: ClassVar[str] = "always-first"
+
+    redraw: bool = setting(False)
+
+    def __post_init__(self, scores: Tensor | None) -> None:
+        super().__post_init__(scores)
+        assert scores is not None  # else the base class raises
+        self._groups: Tensor = scores.detach().cpu().to(torch.int8)
+
+    def select(self) -> Tensor:
+        if not self.redraw:
+            return self._kept
+        return topk_random_ties(self._groups, self.num_kept, self.random_generator("part", self.period_number))

@@ -31,6 +31,7 @@ OWN = {  # off their defaults in the second setting of a sampler
     "rcap": {"beta": 0.4},
     "cowerage": {"strata": 4},
     "without-group": {"group": "always"},
+    "always-first": {"redraw": True},
 }
 
 

@@ -14,7 +14,7 @@ def run(**fields: Any) -> Row:
     Args:
         fields: of RunSpec, or in units of the size: `length` and `learning` are multiples of its epochs and learning
             rate; `saved` is the share of all sample passes that a run leaves out, `anneal` the share of its epochs, at
-            the end, on all the data, `random_end` with random subsets; `seeds` is a number, if more than the size's.
+            the end, on all the data, `random_end` with random subsets; `seeds` is a number, 0 for the size's.
     """
     return fields
 
@@ -161,8 +161,9 @@ def summit(size: Size) -> Iterator[Row]:
 @shown_in("05_time_to_accuracy")
 def timing(size: Size) -> Iterator[Row]:
     """Each run has the device to itself; UCB selects and records more than the others."""
-    yield run(sampler="full", epochs=size.timing_epochs, alone=True)
-    yield run(sampler="ucb", prune_rate=size.rates, epochs=size.timing_epochs, alone=True)
+    timed = run(epochs=size.timing_epochs, alone=True, seeds=size.timing_seeds)
+    yield timed | run(sampler="full")
+    yield timed | run(sampler="ucb", prune_rate=size.rates)
 
 
 @shown_in("06_ablations")
@@ -253,7 +254,7 @@ def equal_compute_elsewhere(size: Size) -> Iterator[Row]:
     yield there | run(sampler="full", seeds=size.main_seeds)
     yield there | run(sampler=["rs2", *OTHERS]) | some
     yield there | run(sampler="ucb") | some | run(anneal=EIGHTH)
-    yield there | run(sampler=NEWER, saved=size.main_saved)
+    yield there | run(sampler=NEWER, saved=size.main_saved, seeds=2)
     yield there | run(sampler=["full", "rs2", *OTHERS], saved=size.main_saved, seeds=size.main_seeds)
 
 

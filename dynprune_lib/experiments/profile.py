@@ -53,7 +53,7 @@ class Profile:
         model: of all runs but those that name another.
         epochs: of a run of length 1.
         threads: CPU threads for a run; None leaves torch's choice.
-        seeds: of every run; some have more. A run with a `seed` of its own begins there and counts on.
+        seeds: of most runs; some have more or fewer. A run with a `seed` of its own begins there and counts on.
         margin: the loss of accuracy, in percentage points, up to which a method is said to have none.
         experiments: by name.
     """
@@ -131,14 +131,14 @@ def _experiment(notebook: str, groups: Iterable[Row], size: Size, given: Row) ->
     first = size.seeds[0]
     for group in groups:
         for row in _rows(group):
-            more = range(first, first + row.pop("seeds", 0))
+            seeds = range(first, first + (row.pop("seeds", 0) or len(size.seeds)))
             has_own_recipe = {"dataset", "model"} <= row.keys()  # nets for text take no images
             spec = RunSpec.from_dict(_absolute(row if has_own_recipe else size.recipe | {"seed": first} | row | given))
             is_fewer = spec.sampler == "full" and "saved" in row
             role = Role(FEWER_EPOCHS, row["saved"]) if is_fewer else stated_role(spec)
             runs.setdefault(spec.name, spec)
             roles.setdefault(spec.seedless_name, role)
-            own_seeds.setdefault(spec.name, set(size.seeds)).update(more)
+            own_seeds.setdefault(spec.name, set()).update(seeds)
     specs = list(runs.values())
     if size.cheapest_first:
         specs.sort(key=lambda spec: spec.epochs * (1 - spec.prune_rate))

@@ -16,8 +16,7 @@ class Size:
 
     Args:
         recipe: fields of every run but those with a data set and a model of their own.
-        seeds: of every run; `main_seeds`, `figure_seeds`, `rare_seeds` and `cheap_seeds` are numbers of seeds of some
-            runs, 0 for these.
+        seeds: of most runs; `main_seeds`, `figure_seeds` and so on are numbers of seeds of some runs, 0 for these.
         threads: CPU threads for a run; None leaves torch's choice.
         experiments: the experiments that have runs; None for all.
         cheapest_first: whether an experiment begins with the runs of the fewest passes.
@@ -69,31 +68,37 @@ class Size:
     figure_seeds: int = 0
     rare_seeds: int = 0
     cheap_seeds: int = 0
+    timing_seeds: int = 0
 
 
 SIZES = {  # the smallest first
     # every run of every experiment in a few minutes, on any machine, without a network: real data, 1,437 digits
     "smoke": Size(
         recipe={"dataset": "digits", "model": "tiny", "epochs": 10, "batch_size": 32, "learning_rate": 0.1},
+        seeds=(0, 1),
         threads=1,  # more of them slow such small tensors down
         other_model="strided",
         other_dataset="digits",  # no other ships with a dependency: the same once more
-        other_saved=[0.7],
+        rates=[0.5, 0.7],
+        high_rate=[0.7],
+        longer=2,
+        other_saved=[0.5],
         other_lengths=[],
-        lengths=[1, 0.5, 2],
-        saved=[0.7],
+        lengths=[1, 0.5],
+        methods=["rs2", "infobatch", *OTHERS],
+        saved=[0.5],
         timing_epochs=10,
         traced=1437,
         early_scores={"models": 3, "at_epoch": 2},
         grand_scores={"models": 3, "at_epoch": 2},
-        grand_rates=[0.5, 0.7],
+        grand_rates=[0.5],
         early_loss_rates=[0.5],
         group_rate=0.2,
         ablation_warm_up=1,
         ablation_annealing=0.2,
         tables=["breast_cancer", "diabetes"],
         full_lengths=[1, 0.5, 2],
-        pruned_lengths=[1, 2],
+        pruned_lengths=[1],
         noises=[0.2],
         imbalances=[5],
         held_out=200,
@@ -116,7 +121,9 @@ SIZES = {  # the smallest first
         grand_scores={"at_epoch": 2, "models": 8, "exact": False},
         grand_rates=[0.5],
         early_loss_rates=[0.5],
-        noises=[],  # desktop has wrong labels
+        full_lengths=[],  # desktop has the frontier, and wrong labels
+        pruned_lengths=[],
+        noises=[],
         texts=["trec"],
         main_saved=[0.5],
         main_seeds=10,
@@ -142,18 +149,30 @@ SIZES = {  # the smallest first
             "padding": "reflect",
             "precision": "bfloat16",
         },
+        experiments=(
+            "quickstart",
+            "full_data_baselines",
+            "accuracy_vs_pruning_rate",
+            "another_data_set",
+            "time_to_accuracy",
+            "where_accuracy_is_lost",
+            "frontier",
+            "frontier_elsewhere",
+            "summit",
+            "timing",
+            "ablations",
+            "final_subset",
+            "equal_compute_elsewhere",
+            "wrong_labels",
+        ),
         threads=1,
         seeds=(0, 1, 2, 3, 4),
+        timing_seeds=2,
         full_lengths=[1, 0.5, 2, 0.25, 0.35, 0.7, 1.4, 4],
         wide_models=["speedrun-wide", "speedrun-wider"],
         early_scores={"at_epoch": 2},
-        grand_scores={"at_epoch": 2, "exact": False},
-        grand_rates=[0.5],
-        early_loss_rates=[0.5],
         # the last is the best on held-out images
         compared=["ucb", "rs2", "epsilon-greedy", "dynamic-random", "proportional"],
-        redraws=[],  # laptop has the parts of sometimes samples
-        imbalances=[],  # laptop has rare classes
     ),
     # the paper's net, on a GPU: how much compute does a method need for the accuracy that full data reach?
     "resnet18": Size(

@@ -108,12 +108,9 @@ def dropped_groups(size: Size) -> Iterator[Row]:
 
 @shown_in("04_sometimes_samples")
 def parts_of_sometimes(size: Size) -> Iterator[Row]:
-    """Does it matter when a *sometimes* sample is seen? The same part of them in all epochs, or another in each.
-
-    In a precision that every CPU has.
-    """
+    """Does it matter when a *sometimes* sample is seen? The same part of them in all epochs, or another in each."""
     settings = [{"of_rescore": True, "redraw": redraw} for redraw in size.redraws]
-    yield run(sampler="always-first", prune_rate=0.5, precision="float32", settings=settings)
+    yield run(sampler="always-first", prune_rate=0.5, settings=settings)
 
 
 @shown_in("05_time_to_accuracy")

@@ -32,9 +32,10 @@ from dynprune_lib.experiments.train import (
     conditions_of,
     train_epochs,
 )
-from dynprune_lib.samplers import StaticScored
+from dynprune_lib.samplers import OfGroups, StaticScored, sampler_class
 from dynprune_lib.scores import el2n
 
+OF_GROUPS = "without-group"  # whose scores are those of all samplers of groups
 SHARED = {"group", "strata", "redraw"}  # settings of static samplers that their scores do not depend on
 
 
@@ -117,7 +118,9 @@ def scoring_spec(spec: RunSpec) -> RunSpec:
     general = {each.name for each in fields(StaticScored)} | SHARED
     settings = {name: value for name, value in spec.settings.items() if name not in general}
     rate = spec.prune_rate if spec.sampler == "final-subset" else 0.0
-    return replace(spec, prune_rate=rate, settings=settings, alone=False, seed=spec.scoring_seed, init_seed=None)
+    sampler = OF_GROUPS if issubclass(sampler_class(spec.sampler), OfGroups) else spec.sampler
+    needed = replace(spec, sampler=sampler, prune_rate=rate, settings=settings, alone=False)
+    return replace(needed, seed=spec.scoring_seed, init_seed=None)
 
 
 def missing_scorings(specs: Iterable[RunSpec], store: Store) -> list[RunSpec]:
@@ -254,6 +257,6 @@ METHODS: dict[str, Callable[[RunSpec, int], ScoringMethod]] = {
     "cat": _cat,
     "cowerage": _cowerage,
     "final-subset": _final_subset,
-    "without-group": _groups,
+    OF_GROUPS: _groups,
     "always-first": _groups,
 }

@@ -1,0 +1,151 @@
+"""The claims: their decisions are computed, their sentences are written by hand in `claims.yaml`.
+
+A claim predicts a difference in each of several settings. A notebook computes these differences and saves them as
+`claim_NAME.csv`, one row per setting. One rule decides all claims: see `decide`.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from dynprune_lib.errors import DynpruneError
+from dynprune_lib.paths import root
+from dynprune_lib.report.statistics import SEEDS
+
+DECISIONS = {
+    "holds": "on the claimed side in every setting",
+    "fails": "on the other side in every setting",
+    "mixed": "on one of the sides in some settings",
+    "open": "on neither side in any setting",
+    "too few seeds": f"no setting has {SEEDS} seeds",
+}
+DECIMAL = re.compile(r"[+-]?\d+\.\d+")
+
+
+def decide(cells: pd.DataFrame) -> str:
+    """Return the decision on a claim.
+
+    Args:
+        cells: one row per planned setting: `side`, "above" where the interval lies on the side that is claimed,
+            "below" where it lies on the other, else empty; `n`, the number of seeds, absent where nothing is random.
+
+    Returns:
+        A key of DECISIONS.
+
+    Example:
+        >>> decide(pd.DataFrame({"side": ["above", "", "below"], "n": 5}))
+        'mixed'
+        >>> decide(pd.DataFrame({"side": ["above", ""], "n": [5, 2]}))
+        'holds'
+    """
+    if "n" in cells:
+        cells = cells[cells["n"] >= SEEDS]
+    if cells.empty:
+        return "too few seeds"
+    sides = set(cells["side"])
+    return {frozenset({"above"}): "holds", frozenset({"below"}): "fails", frozenset({""}): "open"}.get(
+        frozenset(sides), "mixed"
+    )
+
+
+def decisions(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the decision for each method of a claim, with the number of settings on either side.
+
+    Args:
+        cells: see `decide`; a column `method` tells methods apart.
+    """
+    groups = cells.groupby("method", sort=False) if "method" in cells else [("all", cells)]
+    rows = {
+        name: {
+            "decision": decide(rows),
+            "as claimed": (rows["side"] == "above").sum(),
+            "the opposite": (rows["side"] == "below").sum(),
+            "settings": len(rows),
+        }
+        for name, rows in groups
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """An entry of `claims.yaml`.
+
+    Args:
+        claim: one of the paper's claims, "C1" to "C6", or a word for a claim of this artifact.
+        title: the claim in a few words.
+        notebook: name of the notebook that decides it.
+        cells: its file in `figures`, such as "desktop/claim_C1.csv".
+        decision: by method, or one for all, as `decide` computes it.
+        short: the verdict in a few words.
+        verdict: the verdict in one or two sentences.
+        numbers: each number that the sentences quote, as it is shown, with its `file` in `figures` (default: `cells`),
+            the values of some columns that choose its `row`, its `column` and, if it is shown per cent or with another
+            sign, a `factor`.
+    """
+
+    claim: str
+    title: str
+    notebook: str
+    cells: str
+    decision: str | dict[str, str]
+    short: str
+    verdict: str
+    numbers: list[dict[str, Any]]
+
+    def computed(self) -> str | dict[str, str]:
+        """Return the decision that follows from the cells."""
+        cells = pd.read_csv(figures() / self.cells, keep_default_na=False, na_values=[""]).fillna({"side": ""})
+        if isinstance(self.decision, str):
+            return decide(cells)
+        return {str(name): row for name, row in decisions(cells)["decision"].items()}
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with the entry: numbers that no file has, and decisions that are not the computed."""
+        found = [f"{self.claim}: {fault}" for number in self.numbers if (fault := check_number(number, self.cells))]
+        listed = {str(number["shown"]).lstrip("+-") for number in self.numbers}
+        text = f"{self.short} {self.verdict}"
+        found += [
+            f"{self.claim}: {each} is quoted and not listed under numbers"
+            for each in dict.fromkeys(DECIMAL.findall(text))
+            if each.lstrip("+-") not in listed
+        ]
+        found += [f"{self.claim}: {each} is listed and not quoted" for each in sorted(listed) if each not in text]
+        if (computed := self.computed()) != self.decision:
+            found.append(f"{self.claim}: the decision is {computed}, not {self.decision}: write its sentences anew")
+        return found
+
+
+def check_number(number: dict[str, Any], cells: str) -> str:
+    """Return what is wrong with a quoted number, or nothing."""
+    path = figures() / number.get("file", cells)
+    table = pd.read_csv(path)
+    for column, value in number["row"].items():
+        table = table[table[column] == value]
+    if len(table) != 1:
+        return f"{len(table)} rows of {path.name} have {number['row']}: it must be one"
+    value, shown = number.get("factor", 1) * float(table[number["column"]].iloc[0]), str(number["shown"])
+    digits = len(shown.partition(".")[2])
+    is_right = f"{abs(value):.{digits}f}" == shown.lstrip("+-")
+    return "" if is_right else f"{shown} is quoted, {path.name} has {value:.{digits + 1}f}: write the sentence anew"
+
+
+def load_claims() -> list[Claim]:
+    """Return the entries of `claims.yaml`, in its order.
+
+    Raises:
+        DynpruneError: an entry lacks a field or has an unknown one.
+    """
+    try:
+        return [Claim(**entry) for entry in yaml.safe_load((root() / "claims.yaml").read_text())]
+    except TypeError as error:
+        raise DynpruneError(f"claims.yaml: {error}") from error
+
+
+def figures() -> Path:
+    """Return the folder of the figures and their numbers."""
+    return root() / "figures"

@@ -3,7 +3,6 @@
 The source folder is the checkout itself, so that a relative link leads to the same page on GitHub and on the site.
 """
 
-import re
 from pathlib import Path
 
 from docutils import nodes
@@ -13,13 +12,6 @@ from sphinx.application import Sphinx
 import dynprune_lib
 
 ROOT = Path(__file__).parent.parent
-
-
-def readme_section(heading: str) -> str:
-    """Return a section of the README for a page in docs/, so that no text is there twice."""
-    _, _, text = (ROOT / "README.md").read_text().partition(f"\n## {heading}\n")
-    text, _, _ = text.partition("\n## ")
-    return re.sub(r"\]\((?!http)", "](../", text.replace("](#", "](README.md#"))
 
 
 project = "dynprune"
@@ -33,8 +25,6 @@ exclude_patterns = ["docs/index.md"]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton"]
 nb_execution_mode = "off"
 myst_heading_anchors = 3
-myst_enable_extensions = ["substitution"]
-myst_substitutions = {"claims": readme_section("Which claims hold"), "citation": readme_section("Citation")}
 default_role = "py:obj"  # names in docstrings become links where they are documented
 autodoc_inherit_docstrings = False  # a sampler documents only what differs from the contract
 autodoc_member_order = "bysource"

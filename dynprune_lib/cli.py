@@ -166,7 +166,7 @@ def render(only: Only = None, start: Start = None) -> None:
 @app.command()
 @report_user_errors()
 def docs() -> None:
-    """Update README, results, gallery and sampler cards from records and verdicts, without executing a notebook."""
+    """Update the tables of the pages from claims.yaml and the records, without executing a notebook."""
     from dynprune_lib.report.pages import update_pages
 
     update_pages()

@@ -209,7 +209,6 @@ READ_SELECTIONS = {  # experiment -> samplers whose selections its notebook read
     "noise_ceiling": ["ucb"],
     "static_pruning_and_its_cost": ["forget", "el2n", "grand", "cat", "cowerage"],
     "dropped_groups": ["without-group"],
-    "parts_of_sometimes": ["always-first"],
     "final_subset": ["final-subset"],
 }
 
@@ -233,7 +232,7 @@ def test_the_selections_that_notebooks_read_are_tracked_and_no_others(tracked):
             specs = [spec for spec in load_profile(name).runs(experiment) if spec.sampler in samplers]
             read |= {f"results/{name}/{spec.name}" for spec in specs}
             # notebook 04 reads who is in a group; other scores are large, and made again where a run needs them
-            grouped = [scoring_spec(spec) for spec in specs if spec.sampler in ("without-group", "always-first")]
+            grouped = [scoring_spec(spec) for spec in specs if spec.sampler == "without-group"]
             read |= {f"results/{name}/scores/{scoring.name}" for scoring in grouped}
     arrays = {name for name in tracked if name.startswith("results/") and name.endswith(".npz")}
     assert arrays == {f"{name}.npz" for name in read if f"{name}.json" in tracked}
@@ -266,6 +265,8 @@ def test_records_that_are_compared_share_one_precision():
         profile, store = load_profile(name), Store(ROOT / "results" / name)
         for experiment in profile.experiments:
             records = [record for spec in profile.runs(experiment) if (record := store.load(spec))]
-            needed = [scoring_spec(record.spec) for record in records if record.spec.is_static_scored]
+            # who is in a group may have been found in another precision
+            scored = [spec for spec in (each.spec for each in records) if spec.is_static_scored]
+            needed = [scoring_spec(spec) for spec in scored if spec.sampler != "always-first"]
             made = [*records, *(scores for scoring in needed if (scores := store.load_scores(scoring)))]
             assert len({each.environment["precision"] for each in made}) <= 1, (name, experiment)

@@ -1,1 +1,1 @@
-"""Turn run records into tables, figures, verdicts and pages. Needs the extra `notebooks`."""
+"""Turn run records into tables, figures, claims and pages. Needs the extra `notebooks`."""

@@ -99,7 +99,8 @@ class Claim:
 
     def computed(self) -> str | dict[str, str]:
         """Return the decision that follows from the cells."""
-        cells = pd.read_csv(figures() / self.cells, keep_default_na=False, na_values=[""]).fillna({"side": ""})
+        cells = pd.read_csv(figures() / self.cells)
+        cells["side"] = cells["side"].astype(object).fillna("")
         if isinstance(self.decision, str):
             return decide(cells)
         return {str(name): row for name, row in decisions(cells)["decision"].items()}

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from dynprune_lib.report.statistics import differences, dunnett, pool_variances
-from dynprune_lib.report.style import style
+from dynprune_lib.report.statistics import differences, dunnett, holm, pool_variances
+from dynprune_lib.report.study import Study
+from dynprune_lib.report.style import model_title, style
 from dynprune_lib.report.tables import format_differences, name_rows
 
 
@@ -53,12 +54,29 @@ def differences_of_methods(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]])
         pairs: (method, baseline) each.
 
     Returns:
-        A table of `statistics.differences` with the column `rate`; one row per pair and rate, named "UCB - dynamic
-        random, 50%".
+        A table of `statistics.differences` with the columns `method` and `baseline`, their labels, and `rate`.
     """
     table = contrast(runs, "method", pairs, ["rate"]).reset_index()
-    names = [f"{style(row.method).label} - {style(row.baseline).label}, {row.rate:.0%}" for row in table.itertuples()]
-    return table.drop(columns=["method", "baseline"]).set_axis(pd.Index(names), axis=0)
+    return table.assign(**{name: table[name].map(lambda each: style(each).label) for name in ("method", "baseline")})
+
+
+def in_every_study(studies: Iterable[Study], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Return the differences of several pairs of methods at each rate of several studies, all tested together (Holm).
+
+    Args:
+        studies: each has variances of its own.
+        pairs: (method, baseline) each.
+
+    Returns:
+        A table of `statistics.holm`, with the columns of `differences_of_methods`, `dataset` and `net`, their titles.
+    """
+    tables = [
+        differences_of_methods(study.runs, pairs).assign(
+            dataset=study.title, net=model_title(study.records[0].spec.model)
+        )
+        for study in studies
+    ]
+    return holm(pd.concat(tables, ignore_index=True))
 
 
 def difference_table(runs: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
@@ -117,6 +135,13 @@ def differences_from_default(runs: pd.DataFrame) -> pd.DataFrame:
     return table.set_index(table.index.map(", ".join))
 
 
+def as_settings_of_ucb(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return runs in which the samplers that are UCB with one change are variants of it."""
+    for sampler, change in {"epsilon-ucb": "epsilon = 0.1", "ucb1": "bonus by counts"}.items():
+        runs = runs.mask(runs["method"] == sampler, runs.assign(method="ucb", variant=change))
+    return runs
+
+
 def differences_of_bandits(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """Return the differences of the bandits from a baseline method with its default settings, by Dunnett's test.
 
@@ -127,11 +152,17 @@ def differences_of_bandits(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
         baseline: a method.
 
     Returns:
-        A table of `statistics.dunnett`; one row per variant, named "UCB" or "UCB with c = 0.0".
+        A table of `statistics.dunnett` with the columns `method`, its label, and `settings`, "default" or those that
+        differ.
     """
     is_baseline = (runs["method"] == baseline) & (runs["variant"] == "")
     costs_no_more = (runs["passes"] <= runs.loc[is_baseline, "passes"].max()) & (runs["forward_only"] == 0)
     compared = runs[is_baseline | (costs_no_more & runs["method"].isin(["ucb", "epsilon-greedy"]))]
-    labels = compared["method"].map(lambda method: style(method).label)
-    names = labels + compared["variant"].map(lambda variant: variant and f" with {variant}")
-    return dunnett(compared.assign(name=names), "name", style(baseline).label).droplevel("rate")
+    cells = compared.assign(cell=list(zip(compared["method"], compared["variant"], strict=True)))
+    names = {cell: "/".join(cell) for cell in set(cells["cell"])}
+    table = dunnett(cells.assign(name=cells["cell"].map(names)), "name", names[baseline, ""]).droplevel("rate")
+    back = {name: cell for cell, name in names.items()}
+    return table.assign(
+        method=[style(back[name][0]).label for name in table.index],
+        settings=[back[name][1] or "default" for name in table.index],
+    ).reset_index(drop=True)

@@ -85,29 +85,6 @@ def rare_classes(records: Iterable[RunRecord], role: Callable[[RunSpec], Role]) 
     return name_rows(groups.mean().assign(n=groups.size()))
 
 
-def largest(differences: pd.DataFrame) -> pd.Series:
-    """Return the largest of the differences between means of several seeds; if there is none, of all.
-
-    Args:
-        differences: a table of `statistics.differences`.
-
-    Returns:
-        Its row; `name` is the place of the difference.
-
-    Example:
-        >>> largest(pd.DataFrame({"mean": [31.0, 2.2, 1.4], "n": [1, 3, 3]}, index=["a", "b", "c"])).name
-        'b'
-    """
-    several = differences[differences["n"] > 1]
-    table = several if len(several) else differences
-    return table.loc[table["mean"].idxmax()]
-
-
-def one_seed(number: int) -> str:
-    """Return " (one seed)", the mark of a value that is not tested, if that is the number of seeds; else nothing."""
-    return " (one seed)" if number == 1 else ""
-
-
 def _rare_row(record: RunRecord, role: Role, sizes: np.ndarray) -> dict[str, Any]:
     assert record.last_epoch
     accuracy, kept = 100 * np.array(record.last_epoch.class_accuracy), _kept(record)

@@ -1,4 +1,4 @@
-"""Compare all methods at equal compute: the same number of sample passes, differences from the RS2 baseline."""
+"""Compare all methods at equal compute, forward passes included: differences from the RS2 baseline."""
 
 from collections.abc import Sequence
 from string import ascii_lowercase
@@ -6,14 +6,14 @@ from string import ascii_lowercase
 import pandas as pd
 import yaml
 
-from dynprune_lib.paths import PACKAGE, results_dir
+from dynprune_lib.paths import PACKAGE
+from dynprune_lib.report.frontier import measure_compute
 from dynprune_lib.report.statistics import dunnett
-from dynprune_lib.report.study import Study, best_records, load_study
-from dynprune_lib.report.style import style
-from dynprune_lib.report.tables import label_runs, name_rows
+from dynprune_lib.report.study import Study
+from dynprune_lib.report.tables import name_rows
 
 BASELINE = "RS2"  # full data in as many passes, cut into shorter epochs: it uses no scores
-TOLERANCE = 0.05  # relative difference in passes at equal compute: full data can only train for whole epochs
+TOLERANCE = 0.05  # relative difference at equal compute: full data can only train for whole epochs
 PUBLISHED = PACKAGE / "report" / "published.yaml"
 
 
@@ -24,14 +24,17 @@ def label_methods(runs: pd.DataFrame) -> pd.DataFrame:
         runs: a table of `tabulate` with runs on full data.
 
     Returns:
-        The table with two more columns: `method_label`, the label of the method and its modifiers, such as "UCB,
-        annealed"; `saved`, the compute saved as a share of the sample passes of full data, to the nearest tenth. Runs
-        whose passes differ from those of the baseline by more than TOLERANCE are left out.
+        The table with the columns of `measure_compute`; `saved` is the share of the compute of full data that a run
+        saves, to the nearest tenth. Runs whose compute differs from that of the baseline at their level by more
+        than TOLERANCE are left out: a method that re-scores is compared at the compute that it spends, or not at all.
     """
-    full = runs.loc[runs["method"] == "full", "passes"].max()
-    table = runs.assign(method_label=label_runs(runs), saved=(1 - runs["passes"] / full).round(1))
-    baseline = table[table["method_label"] == BASELINE].groupby("saved")["passes"].mean()
-    is_far = (table["passes"] / table["saved"].map(baseline) - 1).abs() > TOLERANCE
+    table = measure_compute(runs)
+    full = table.loc[table["method"] == "full", "compute"].max()
+    cell = ["method_label", "rate", "variant"]  # one level for all seeds of a method
+    compute = table.groupby(cell)["compute"].transform("mean")
+    table = table.assign(saved=(1 - compute / full).round(1) + 0.0)
+    baseline = table[table["method_label"] == BASELINE].groupby("saved")["compute"].mean()
+    is_far = (compute / table["saved"].map(baseline) - 1).abs() > TOLERANCE
     return table[~is_far]
 
 
@@ -55,62 +58,6 @@ def differences_from_baseline(runs: pd.DataFrame) -> pd.DataFrame:
         `statistics.dunnett`.
     """
     return dunnett(runs[runs["saved"] > 0], "method_label", BASELINE, ["dataset", "saved"]).reset_index()
-
-
-def all_differences() -> tuple[pd.DataFrame, str] | None:
-    """Return all differences from the baseline in the largest profile with a complete equal-compute comparison.
-
-    Returns:
-        The table of `differences_from_baseline`, with the other data set where the profile has it, and the caption of
-        the comparison. The column `dataset` is the title of the other data set, empty for the comparison's own. None if
-        no profile is complete.
-    """
-    profile, records = best_records("equal_compute", results_dir())
-    if not records:
-        return None
-    study = load_study("equal_compute")
-    studies = [study]
-    if best_records("equal_compute_elsewhere", results_dir(), first=profile)[0] == profile:
-        studies.append(load_study("equal_compute_elsewhere", beside=study))
-    table = differences_from_baseline(label_studies(studies))
-    return table.replace({"dataset": {study.title: ""}}), study.caption
-
-
-def candidates(differences: pd.DataFrame) -> pd.DataFrame:
-    """Return the methods that were run with several seeds at every level of compute saved of every data set.
-
-    Args:
-        differences: a table of `all_differences`.
-
-    Returns:
-        Columns `wins` and `loses`, whether the method is above or below the baseline at some level on some data set;
-        `mean` difference over the levels of the comparison's own data set; indexed by `method_label`.
-    """
-    several = differences.dropna(subset="ci95")
-    table = several.groupby("method_label")["side"].agg(
-        wins=lambda side: (side == "above").any(), loses=lambda side: (side == "below").any(), levels="size"
-    )
-    table["mean"] = several[several["dataset"] == ""].groupby("method_label")["mean"].mean()
-    table = table.drop(style("fewer-epochs").label, errors="ignore")  # not a sampler
-    is_complete = table.pop("levels") == len(differences[["dataset", "saved"]].drop_duplicates())
-    return table[is_complete]
-
-
-def recommended(differences: pd.DataFrame) -> str | None:
-    """Return the label of the method to try first.
-
-    Args:
-        differences: a table of `all_differences`.
-
-    Returns:
-        Of the candidates that are above the baseline somewhere and below it nowhere, on any data set, the one with the
-        highest mean difference; the baseline if there is none. None without candidates.
-    """
-    table = candidates(differences)
-    if table.empty:
-        return None
-    table = table[table["wins"] & ~table["loses"]]
-    return BASELINE if table.empty else table["mean"].idxmax()
 
 
 def compared_with_published(runs: pd.DataFrame, source: str, dataset: str) -> pd.DataFrame:

@@ -30,7 +30,7 @@ from dynprune_lib.experiments.selection_groups import GROUPS, group_of
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import results_dir
 from dynprune_lib.report.canvas import WIDTH, finish, legend_beside, use_style, write_title
-from dynprune_lib.report.figures import plot_images, plot_selection_counts
+from dynprune_lib.report.figures import plot_examples, plot_selection_counts
 from dynprune_lib.report.frontier import measure_compute
 from dynprune_lib.report.frontier_figure import draw_full_data, label_in_doublings
 from dynprune_lib.report.selections import typical
@@ -75,7 +75,7 @@ def runs(results: str | Path | None = None) -> pd.DataFrame:
     full = per_epoch.where(table["method"] == "full").groupby([table["dataset"], table["model"]]).transform("mean")
     table["rate"] = (1 - per_epoch / full).round(1) + 0.0  # no -0.0
     table["setting"] = table["dataset"].map(dataset_title) + ", " + table["model"].map(model_title)
-    table["kind"] = list(map(label_with_settings, table["method_label"], table["variant"]))
+    table["kind"] = list(map(label_with_settings, table["method_label"], table["settings"]))
     return table.set_index(["profile", "run"])
 
 
@@ -171,10 +171,9 @@ def plot_group(runs: pd.DataFrame, group: str, **chosen: Any) -> Figure:
     data = _data(spec.dataset)
     if not len(index) or not isinstance(data, ImageData):
         raise SpecError(f"{name} has no images of {group} samples for every seed")
-    labels = [data.classes[label] for label in data.train.labels[index]]
     title = f"{share:.0%} of the samples are {group} samples for every seed"
     caption = f"{name}, {spec.prune_rate:.0%}; {runs['setting'].iloc[0]}, {spec.epochs} epochs, n = {len(specs)}"
-    return plot_images({group: data.train.images[index].numpy()}, {group: labels}, f"{title}\n{caption}")
+    return plot_examples(data, {group: index}, f"{title}\n{caption}")
 
 
 _data = lru_cache(maxsize=1)(load_dataset)  # the images of the next group are those of the same data set

@@ -1,7 +1,7 @@
 """Draw tables as figures."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from dynprune_lib.experiments.data import ImageData, TensorData
 from dynprune_lib.report.canvas import WIDTH, finish, one_axes, use_style, write_title
 from dynprune_lib.report.style import STYLES, ordered, style
 from dynprune_lib.report.tables import half_interval
@@ -217,7 +218,7 @@ def plot_ranking(differences: pd.DataFrame, baseline: str, title: str, panel: st
     return _finish(figure, grid[0, 0], legend=False)
 
 
-def plot_images(images: dict[str, np.ndarray], labels: dict[str, Sequence[str]], title: str) -> Figure:
+def plot_images(images: Mapping[str, np.ndarray], labels: Mapping[str, Sequence[str]], title: str) -> Figure:
     """Plot images in rows.
 
     Args:
@@ -240,6 +241,20 @@ def plot_images(images: dict[str, np.ndarray], labels: dict[str, Sequence[str]],
     write_title(figure, title)
     plt.close(figure)
     return figure
+
+
+def plot_examples(data: TensorData, examples: Mapping[str, Sequence[int] | np.ndarray], title: str) -> Figure:
+    """Plot training images with their classes, in rows.
+
+    Args:
+        data: a data set of images.
+        examples: positions of the images, by the name of the row.
+        title: title of the figure.
+    """
+    assert isinstance(data, ImageData)
+    images = {name: data.train.images[index].numpy() for name, index in examples.items()}
+    labels = {name: [data.classes[label] for label in data.train.labels[index]] for name, index in examples.items()}
+    return plot_images(images, labels, title)
 
 
 def plot_correlations(matrix: np.ndarray, labels: Sequence[str], what: str, title: str) -> Figure:

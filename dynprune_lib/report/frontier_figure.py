@@ -1,6 +1,5 @@
-"""Draw accuracy over compute, with the speed-up at equal accuracy as an arrow."""
+"""Draw accuracy over compute, and the speed-ups at equal accuracy as a forest plot."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -9,82 +8,88 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, ScalarFormatter
+from scipy import stats
 
-from dynprune_lib.report.canvas import WIDTH, finish, use_style, write_title
+from dynprune_lib.report.canvas import WIDTH, finish, legend_beside, one_axes, use_style, write_title
 from dynprune_lib.report.frontier import full_data_band, mean_of_seeds
-from dynprune_lib.report.frontier_text import best, factor
+from dynprune_lib.report.statistics import ERROR
 from dynprune_lib.report.style import ordered, style
 
 
-def plot_frontier(runs: pd.DataFrame, tested: pd.DataFrame, title: str, caption: str) -> Figure:
-    """Plot the test accuracy of full data and of each method at 50 % compute saved over compute, one panel per setting.
+def plot_frontier(runs: pd.DataFrame, title: str) -> Figure:
+    """Plot the test accuracy of full data and of each method over compute, one panel per setting, with 95 % intervals.
 
     Args:
-        runs: a table of `measure_compute`.
-        tested: the speed-ups under test, see `at_the_greatest_length`; an arrow shows the best of each setting whose
-            interval has an end.
-        title: the message.
-        caption: what was trained, in small type below.
+        runs: a table of `frontier.measure_compute`.
+        title: the message, and the setting in further lines.
     """
     use_style()
     settings = list(runs.groupby("setting", sort=False))
-    figure, panels = _panels(len(settings))
-    for axes, (setting, group) in zip(panels, settings, strict=True):
+    size = (0.4 + 0.85 * WIDTH * len(settings), 3.4)
+    figure, panels = plt.subplots(1, len(settings), squeeze=False, layout="constrained", figsize=size)
+    for axes, (setting, group) in zip(panels.flat, settings, strict=True):
         draw_full_data(axes, group)
-        draw_methods(axes, group[group["saved"] == 0.5])
-        known = tested[(tested["setting"] == setting) & ((tested["low"] > 0) | np.isfinite(tested["high"]))]
-        if len(known):
-            _draw_speed_up(axes, best(known))
+        draw_methods(axes, group[group["method"] != "full"])
         axes.set_title(setting, fontsize="small")
-        axes.set(xlabel="compute (epochs of full data)", ylabel="test accuracy (%)")
+        axes.set(xlabel="compute (epochs of full data)")
         label_in_doublings(axes)
-    panels[0].legend(frameon=False, fontsize="x-small", loc="lower right")
-    write_title(figure, f"{title}\n{caption}")
+    panels[0, 0].set_ylabel("test accuracy (%)")
+    legend_beside(figure)
+    write_title(figure, title)
     return finish(figure)
 
 
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure of panels in a row, or in two if there are many."""
-    columns = count if count < 4 else math.ceil(count / 2)
-    rows = math.ceil(count / columns)
-    size = (0.4 + (0.8 if columns < 3 else 0.6) * WIDTH * columns, 3.2 if rows == 1 else 2.6 * rows)
-    figure, grid = plt.subplots(rows, columns, squeeze=False, layout="constrained", figsize=size)
-    for axes in grid.flat[count:]:
-        axes.remove()
-    return figure, list(grid.flat[:count])
-
-
 def draw_full_data(axes: Axes, runs: pd.DataFrame) -> None:
-    """Draw the accuracy of full data over compute, with its band."""
+    """Draw the accuracy of full data over compute: each length, and the curve with its band."""
     band, look = full_data_band(runs), style("full")
     places = band["full_epochs"]
-    axes.plot(
-        places, band["test_accuracy"], "--", color=look.colour, marker=look.marker, ms=5, lw=1.2, label=look.label
+    axes.errorbar(
+        places, band["test_accuracy"], band["ci95"], fmt=look.marker, color=look.colour, ms=4, capsize=2, lw=1
     )
+    axes.plot(places, band["curve"], "--", color=look.colour, lw=1.2, label=look.label)
     axes.fill_between(places, band["low"], band["high"], color=look.colour, alpha=0.15, linewidth=0)
 
 
 def draw_methods(axes: Axes, runs: pd.DataFrame, plain: str = "-") -> None:
     """Draw the mean accuracy of each method over compute: lines without a modifier are `plain`, others dotted."""
     cells = mean_of_seeds(runs).sort_values("full_epochs")
+    half = stats.t.isf(ERROR / 2, (cells["n"] - 1).clip(lower=1)) * np.sqrt(cells["own_variance"] / cells["n"])
+    cells = cells.assign(half=half)
     for method in ordered(cells["method"]):
         look = style(method)
         for label, curve in cells[cells["method"] == method].groupby("method_label"):
-            places, means = curve["full_epochs"], curve["test_accuracy"]
             fill, line = (look.colour, plain) if label == look.label else ("white", ":")  # open: with a modifier
-            axes.plot(places, means, line, color=look.colour, marker=look.marker, mfc=fill, ms=4, lw=1, label=label)
+            shown: dict[str, Any] = {"color": look.colour, "marker": look.marker, "mfc": fill, "ms": 4, "lw": 1}
+            places, means = curve["full_epochs"], curve["test_accuracy"]
+            axes.errorbar(places, means, curve["half"], linestyle=line, label=label, capsize=2, **shown)
 
 
-def _draw_speed_up(axes: Axes, row: pd.Series) -> None:
-    """Draw an arrow from a method to the frontier at its accuracy, with the factor on it."""
-    start, height = row["full_epochs"], row["test_accuracy"]
-    colour, end = style(row["method"]).colour, start * row["speed_up"]
-    arrow = {"arrowstyle": "->", "color": colour, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
-    axes.annotate("", xy=(end, height), xytext=(start, height), arrowprops=arrow)
-    place: dict[str, Any] = {"xy": ((start * end) ** 0.5, height), "xytext": (0, 4), "ha": "center"}
-    if end < start:  # full data lies above the arrow
-        place = {"xy": (start, height), "xytext": (7, -4), "ha": "left"}
-    axes.annotate(factor(row), textcoords="offset points", color=colour, fontweight="bold", **place)
+def plot_forest(table: pd.DataFrame, title: str) -> Figure:
+    """Plot speed-ups at equal accuracy with their intervals, one row per setting and method; lines at 1x and 2x.
+
+    Args:
+        table: rows of `frontier.common_speed_up`, in their order; an end without a limit is an arrow at the edge.
+        title: the message, and the setting in further lines.
+    """
+    figure, axes = one_axes(title, 0.26 * len(table) + 1.4, "speed-up at equal accuracy (full data = 1)")
+    left, right = 0.6, 2.3
+    for place, row in enumerate(table.itertuples()):
+        look, low, high = style(row.method), max(row.low, left), min(row.high, right)
+        fill = look.colour if row.method_label == look.label else "white"
+        axes.plot([low, high], [place, place], color=look.colour, lw=1.4)
+        for end, marker, is_open in ((low, "<", row.low < left), (high, ">", row.high > right)):
+            axes.plot(end, place, marker if is_open else "|", color=look.colour, ms=5)
+        axes.plot(row.speed_up, place, look.marker, color=look.colour, mfc=fill, ms=5)
+        axes.text(1.02, place, f"{row.speed_up:.2f}x", transform=axes.get_yaxis_transform(), va="center", fontsize=7)
+    axes.set_yticks(range(len(table)), table["setting"] + ": " + table["method_label"])
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(left, right)
+    axes.set_xticks([0.7, 1, 1.4, 2], ["0.7x", "1x", "1.4x", "2x"])
+    axes.xaxis.set_minor_locator(NullLocator())
+    for line, dash in ((1, "-"), (2, ":")):
+        axes.axvline(line, color=style("full").colour, linestyle=dash, linewidth=1, zorder=0)
+    return finish(figure)
 
 
 def label_in_doublings(axes: Axes) -> None:

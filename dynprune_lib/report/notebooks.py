@@ -21,7 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from dynprune_lib.errors import NotebookError
-from dynprune_lib.experiments.profile import load_profile
+from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.experiments.schedule import progress_bar
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
@@ -49,9 +49,10 @@ def reproduce_notebooks(
     only: Collection[str] = (),
     start: str | None = None,
 ) -> None:
-    """Train the missing runs of a profile, then execute the notebooks; copies and HTML go to `reproduced/PROFILE/`.
+    """Execute the notebooks on a profile; copies and HTML go to `reproduced/PROFILE/`.
 
-    Each parameter goes to the notebooks that have it. `only` and `start` are numbers of notebooks, such as "03".
+    The missing runs are trained first on the smallest profile, and elsewhere only with the parameter `train`. Each
+    parameter goes to the notebooks that have it. `only` and `start` are numbers of notebooks, such as "03".
 
     Raises:
         NotebookError: no notebook has a parameter or number, a value is wrong, or a notebook fails.
@@ -74,7 +75,8 @@ def reproduce_notebooks(
     shown = {name: each for name, each in chosen.experiments.items() if each.notebook in names}
     runs = dataclasses.replace(chosen, experiments=shown).runs(seeds=given.get("seeds"))
     store = Store(results_dir(given.get("results")) / chosen.name)
-    sweep(runs, Plan(store, given.get("data_dir"), jobs, chosen.threads, lines=False))
+    if given.get("train", profile == PROFILES[0]):
+        sweep(runs, Plan(store, given.get("data_dir"), jobs, chosen.threads, lines=False))
     for path in _under_a_bar(notebooks):
         copy = target / path.name
         notebook = _execute(path, {name: given[name] for name in given if name in _parameters_of(path)}, copy)
@@ -128,6 +130,8 @@ def check_parameters(parameters: dict[str, Any]) -> None:
     seeds = parameters.get("seeds")
     if seeds is not None and not (isinstance(seeds, list) and {type(seed) for seed in seeds} == {int}):
         raise NotebookError(f"the parameter seeds is {seeds!r}: it must be a list of integers, such as [0, 1]")
+    if not isinstance(parameters.get("train", False), bool):
+        raise NotebookError(f"the parameter train is {parameters['train']!r}: it must be true or false")
     for name in ("dataset", "data_dir", "results"):
         if not isinstance(parameters.get(name), str | None):
             raise NotebookError(f"the parameter {name} is {parameters[name]!r}: it must be text")

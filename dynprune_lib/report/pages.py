@@ -1,4 +1,4 @@
-"""Write README, results, gallery, start page and sampler cards from records and verdicts: no number is typed."""
+"""Write the tables of README, results, gallery, start page and sampler cards from `claims.yaml` and the records."""
 
 import json
 import re
@@ -14,42 +14,31 @@ from dynprune_lib.experiments.static_scores import scoring_spec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
-from dynprune_lib.report import equal_compute, frontier, frontier_text
+from dynprune_lib.report.claims import Claim, load_claims
 from dynprune_lib.report.sampler_cards import cards
-from dynprune_lib.report.study import Study, best_records, load_study
+from dynprune_lib.report.study import Study, open_study
 from dynprune_lib.report.style import device_title, model_title
-from dynprune_lib.report.tables import accuracy_table, describe
-from dynprune_lib.report.verdicts import Verdict, load_verdicts
+from dynprune_lib.report.tables import accuracy_table
 
-FIRST_FIGURES = {  # of the README, by preference
-    "frontier": "Test accuracy over compute: full data at many lengths, and each method",
-    "accuracy_vs_pruning_rate": "Test accuracy against compute saved, one line per method",
-}
 INTRO = """\
-Written by `dynprune docs` from the files that the notebooks save here. Points are percentage points. A claim is
-*supported* where the difference that it predicts is found, *contradicted* where the opposite is found, and *not shown*
-where neither is found, which may be for lack of runs: the evidence then has the smallest difference that would have
-been detected. All comparisons of one claim are one family, with the family-wise error rate held at 5 %. Intervals are
-those of each difference alone, at 95 %; the run-to-run variance is pooled over the methods of one rate. C1 is judged
-by speed-ups, whose intervals hold together on each data set, and C2 by costs, which are counted and have no
-interval. [Results](../docs/results.md#statistical-terms) explains the statistical terms."""
+The sentences are those of [claims.yaml](../claims.yaml), which a test compares with the numbers of these figures. A
+claim
+*holds* if each of its settings lies on the claimed side, *fails* if each lies on the other, is *mixed* if some do, and
+*open* if none does; [statistics](../docs/statistics.md) explains how that is decided."""
 START = """\
 # Notebooks
 
-Written by `dynprune docs` from the first heading and the verdicts of each notebook; `make lab` opens this page. Every
-notebook reads the committed records and runs in seconds; only 00 and 08 train, on digits, for one or two minutes.
-Begin with [00](00_quickstart.ipynb). [Results](../docs/results.md#statistical-terms) explains the statistical terms."""
+`make lab` opens this page. Every notebook reads the committed records and runs in seconds; only 00 and 08 train, on
+digits, for a minute. Begin with [00](00_quickstart.ipynb)."""
 
 
 def pages() -> dict[str, str]:
-    """Return the text of every page that is written from records and verdicts, by its path in the checkout."""
-    compared = equal_compute.all_differences()
+    """Return the text of every page that has tables, by its path in the checkout."""
     return {
-        "README.md": _filled("README.md", result=bottom_line(), figure=_first_figure(), claims=_claims(compared)),
+        "README.md": _filled("README.md", claims=_claims()),
         "docs/results.md": _filled(
             "docs/results.md",
             accuracies=accuracies(),
-            recommendation=recommendation(*compared) if compared else [],
             profiles=_markdown(pd.DataFrame([_profile_row(name) for name in PROFILES])),
         ),
         "docs/samplers.md": cards(),
@@ -78,97 +67,25 @@ def _filled(name: str, **blocks: list[str]) -> str:
 
 def accuracies() -> list[str]:
     """Return the test accuracies in Markdown."""
-    study = load_study("accuracy_vs_pruning_rate")
-    lines = [f"Test accuracy in %, mean and 95 % interval over seeds ({study.caption}):", "", *_accuracies(study)]
-    profile = study.profile.name
-    if best_records("another_data_set", results_dir(), first=profile)[0] == profile:
-        other = load_study("another_data_set", beside=study)
-        lines += ["", f"On another data set ({other.caption}):", "", *_accuracies(other)]
-    return lines
-
-
-def bottom_line() -> list[str]:
-    """Return the lines in Markdown that say how much compute pruning saves at equal accuracy, and where none.
-
-    There are none without records of the frontier.
-    """
-    names = ("frontier", "frontier_elsewhere", "summit")
-    studies = [load_study(name) for name in names if best_records(name, results_dir())[1]]
-    if not studies:
-        return []
-    runs = frontier.measure_compute(pd.concat([study.runs for study in studies], ignore_index=True))
-    paper = frontier.of_the_paper(runs)
-    text = frontier_text.bottom_line(paper, frontier.at_the_greatest_length(paper))
-    captions = "; ".join(dict.fromkeys(study.caption for study in studies))
-    source = f"[05](notebooks/{studies[0].experiment.notebook}.ipynb)"
-    intervals = (
-        "At each length, the intervals in brackets hold for the paper's three methods together with 95 % confidence;"
-        f" {source} has more"
-    )
-    return [*text.split("\n"), "", f"{intervals} ({captions})."]
-
-
-def recommendation(differences: pd.DataFrame, caption: str) -> list[str]:
-    """Return the lines that recommend a method, with its differences from the baseline.
-
-    Args:
-        differences: a table of `equal_compute.all_differences`.
-        caption: what was trained.
-
-    Returns:
-        One line in Markdown; none without candidates.
-    """
-    label, count = equal_compute.recommended(differences), len(equal_compute.candidates(differences))
-    if label is None:
-        return []
-    if label == equal_compute.BASELINE:
-        why = (
-            "It uses no scores: it is full data in fewer epochs, cut into shorter ones. None of the"
-            f" {count} methods with several seeds at every level of every data set is above it somewhere and below"
-            f" it nowhere, which may be for lack of runs{_mixed(differences)}"
-        )
-    else:
-        own = differences[differences["method_label"] == label].groupby("dataset")  # "" is the first
-        gains = [
-            f"{dataset and f'on {dataset} '}{describe(rows.set_index('saved'))} compute saved" for dataset, rows in own
+    lines = []
+    for name in ("accuracy_vs_pruning_rate", "another_data_set"):
+        study = open_study(name, "desktop")
+        lines += [
+            f"Test accuracy in %, mean and 95 % interval over seeds ({study.caption}):",
+            "",
+            *_accuracies(study),
+            "",
         ]
-        why = (
-            f"Difference from {equal_compute.BASELINE} at equal compute: {'; '.join(gains)}. Of the {count} methods and"
-            " variants with several seeds at every level of every data set, it has the highest mean of those that"
-            " the family-wise test finds better somewhere and worse nowhere. It was chosen on the test set, so these"
-            " differences are optimistic"
-        )
-    comparison = "[09_equal_compute](../notebooks/09_equal_compute.ipynb)"
-    return [
-        f"Recommended by the {comparison} comparison: **{label}**. {why} ({caption}). [Samplers](samplers.md) has the"
-        " results of all methods."
-    ]
-
-
-def _mixed(differences: pd.DataFrame) -> str:
-    """Return the candidates that are above the baseline at one place and below it at another, and where."""
-    table = equal_compute.candidates(differences)
-    parts = []
-    for label in table.index[table["wins"] & table["loses"]]:
-        rows = differences[differences["method_label"] == label]
-        places = rows["saved"].map("{:.0%}".format) + rows["dataset"].map(lambda title: f" on {title}" if title else "")
-        sides = [f"{side} at {', '.join(places[rows['side'] == side])}" for side in ("above", "below")]
-        parts.append(f"{label} ({'; '.join(sides)})")
-    return f". Above it at one level and below it at another: {', '.join(parts)}" if parts else ""
+    return lines[:-1]
 
 
 def gallery() -> str:
-    """Return `figures/README.md`: the verdicts with their numbers, and every figure."""
-    lines = ["# Figures and verdicts", "", *INTRO.splitlines(), ""]
-    for verdict in _verdicts():
-        lines += [
-            f"## {_heading(verdict)}",
-            "",
-            f"**{verdict.verdict[0].upper()}{verdict.verdict[1:]}.** {verdict.evidence}.",
-            "",
-            f"{verdict.provenance}; computed in [{verdict.notebook}](../notebooks/{verdict.notebook}).",
-            "",
-        ]
+    """Return `figures/README.md`: the claims, and every figure."""
+    lines = ["# Claims and figures", "", *INTRO.splitlines(), ""]
+    for claim in load_claims():
+        lines += [f"## {_heading(claim)}", "", claim.verdict.strip(), ""]
+        where = f"[notebook](../notebooks/{claim.notebook}.ipynb), [settings]({claim.cells})"
+        lines += [f"Decision: {_decision(claim)} ({where}).", ""]
     for profile in (name for name in reversed(RECORDED) if _folder(name).is_dir()):
         size = load_profile(profile)
         default = f"{dataset_title(size.dataset)}, {model_title(size.model)}, {size.epochs} epochs"
@@ -184,14 +101,19 @@ def gallery() -> str:
     return "\n".join(lines)
 
 
+def _decision(claim: Claim) -> str:
+    if isinstance(claim.decision, str):
+        return claim.decision
+    return ", ".join(f"{method} {decision}" for method, decision in claim.decision.items())
+
+
 def start_page() -> str:
-    """Return `notebooks/README.md`: what each notebook asks, and the verdicts that it came to."""
+    """Return `notebooks/README.md`: what each notebook asks, and what it found."""
     rows = []
     for path in sorted((root() / "notebooks").glob("*.ipynb")):
         heading = "".join(json.loads(path.read_text())["cells"][0]["source"]).splitlines()[0].removeprefix("# ")
-        found = [verdict for verdict in _verdicts() if verdict.notebook == path.name]
-        answers = [f"{verdict.claim}, {verdict.title}: **{verdict.short}**" for verdict in found]
-        rows.append({"notebook": f"[{path.stem}]({path.name})", "about": heading, "verdict": "<br>".join(answers)})
+        answers = [claim.short for claim in load_claims() if claim.notebook == path.stem]
+        rows.append({"notebook": f"[{path.stem}]({path.name})", "about": heading, "answer": "<br>".join(answers)})
     return "\n".join([START, "", *_markdown(pd.DataFrame(rows)), ""])
 
 
@@ -219,34 +141,21 @@ def hours(records: list[RunRecord]) -> float:
     return sum(cost.seconds for cost in [*(record.training for record in records), *scorings.values()]) / 3600
 
 
-def _verdicts() -> list[Verdict]:
-    """Return one verdict per claim, from the largest profile that has one."""
-    verdicts = {verdict.claim: verdict for profile in RECORDED for verdict in load_verdicts(_folder(profile))}
-    return [verdicts[claim] for claim in sorted(verdicts)]
-
-
-def _claims(compared: tuple[pd.DataFrame, str] | None) -> list[str]:
-    """Return the claims with a short verdict each, and the recommended method."""
+def _claims() -> list[str]:
+    """Return the claims with a short verdict each."""
     rows = [
         {
-            "claim": verdict.claim,
-            "statement": verdict.title,
-            "verdict": f"[**{verdict.short}**](figures/README.md#{_anchor(_heading(verdict))})",
-            "runs": f"{verdict.provenance} ([{verdict.notebook[:2]}](notebooks/{verdict.notebook}))",
+            "claim": f"**{claim.claim}** {claim.title}",
+            "verdict": f"[{claim.short}](figures/README.md#{_anchor(_heading(claim))})",
+            "notebook": f"[{claim.notebook[:2]}](notebooks/{claim.notebook}.ipynb)",
         }
-        for verdict in _verdicts()
+        for claim in load_claims()
     ]
-    lines = _markdown(pd.DataFrame(rows))
-    if compared and (label := equal_compute.recommended(compared[0])):
-        lines += [
-            "",
-            f"Recommended at equal compute ({compared[1]}): **{label}** ([why](docs/results.md#recommended-method)).",
-        ]
-    return lines
+    return _markdown(pd.DataFrame(rows))
 
 
-def _heading(verdict: Verdict) -> str:
-    return f"{verdict.claim}: {verdict.title}"
+def _heading(claim: Claim) -> str:
+    return f"{claim.claim}: {claim.title}"
 
 
 def _anchor(heading: str) -> str:
@@ -258,15 +167,6 @@ def _accuracies(study: Study) -> list[str]:
     table = accuracy_table(study.runs)
     table.insert(0, "compute saved", table.index)
     return _markdown(table)
-
-
-def _first_figure() -> list[str]:
-    """Return the lines of the README's first figure, from the largest profile that has one."""
-    for name, description in FIRST_FIGURES.items():
-        for profile in reversed(RECORDED):
-            if (_folder(profile) / f"{name}.png").exists():
-                return [f"![{description}](figures/{profile}/{name}.png)"]
-    return []
 
 
 def _folder(profile: str) -> Path:

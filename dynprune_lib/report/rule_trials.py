@@ -6,12 +6,9 @@ import pandas as pd
 
 from dynprune_lib.paths import root
 from dynprune_lib.report.comparisons import contrast
-from dynprune_lib.report.frontier_text import factor, join
-from dynprune_lib.report.style import style
 from dynprune_lib.report.tables import format_differences
 
 BASELINE = "RS2"
-CANDIDATE = "proportional"  # the best of the trials at the cost of RS2
 
 
 def rule_trials() -> Path:
@@ -36,15 +33,3 @@ def differences_from_rs2(trials: pd.DataFrame) -> pd.DataFrame:
     passes = runs.groupby("rule")["passes"].mean()
     text["passes"] = (passes / passes[BASELINE]).map("{:.2f}x".format)
     return text.loc[table["mean"].unstack("dataset").mean(axis=1).sort_values(ascending=False).index]
-
-
-def headline(speed_ups: pd.DataFrame) -> str:
-    """Return what became of the candidate on the test set, in one sentence without a full stop.
-
-    Args:
-        speed_ups: rows of `frontier.speed_up` at the greatest length.
-    """
-    rows = speed_ups[speed_ups["method"] == CANDIDATE]
-    factors = [f"{factor(row)} on {row.setting}" for row in rows.itertuples()]
-    found = join(factors) if factors else "no run of this size"
-    return f"The candidate for a faster rule, {style(CANDIDATE).label}: {found}"

@@ -11,7 +11,7 @@ from dynprune_lib.experiments.runs import RunSpec, sampler_settings
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import results_dir
 from dynprune_lib.report import equal_compute
-from dynprune_lib.report.study import best_records, load_study
+from dynprune_lib.report.study import open_study
 from dynprune_lib.report.style import style
 from dynprune_lib.report.tables import describe
 from dynprune_lib.report.timing import time_ratios
@@ -46,19 +46,18 @@ test detects, with 80 % power, differences of {detectable}. Methods whose runs v
 much more than the others are compared by a weaker test (Welch's), which may miss even a large difference. Samplers
 whose cards have no differences are not part of this comparison."""
 
-NOT_YET = "No profile has a complete equal-compute comparison yet, so the cards have no results."
-
 
 def cards() -> str:
-    """Return the page in Markdown, from the largest profile with a complete equal-compute comparison."""
-    differences, caption = equal_compute.all_differences() or (None, "")
-    timed = best_records("epoch_seconds", results_dir())[1]
-    times = time_ratios(timed, ("rs2", 0.5)).groupby("sampler").median() if timed else pd.Series()
-    compared = NOT_YET
-    if differences is not None:
-        compared = COMPARED.format(caption=caption, detectable=_detectable(differences))
-    if timed:
-        compared += f" Times are medians of short runs ({load_study('epoch_seconds').caption})."
+    """Return the page in Markdown, with the results of the equal-compute comparison."""
+    studies = [open_study(name, "laptop") for name in ("equal_compute", "equal_compute_elsewhere")]
+    runs = equal_compute.label_studies(studies)
+    what = runs.drop_duplicates("method_label")[["method_label", "method", "modifier"]]
+    table = equal_compute.differences_from_baseline(runs).merge(what, on="method_label")
+    differences = table.replace({"dataset": {studies[0].title: ""}})
+    timed = open_study("epoch_seconds", "laptop")
+    times = time_ratios(timed.records, ("rs2", 0.5)).groupby("sampler").median()
+    compared = COMPARED.format(caption=studies[0].caption, detectable=_detectable(differences))
+    compared += f" Times are medians of short runs ({timed.caption})."
     lines = [*HEAD.splitlines(), compared, ""]
     tried = {spec.sampler for name in RECORDED for spec in load_profile(name).runs() if _is_recorded(name, spec)}
     for name, sampler in SAMPLERS.items():
@@ -66,7 +65,7 @@ def cards() -> str:
     return "\n".join(lines)
 
 
-def _card(name: str, sampler: type[PruningSampler], differences: pd.DataFrame | None, time: float | None) -> list[str]:
+def _card(name: str, sampler: type[PruningSampler], differences: pd.DataFrame, time: float | None) -> list[str]:
     label = style(name).label
     lines = [
         f"## {label}",
@@ -84,12 +83,12 @@ def _card(name: str, sampler: type[PruningSampler], differences: pd.DataFrame | 
     lines.append(f"- memory: {size} byte{'s' * (size > 1)} per sample, in addition to the subset")
     if time:
         lines.append(f"- time: {time:.1f} times that of RS2 per epoch at 50 % pruning, selection and scoring included")
-    if differences is not None:
-        own = differences[differences["method_label"].str.split(", ").str[0] == label]
-        for (method_label, dataset), rows in own.groupby(["method_label", "dataset"], sort=False):
-            modifier = method_label.removeprefix(label).removeprefix(", ") or "default"
-            where = f", {dataset}" if dataset else ""
-            lines.append(f"- {modifier}{where}: {describe(rows.set_index('saved'))} compute saved; {_summary(rows)}")
+    own = differences[differences["method"] == name]
+    for (modifier, dataset), rows in own.groupby(["modifier", "dataset"], sort=False):
+        where = f", {dataset}" if dataset else ""
+        lines.append(
+            f"- {modifier or 'default'}{where}: {describe(rows.set_index('saved'))} compute saved; {_summary(rows)}"
+        )
     return lines
 
 

@@ -1,11 +1,144 @@
 """Analyse which samples runs select: groups of samples, and agreement between runs."""
 
+from dataclasses import dataclass, replace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.experiments.selection_groups import GROUPS
+from dynprune_lib.experiments.selection_groups import GROUPS, group_of, selection_counts
+from dynprune_lib.experiments.static_scores import scoring_spec
+from dynprune_lib.report.study import Study
+from dynprune_lib.report.style import model_title
+from dynprune_lib.report.tables import name_rows
+
+NULL_MODEL = "dynamic random"  # uses no scores, so what it selects is known without training
+
+
+@dataclass(frozen=True)
+class Selected:
+    """How often some runs of one kind selected each sample.
+
+    Attributes:
+        specs: of the runs.
+        counts: (runs, N) number of epochs in which each sample was selected.
+        groups: (runs, N) indices into GROUPS, see `group_of`.
+    """
+
+    specs: list[RunSpec]
+    counts: np.ndarray
+    groups: np.ndarray
+
+
+def selected(study: Study) -> dict[str, Selected]:
+    """Return what the runs of the experiment `sometimes_samples` selected: UCB, UCB re-scored, the same with another
+    net, and NULL_MODEL with the rate, warm-up and seeds of the second."""
+    specs: dict[str, list[RunSpec]] = {}
+    for spec in (record.spec for record in study.records):
+        specs.setdefault(f"UCB{', re-scored' * spec.rescore}, {model_title(spec.model)}", []).append(spec)
+    counts = {name: np.stack([study.store.selections(spec) for spec in runs]) for name, runs in specs.items()}
+    rescored = list(specs)[1]
+    changes: dict[str, Any] = {"sampler": "dynamic-random", "rescore": False, "settings": {"warm_up": 1}}
+    specs[NULL_MODEL] = [replace(spec, **changes) for spec in specs[rescored]]
+    num_samples = counts[rescored].shape[1]
+    counts[NULL_MODEL] = np.stack([selection_counts(spec, num_samples) for spec in specs[NULL_MODEL]])
+    groups = {name: np.stack(list(map(group_of, counts[name], runs))) for name, runs in specs.items()}
+    return {name: Selected(runs, counts[name], groups[name]) for name, runs in specs.items()}
+
+
+def histogram(runs: dict[str, Selected], epochs: int) -> pd.DataFrame:
+    """Return how many samples, summed over runs, were selected in each number of epochs: one column per kind."""
+    columns = {name: np.bincount(each.counts.ravel(), minlength=epochs + 1) for name, each in runs.items()}
+    return pd.DataFrame(columns).rename_axis("epochs").reset_index()
+
+
+def never_by_first_epoch(runs: Selected) -> pd.Series:
+    """Return the share of never samples, in %, mean over runs, in four parts of the order in which samples were first
+    seen."""
+    shares = [
+        shares_by_place(groups, order_of_first_epoch(spec, len(groups)))["never"]
+        for groups, spec in zip(runs.groups, runs.specs, strict=True)
+    ]
+    return 100 * sum(shares) / len(shares)
+
+
+def who_was_dropped(study: Study) -> pd.DataFrame:
+    """Return, for each group of the experiment `dropped_groups`, the mean over runs of its `size`, a share of all
+    samples, and its `share of those left out`."""
+    rows = []
+    for spec in (record.spec for record in study.records if record.spec.sampler == "without-group"):
+        scores = study.store.load_scores(scoring_spec(spec))
+        assert scores is not None
+        is_member = scores.values.numpy() == GROUPS.index(spec.settings["group"])
+        left_out = is_member[study.store.selections(spec) == 0].mean()
+        rows.append({"group": spec.settings["group"], "size": is_member.mean(), "share of those left out": left_out})
+    return pd.DataFrame(rows).groupby("group").mean().reindex(GROUPS)
+
+
+def agreement_of_scores(study: Study) -> pd.DataFrame:
+    """Return how far two realisations of a static score agree on the samples to keep, see `agreement`: one row per
+    method and rate."""
+    kept: dict[tuple[str, float], list[np.ndarray]] = {}
+    for spec in (record.spec for record in study.records if record.spec.is_static_scored):
+        kept.setdefault((spec.sampler, spec.prune_rate), []).append(study.store.selections(spec) > 0)
+    rows = {key: agreement(np.stack(runs)) for key, runs in sorted(kept.items())}
+    return name_rows(pd.DataFrame.from_dict(rows, orient="index").rename_axis(["method", "rate"]))
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Scores of some samples over the epochs of runs, (runs, epochs, samples) each.
+
+    Attributes:
+        epochs: after which they were recorded.
+        alike: of runs from one initialisation: the noise ceiling.
+        first: of the first net.
+        other: of the other net.
+    """
+
+    epochs: list[int]
+    alike: np.ndarray
+    first: np.ndarray
+    other: np.ndarray
+
+    def correlations(self) -> pd.DataFrame:
+        """Return the mean rank correlation of the scores between pairs of runs, one row per epoch."""
+        pairs = {
+            "same initialisation": (self.alike, None),
+            "another seed": (self.first, None),
+            "another net": (self.first, self.other),
+        }
+        columns = {
+            name: [
+                mean_correlation(runs[:, place], None if others is None else others[:, place])
+                for place in range(len(self.epochs))
+            ]
+            for name, (runs, others) in pairs.items()
+        }
+        index = pd.Index(self.epochs, name="epoch")
+        return pd.DataFrame(columns, index).assign(**{"last epoch of the same run": self.within_a_run()[:, -1]})
+
+    def within_a_run(self) -> np.ndarray:
+        """Return the rank correlation of the scores between the epochs of one run of the first net, mean over runs."""
+        return np.mean([rank_correlation(trace) for trace in self.first], axis=0)
+
+
+def traces(study: Study, ceiling: Study) -> Traces:
+    """Return the scores of the experiments `a_dynamic_process` and `noise_ceiling`."""
+    shared = ceiling.records[0].spec
+    of_nets: dict[str, list[np.ndarray]] = {}
+    alike = []
+    for each in (study, ceiling):
+        for spec in (record.spec for record in each.records):
+            trace = each.store.trace(spec).astype(np.float32)
+            if each is study:
+                of_nets.setdefault(spec.model, []).append(trace)
+            if spec.model == shared.model and shared.init_seed in (spec.seed, spec.init_seed):
+                alike.append(trace)
+    first, *_, other = of_nets.values() if len(of_nets) > 1 else [*of_nets.values()] * 2
+    return Traces(shared.traced_epochs, np.stack(alike), np.stack(first), np.stack(other))
 
 
 def group_shares(groups: np.ndarray) -> pd.Series:
@@ -102,12 +235,10 @@ def left_out(runs: pd.DataFrame) -> pd.Series:
         runs: a table of `tabulate`.
 
     Example:
-        >>> methods, variants = ["without-group", "without-group", "static-random"], ["group = always", "", ""]
-        >>> left_out(pd.DataFrame({"method": methods, "variant": variants})).tolist()
-        ['always', 'never', 'random']
+        >>> left_out(pd.DataFrame({"method": ["without-group", "static-random"], "group": ["always", ""]})).tolist()
+        ['always', 'random']
     """
-    group = runs["variant"].str.extract(r"group = (\w+)", expand=False).fillna("never")  # the default
-    return group.where(runs["method"] == "without-group", "random")
+    return runs["group"].where(runs["method"] == "without-group", "random")
 
 
 def typical(counts: np.ndarray, groups: np.ndarray, count: int) -> dict[str, np.ndarray]:

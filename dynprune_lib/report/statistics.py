@@ -13,7 +13,7 @@ The same rules hold for every comparison:
   seeing the results: alone, with two degrees of freedom each, not even a difference of 30 points is significant in a
   large family.)
 - All comparisons of one question are one family, in both directions, with the family-wise error rate held at 5 %.
-- A cell with a single run has a mean, but no interval and no test.
+- A cell with a single run has a mean, but no interval and no test. With fewer than SEEDS runs, it decides nothing.
 """
 
 import warnings
@@ -26,6 +26,7 @@ from scipy import optimize, stats
 
 ERROR = 0.05  # family-wise error rate; intervals have a level of 1 - ERROR
 OUTLIER = 0.01  # level of Cochran's test, as in ISO 5725-2
+SEEDS = 3  # of a cell that decides something
 POWER = 0.8  # with which the smallest detectable difference is detected
 
 
@@ -148,7 +149,8 @@ def holm(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The table with three more columns: `p_family`, the p value adjusted for the number of comparisons; `side`,
-        "above" or "below" zero if that is less than ERROR, else empty; `detectable`, see `smallest_detectable`.
+        "above" or "below" zero if that is less than ERROR and both cells have SEEDS runs, else empty; `detectable`, see
+        `smallest_detectable`.
 
     Example:
         >>> table = pd.DataFrame({"mean": [1.0, -1.0, 1.0], "p": [0.06, 0.01, 0.02], "se": 0.3, "df": 9.0})
@@ -195,7 +197,7 @@ def dunnett(runs: pd.DataFrame, cell: str, baseline: Hashable, by: str | Sequenc
 
 def _decide(table: pd.DataFrame, p_family: np.ndarray) -> pd.DataFrame:
     comparisons = int(np.isfinite(p_family).sum())
-    is_clear = p_family < ERROR
+    is_clear = (p_family < ERROR) & (table.get("n", SEEDS) >= SEEDS)
     return table.assign(
         p_family=p_family,
         side=np.select([is_clear & (table["mean"] > 0), is_clear & (table["mean"] < 0)], ["above", "below"], ""),

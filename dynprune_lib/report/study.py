@@ -1,7 +1,7 @@
-"""Load the runs of an experiment for a notebook, and save its figures and verdicts."""
+"""Open the runs of an experiment for a notebook, and save its figures and the cells of its claims."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +12,17 @@ from PIL import Image
 
 from dynprune_lib.errors import SweepError
 from dynprune_lib.experiments.data import TensorData, dataset_title, load_dataset
+from dynprune_lib.experiments.plan import EXPERIMENTS
 from dynprune_lib.experiments.profile import FEWER_EPOCHS, PROFILES, RECORDED, Experiment, Profile, load_profile
 from dynprune_lib.experiments.records import RunRecord
-from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.runs import RunSpec, check_choice
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import ensure_runs
 from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
+from dynprune_lib.report.claims import decisions
 from dynprune_lib.report.style import device_title, model_title
 from dynprune_lib.report.tables import tabulate
-from dynprune_lib.report.verdicts import Verdict
 
 PASSES_PER_SECOND = {  # on one CPU core, roughly
     "mlp": 100_000,
@@ -38,7 +39,7 @@ PASSES_PER_SECOND = {  # on one CPU core, roughly
 
 @dataclass(frozen=True)
 class Study:
-    """Runs of one experiment of a profile, see `load_study`.
+    """Runs of one experiment of a profile, see `open_study`.
 
     Args:
         name: the experiment.
@@ -110,7 +111,7 @@ class Study:
 
     @property
     def folder(self) -> Path:
-        """Folder of the figures and verdicts of the profile."""
+        """Folder of the figures and claims of the profile."""
         return root() / "figures" / self.profile.name
 
     def data(self) -> TensorData:
@@ -139,75 +140,89 @@ class Study:
         atomic_write(target.with_suffix(".pdf"), pdf.getvalue())
         atomic_write(target.with_suffix(".csv"), data.to_csv(index=False, float_format="%.6g").encode())
 
-    def record_verdict(
-        self, claim: str, title: str, verdict: str, evidence: str, studies: "Sequence[Study] | None" = None
-    ) -> None:
-        """Print a verdict and save it to the folder.
+    def headline(self, message: str, profile: str, neutral: str) -> str:
+        """Return the title of a figure with its setting: a message that was written for the runs of one profile, or a
+        neutral title for other runs."""
+        return f"{message if self.profile.name == profile else neutral}\n{self.caption}"
+
+    def decide(self, claim: str, cells: pd.DataFrame) -> pd.DataFrame:
+        """Save the settings of a claim as `claim_NAME.csv`, and return what they decide, see `claims.decisions`.
 
         Args:
-            claim: see `Verdict`, as are `title`, `verdict` and `evidence`.
-            title: the claim in one sentence.
-            verdict: the verdict.
-            evidence: the numbers behind it.
-            studies: the studies that the numbers come from. Default: this one.
+            claim: its name.
+            cells: see `claims.decide`.
         """
-        provenance = "; ".join(dict.fromkeys(study.caption for study in studies or [self]))
-        result = Verdict(
-            claim=claim,
-            title=title,
-            verdict=verdict,
-            evidence=evidence,
-            provenance=provenance,
-            notebook=f"{self.experiment.notebook}.ipynb",
-        )
-        result.save(self.folder)
-        print(result)
+        content = cells.to_csv(index=False, float_format="%.6g").encode()
+        atomic_write(self.folder / f"claim_{claim}.csv", content)
+        return decisions(cells)
 
 
-def load_study(
+def open_study(
     name: str,
-    profile: str | None = None,
+    profile: str,
     *,
     dataset: str | None = None,
     data_dir: str | Path | None = None,
     results: str | Path | None = None,
     seeds: Iterable[int] | None = None,
-    train: bool | None = None,
-    beside: Study | None = None,
+    train: bool = False,
 ) -> Study:
     """Read the records of an experiment; train the missing runs on request.
 
-    An experiment that has no runs in a profile is a study without records.
+    An experiment that a profile leaves out is that of the next smaller profile that has it; one that none of them has
+    is a study without records.
 
     Args:
-        name: an experiment of the profile.
-        profile: one of PROFILES. Default: the largest with a record of each run for at least one seed, else "smoke".
+        name: an experiment of the plan.
+        profile: one of PROFILES.
         dataset: name of a data set to use for all runs. Default: the profile's.
         data_dir: folder of the data sets. Default: see `load_dataset`.
         results: folder of the run records. Default: `results` in the checkout.
         seeds: seeds of the runs. Default: the profile's.
-        train: whether to train runs that have no record. Default: only if `profile` is given, so that opening a
-            notebook never starts a long sweep.
-        beside: a study to compare with: its profile comes before larger ones. Default: none.
+        train: whether to train the runs that have no record. Default: False, nothing is trained.
 
     Raises:
-        SweepError: records are missing and `train` is false, or runs failed.
+        SpecError: there is no such profile or experiment.
+        SweepError: a run has no record at any seed and `train` is false, or runs failed.
     """
-    folder = results_dir(results)
-    seeds = None if seeds is None else list(seeds)
-    train = profile is not None if train is None else train
-    first = beside.profile.name.partition("-")[0] if beside else None  # without the name of a data set
-    profile, records = (profile, []) if profile else best_records(name, folder, seeds, dataset, first)
-    chosen = load_profile(profile, dataset)
-    store = Store(folder / chosen.name)
-    missing = [] if train or records else [spec for spec in chosen.runs(name, seeds) if not store.has(spec)]
-    if missing:
-        raise SweepError(
-            f"{len(missing)} runs of {name} have no record in {store.folder}: name the profile ({profile!r}) or pass"
-            f" train=True to train them, {_estimate(missing, data_dir)}"
-        )
-    records = records or ensure_runs(chosen, name, data_dir=data_dir, results=results, seeds=seeds)
+    chosen, seeds = _with_runs(name, profile, dataset), None if seeds is None else list(seeds)
+    store = Store(results_dir(results) / chosen.name)
+    if train:
+        records = ensure_runs(chosen, name, data_dir=data_dir, results=results, seeds=seeds)
+    else:
+        records = _records(chosen, name, store, seeds, data_dir)
     return Study(name, chosen, records, store, data_dir)
+
+
+def smaller_studies(study: Study) -> list[Study]:
+    """Return the same experiment in the smaller profiles whose records are committed, the largest first."""
+    if study.profile.name not in RECORDED:
+        return []
+    names = reversed(RECORDED[: RECORDED.index(study.profile.name)])
+    return [open_study(study.name, name, results=study.store.folder.parent, data_dir=study.data_dir) for name in names]
+
+
+def _with_runs(name: str, profile: str, dataset: str | None) -> Profile:
+    """Return a profile, or the next smaller one that has runs of an experiment."""
+    check_choice("profile", profile, PROFILES)
+    check_choice("experiment", name, EXPERIMENTS)
+    candidates = [load_profile(each, dataset) for each in reversed(PROFILES[: PROFILES.index(profile) + 1])]
+    return next((each for each in candidates[:-1] if each.experiments[name].runs), candidates[-1])
+
+
+def _records(
+    profile: Profile, name: str, store: Store, seeds: list[int] | None, data_dir: str | Path | None
+) -> list[RunRecord]:
+    """Return the records of an experiment, of which each run has one for at least one seed."""
+    runs = profile.runs(name, seeds)
+    recorded = [spec for spec in runs if store.has(spec)]
+    found = {spec.seedless_name for spec in recorded}
+    if missing := [spec for spec in runs if spec.seedless_name not in found]:
+        raise SweepError(
+            f"{len(missing)} runs of {name} have no record in {store.folder}: train=True trains them"
+            f" ({_estimate(missing, data_dir)})"
+        )
+    return [record for spec in recorded if (record := store.load(spec))]
 
 
 def small_png(content: bytes) -> bytes:
@@ -223,57 +238,3 @@ def _estimate(specs: list[RunSpec], data_dir: str | Path | None) -> str:
     passes = [spec.epochs * (1 - spec.prune_rate) * sizes[spec.dataset] for spec in specs]
     seconds = sum(count / PASSES_PER_SECOND[spec.model] for count, spec in zip(passes, specs, strict=True))
     return f"{sum(passes):,.0f} sample passes, about {max(1, seconds / 60):.0f} min on one CPU core"
-
-
-def best_records(
-    experiment: str,
-    results: Path,
-    seeds: list[int] | None = None,
-    dataset: str | None = None,
-    first: str | None = None,
-) -> tuple[str, list[RunRecord]]:
-    """Return the largest profile with a record of each run of an experiment for at least one seed.
-
-    Profiles in which the experiment has no runs are skipped.
-
-    Args:
-        experiment: the experiment.
-        results: folder of the run records.
-        seeds: seeds of the runs. Default: the profile's.
-        dataset: name of a data set to use for all runs. Default: the profile's.
-        first: name of a profile that comes before larger ones. Default: none.
-
-    Returns:
-        The name of the profile and all its records of the experiment; "smoke" and no records if no profile has them.
-    """
-    for name in sorted(RECORDED, key=lambda each: (each == first, RECORDED.index(each)), reverse=True):
-        if records := _records_of_each_run(load_profile(name, dataset), experiment, results, seeds):
-            return name, records
-    return PROFILES[0], []
-
-
-def smaller_studies(study: Study) -> list[Study]:
-    """Return the same experiment in the smaller profiles, the largest first.
-
-    They have a record of each run for at least one seed. A profile with another data set than its own has no smaller
-    ones.
-    """
-    if study.profile.name not in RECORDED:
-        return []
-    results, found = study.store.folder.parent, []
-    for name in reversed(RECORDED[: RECORDED.index(study.profile.name)]):
-        profile = load_profile(name)
-        if records := _records_of_each_run(profile, study.name, results):
-            found.append(Study(study.name, profile, records, Store(results / name), study.data_dir))
-    return found
-
-
-def _records_of_each_run(
-    profile: Profile, experiment: str, results: Path, seeds: list[int] | None = None
-) -> list[RunRecord]:
-    """Return the records of an experiment if each run has one for at least one seed, else none."""
-    store, runs = Store(results / profile.name), profile.runs(experiment, seeds)
-    recorded = [spec for spec in runs if store.has(spec)]
-    if {spec.seedless_name for spec in recorded} != {spec.seedless_name for spec in runs}:
-        return []
-    return [record for spec in recorded if (record := store.load(spec))]

@@ -43,7 +43,7 @@ STYLES = {
     "cowerage": Style("COWERAGE", "#5f9e6e", "$w$"),
     "final-subset": Style("UCB's final subset", "#7b5ea7", "<"),
     "without-group": Style("one group left out", "#b2182b", ">"),
-    "always-first": Style("always samples and a part of sometimes", "#d6604d", "$a$"),
+    "always-first": Style("always samples and a part of sometimes", "#d6604d", "$s$"),
     "fewer-epochs": Style("full data, fewer epochs", "#999999", "D"),
 }
 

@@ -13,7 +13,7 @@ from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec, sampler_settings
 from dynprune_lib.report.style import device_title, ordered, style
 
-MODIFIERS = ("fill", "anneal_from", "random_from", "rescale")  # settings that a modifier tells, see `modifier`
+MODIFIERS = ("fill", "anneal_from", "random_from", "rescale")  # settings that have a column of their own
 VARIED = {"score", "rescore"}  # fields of a spec, in addition to the settings, that make a variant of a method
 
 
@@ -25,8 +25,10 @@ def tabulate(records: Iterable[RunRecord], role: Callable[[RunSpec], Role] = sta
         role: function that returns the role of a spec, such as `Experiment.role`. Default: the sampler at its rate.
 
     Returns:
-        Columns `dataset`; `method` and `rate`, the role of the run; `variant`, the settings that differ from the
-        defaults of the method; `modifier`, such as "annealed"; `model`; `epochs`; `seed`; `test_accuracy` in % after
+        Columns `dataset`; `method` and `rate`, the role of the run; `settings`, a dict of those that differ from the
+        defaults of the method, and `variant`, the same as text; `own_length` and `annealed`,
+        whether it is; `modifier`, what a run adds to its method, such as "annealed"; `group` of samples, where the
+        method has one; `model`; `epochs`; `seed`; `test_accuracy` in % after
         the last epoch; `passes`, the number of samples that went forward and backward in training; `forward_only`, the
         number that went only forward; `learning_rate`; `label_noise` and `imbalance` of the training set;
         `scoring_passes` and `scoring_forward_only`, the same for scoring before training; `seconds` of training;
@@ -42,7 +44,11 @@ def run_row(record: RunRecord, role: Role) -> dict[str, Any]:
     return {
         "dataset": spec.dataset,
         "method": role.method,
-        "variant": variant(spec),
+        "settings": (settings := varied_settings(spec)),
+        "variant": as_text(settings),
+        "group": spec.settings.get("group", ""),
+        "own_length": spec.settings.get("fill") is False,
+        "annealed": spec.settings.get("anneal_from") is not None,
         "modifier": modifier(spec),
         "model": spec.model,
         "epochs": spec.epochs,
@@ -108,16 +114,27 @@ def learning_curves(
     return pd.DataFrame(rows, columns=["method", "seed", "epoch", "test_accuracy", "passes"])
 
 
-def variant(spec: RunSpec) -> str:
-    """Return the settings of a run that differ from the defaults of its method; empty if none does.
+def varied_settings(spec: RunSpec) -> dict[str, Any]:
+    """Return the settings of a run that differ from the defaults of its method, and its score if that does.
 
     Example:
-        >>> variant(RunSpec(dataset="digits", model="tiny", sampler="ucb", score="entropy", settings={"c": 0.0}))
-        'score = entropy, c = 0.0'
+        >>> spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", score="entropy", settings={"c": 0.0})
+        >>> varied_settings(spec)
+        {'score': 'entropy', 'c': 0.0}
     """
     defaults = {each.name: each.default for each in fields(RunSpec)} | sampler_settings(spec.sampler)
     values = {name: getattr(spec, name) for name in sorted(VARIED)} | spec.settings
-    return ", ".join(f"{name} = {value}" for name, value in values.items() if value != defaults[name])
+    return {name: value for name, value in values.items() if value != defaults[name]}
+
+
+def as_text(settings: dict[str, Any]) -> str:
+    """Return settings in one line.
+
+    Example:
+        >>> as_text({"score": "entropy", "c": 0.0})
+        'score = entropy, c = 0.0'
+    """
+    return ", ".join(f"{name} = {value}" for name, value in settings.items())
 
 
 def modifier(spec: RunSpec) -> str:
@@ -147,24 +164,24 @@ def label_runs(runs: pd.DataFrame) -> pd.Series:
         runs: a table of `tabulate`.
 
     Example:
-        >>> label_runs(pd.DataFrame({"method": ["ucb", "seta"], "modifier": ["annealed", "own length"]})).tolist()
+        >>> runs = {"method": ["ucb", "seta"], "modifier": ["annealed", "own length"], "own_length": [False, True]}
+        >>> label_runs(pd.DataFrame(runs)).tolist()
         ['UCB, annealed', 'SeTa, own length']
     """
     labels = runs["method"].map(lambda method: style(method).label)
-    has_own_length = runs["modifier"].str.startswith("own length")
-    labels = labels.where(~has_own_length, labels.str.removesuffix(" (fixed length)"))
+    labels = labels.where(~runs["own_length"], labels.str.removesuffix(" (fixed length)"))
     return labels + runs["modifier"].map(lambda modifier: modifier and f", {modifier}")
 
 
-def label_with_settings(label: str, variant: str) -> str:
-    """Return the label of a run with the settings of its variant that a modifier does not tell.
+def label_with_settings(label: str, settings: dict[str, Any]) -> str:
+    """Return the label of a run with those of its settings that a modifier does not tell.
 
     Example:
-        >>> label_with_settings("UCB, annealed", "c = 0.0, anneal_from = 14")
+        >>> label_with_settings("UCB, annealed", {"c": 0.0, "anneal_from": 14})
         'UCB, annealed, c = 0.0'
     """
-    settings = [each for each in variant.split(", ") if each and each.partition(" = ")[0] not in MODIFIERS]
-    return ", ".join([label, *settings])
+    others = as_text({name: value for name, value in settings.items() if name not in MODIFIERS})
+    return f"{label}, {others}" if others else label
 
 
 def half_interval(values: Iterable[float]) -> float:

@@ -12,6 +12,7 @@ def table(values, **columns):
     """Return runs from {(method, rate) or (method, rate, variant): accuracies by seed}."""
     rows = [
         {"method": method, "rate": rate, "variant": "".join(variant), "seed": seed, "test_accuracy": accuracy}
+        | {"dataset": "digits", "model": "tiny", "epochs": 10, "modifier": "", "own_length": False, "annealed": False}
         | {"passes": 1e6 * (1 - rate), "forward_only": 0.0, "scoring_passes": 0.0, "scoring_forward_only": 0.0}
         | columns
         for (method, rate, *variant), accuracies in values.items()
@@ -34,6 +35,7 @@ RUNS = table(
 def curve(method, accuracies, cost=1.0, **columns):
     """Return runs from {epochs: accuracies by seed}; an epoch costs `cost` epochs of full data."""
     defaults = {"dataset": "digits", "model": "tiny", "variant": "", "modifier": "", "forward_only": 0.0}
+    defaults |= {"settings": {}, "own_length": False, "annealed": False}
     defaults |= {"scoring_passes": 0.0, "scoring_forward_only": 0.0, "rate": 1 - cost, "chosen_by_rule": float("nan")}
     rows = [
         defaults | {"method": method, "epochs": epochs, "seed": seed, "test_accuracy": accuracy}

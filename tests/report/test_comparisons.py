@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,13 +11,15 @@ from tests.report.tables import RUNS, table
 
 def test_methods_are_compared_at_each_rate_with_the_variance_of_that_rate():
     found = comparisons.differences_of_methods(RUNS, [("ucb", "dynamic-random"), ("dynamic-random", "ucb")])
-    assert found.index[:2].tolist() == ["UCB - dynamic random, 50%", "UCB - dynamic random, 70%"]
-    assert found["rate"].tolist() == [0.5, 0.7, 0.5, 0.7]
+    assert found[["method", "baseline", "rate"]].values.tolist()[1:3] == [
+        ["UCB", "dynamic random", 0.7],
+        ["dynamic random", "UCB", 0.5],
+    ]
     assert found["mean"].tolist() == pytest.approx([1.5, 1 / 6, -1.5, -1 / 6])
     assert found["df"].tolist() == [4] * 4
     variance = (np.var([88.0, 89.5, 91.0], ddof=1) + np.var([87.0, 88.0, 89.0], ddof=1)) / 2
     assert found["ci95"].iloc[0] == pytest.approx(stats.t.isf(0.025, 4) * np.sqrt(variance * 2 / 3))
-    assert tables.describe(found).startswith("UCB - dynamic random, 50%: +1.5 ± 2.9, ")
+    assert tables.format_differences(found).tolist()[0] == "+1.5 ± 2.9"
 
 
 def test_a_rate_that_one_method_lacks_is_left_out():
@@ -24,7 +28,7 @@ def test_a_rate_that_one_method_lacks_is_left_out():
     assert found["rate"].tolist() == [0.5]
     nowhere = comparisons.differences_of_methods(RUNS, [("ucb", "rs2")])
     assert nowhere.columns.tolist() == found.columns.tolist()
-    assert tables.describe(nowhere) == "not measured"
+    assert nowhere.empty
 
 
 def test_all_rates_are_compared_with_full_data():
@@ -52,11 +56,16 @@ def test_variants_are_compared_with_their_own_method():
 
 
 def test_variants_that_cost_more_are_not_compared_with_the_baseline():
-    runs = table({("ucb", 0.7): [80, 81], ("ucb", 0.7, "c = 0.0"): [81, 83], ("dynamic-random", 0.7): [70, 71]})
-    longer = table({("ucb", 0.7, "warm_up = 2"): [90, 90]}, passes=5e5)
-    asking = table({("ucb", 0.7, "rescore = True"): [90, 90]}, forward_only=1.0)
+    runs = table(
+        {("ucb", 0.7): [80, 81, 81], ("ucb", 0.7, "c = 0.0"): [81, 83, 82], ("dynamic-random", 0.7): [70, 71, 71]}
+    )
+    longer = table({("ucb", 0.7, "warm_up = 2"): [90, 90, 90]}, passes=5e5)
+    asking = table({("ucb", 0.7, "rescore = True"): [90, 90, 90]}, forward_only=1.0)
     found = comparisons.differences_of_bandits(pd.concat([runs, longer, asking]), "dynamic-random")
-    assert found["mean"].to_dict() == {"UCB": 10, "UCB with c = 0.0": 11.5}
+    assert found[["method", "settings", "mean"]].values.tolist() == [
+        ["UCB", "default", pytest.approx(10)],
+        ["UCB", "c = 0.0", pytest.approx(34 / 3)],
+    ]
     assert set(found["side"]) == {"above"}
 
 
@@ -73,5 +82,16 @@ def test_modifiers_are_compared_at_equal_compute():
 
 def test_a_single_seed_has_no_interval():
     found = statistics.holm(comparisons.differences_of_methods(RUNS[RUNS["seed"] == 1], [("ucb", "dynamic-random")]))
-    assert tables.describe(found) == "UCB - dynamic random, 50%: +1.5, UCB - dynamic random, 70%: -0.5"
+    assert tables.format_differences(found).tolist() == ["+1.5", "-0.5"]
     assert found["side"].tolist() == ["", ""]
+
+
+def test_studies_are_tested_together_each_with_its_own_variance():
+    model = SimpleNamespace(spec=SimpleNamespace(model="small"))
+    studies = [SimpleNamespace(runs=RUNS, title=title, records=[model]) for title in ("one", "two")]
+    found = comparisons.in_every_study(studies, [("ucb", "dynamic-random")])
+    assert found[["dataset", "net", "rate"]].values.tolist() == [
+        [title, "small net", rate] for title in ("one", "two") for rate in (0.5, 0.7)
+    ]
+    assert found["df"].tolist() == [4] * 4
+    assert found["p_family"].min() == pytest.approx(min(1, 4 * found["p"].min()))

@@ -39,19 +39,21 @@ def test_methods_below_the_shortest_full_run_are_left_out():
 
 
 def test_own_lengths_name_their_settings_and_have_a_panel():
-    own = {"modifier": "own length, annealed", "variant": "fill = False, anneal_from = 1, confidence = 0.7"}
+    own = {"modifier": "own length, annealed", "own_length": True, "annealed": True, "variant": "confidence = 0.7"}
+    own["settings"] = {"fill": False, "anneal_from": 1, "confidence": 0.7}
     runs = spent(FULL, curve("ucb", {2: [86.0]}, 0.5), curve("progressive-dropout", {2: [85.0]}, 0.4, **own))
     label = "progressive data dropout, own length, annealed, confidence = 0.7"
-    assert runs.loc[runs["has_own_length"], "method_label"].unique().tolist() == [label]
-    annealed = curve("ucb", {2: [86.5]}, 0.5).assign(modifier="annealed", method_label="UCB, annealed")
-    figure = compute_spent.plot_compute_spent(spent(runs, annealed), "title", "caption")
+    assert runs.loc[runs["own_length"], "method_label"].unique().tolist() == [label]
+    annealed = curve("ucb", {2: [86.5]}, 0.5, modifier="annealed", annealed=True, variant="anneal_from = 1")
+    other = curve("rs2", {2: [86.0]}, 0.5)
+    figure = compute_spent.plot_compute_spent(spent(runs, annealed, other), ["ucb"], "title\ncaption")
     labels = [axes.get_legend_handles_labels()[1] for axes in figure.axes]
     assert labels == [["full data", "UCB"], ["full data", label]]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["full data", "UCB", label]
 
 
 def test_seeds_of_an_own_length_that_save_different_amounts_are_one_cell():
-    own = {"modifier": "own length", "variant": "fill = False", "rate": 0.0}
+    own = {"modifier": "own length", "own_length": True, "variant": "fill = False", "rate": 0.0}
     first, second = curve("infobatch", {2: [85.0]}, 0.54, **own), curve("infobatch", {2: [86.0]}, 0.56, **own)
     table = compute_spent.saving_table(spent(FULL, pd.concat([first, second.assign(seed=1)])))
     assert table["n"].tolist() == [2]

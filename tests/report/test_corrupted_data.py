@@ -1,7 +1,6 @@
 import dataclasses
 
 import matplotlib as mpl
-import pandas as pd
 import pytest
 
 from dynprune_lib.experiments.profile import Role
@@ -59,9 +58,3 @@ def test_rare_classes_by_hand():
     assert table["kept of the last (%)"].tolist() == pytest.approx([100, 75])
     assert table["fewest of the last"].tolist() == [10, 5]
     assert table["n"].tolist() == [1, 1]
-
-
-@pytest.mark.parametrize(("seeds", "place", "mark"), [([1, 3, 3], "b", ""), ([1, 1, 1], "a", " (one seed)")])
-def test_the_largest_difference_is_of_several_seeds_or_says_that_it_is_not(seeds, place, mark):
-    row = corrupted_data.largest(pd.DataFrame({"mean": [31.0, 2.2, 1.4], "n": seeds}, index=list("abc")))
-    assert (row.name, corrupted_data.one_seed(row["n"])) == (place, mark)

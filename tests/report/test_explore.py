@@ -61,7 +61,8 @@ def test_a_folder_without_records_is_an_error(tmp_path):
 
 def test_accuracy_is_a_mean_over_seeds_at_the_compute_of_each_length(runs):
     (axes,) = explore.plot(runs, kind=["full data", "UCB", "RS2"]).axes
-    lines = {line.get_label(): line.get_xydata().round(2).tolist() for line in axes.lines}
+    named = [line for line in axes.lines if not line.get_label().startswith("_")]
+    lines = {line.get_label(): line.get_xydata().round(2).tolist() for line in named}
     assert lines == {"full data": [[5, 90], [10, 94]], "UCB, 50%": [[5, 93.5]], "RS2, 50%": [[2.5, 90]]}
     assert axes.get_title() == "digits (8x8), tiny net"
 

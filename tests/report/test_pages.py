@@ -1,4 +1,4 @@
-"""The pages with blocks that are written from records and verdicts."""
+"""The pages with tables that are written from claims.yaml and the records."""
 
 import json
 from dataclasses import replace
@@ -9,7 +9,7 @@ from dynprune_lib.errors import DynpruneError
 from dynprune_lib.experiments.records import Cost
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.report import pages
-from dynprune_lib.report.verdicts import Verdict
+from dynprune_lib.report.claims import Claim
 from tests.helpers import make_record
 
 PAGE = """\
@@ -41,31 +41,36 @@ def test_a_page_without_a_block_is_an_error():
         pages._filled("README.md", result=["one"])
 
 
-def test_a_claim_has_a_short_verdict_that_leads_to_its_numbers(checkout):
-    made = {"evidence": "+1", "provenance": "CPU", "notebook": "05_x.ipynb"}
-    verdict = Verdict(
-        claim="C1", title="70 % and more, at once", verdict="supported on CIFAR-10 (1.1x or more)", **made
+def claim(**changes):
+    made = {"claim": "C1", "title": "70 % and more, at once", "notebook": "05_x", "cells": "laptop/claim_C1.csv"}
+    made |= {"decision": {"UCB": "holds"}, "short": "by a point", "verdict": "It is faster.", "numbers": []}
+    return Claim(**made | changes)
+
+
+def test_a_claim_has_a_few_words_that_lead_to_its_sentences(checkout, monkeypatch):
+    monkeypatch.setattr(pages, "load_claims", lambda: [claim()])
+    (checkout / "figures" / "laptop").mkdir(parents=True)
+    (checkout / "figures" / "laptop" / "picture.png").touch()
+    _, _, row = pages._claims()
+    assert row == (
+        "| **C1** 70 % and more, at once | [by a point](figures/README.md#c1-70--and-more-at-once) |"
+        " [05](notebooks/05_x.ipynb) |"
     )
-    verdict.save(checkout / "figures" / "laptop")
-    _, _, row = pages._claims(None)
-    assert "[**supported on CIFAR-10 (1.1x or more)**](figures/README.md#c1-70--and-more-at-once)" in row
-    assert row.endswith("| CPU ([05](notebooks/05_x.ipynb)) |")
-    assert "\n## C1: 70 % and more, at once\n" in pages.gallery()
-    assert "\n## Figures of the profile laptop\n" in pages.gallery()  # other figures of it have other data sets
+    text = pages.gallery()
+    assert "\n## C1: 70 % and more, at once\n\nIt is faster.\n\nDecision: UCB holds (" in text
+    assert "\n## Figures of the profile laptop\n" in text  # other figures of it have other data sets
+    assert "![picture](laptop/picture.png)" in text
 
 
-def test_the_start_page_has_what_each_notebook_asks_and_found(checkout):
+def test_the_start_page_has_what_each_notebook_asks_and_found(checkout, monkeypatch):
     (checkout / "notebooks").mkdir()
     for name, heading in {"00_first": "One: first?", "05_x": "Two"}.items():
         cells = [{"cell_type": "markdown", "source": [f"# {heading}\n", "more"]}]
         (checkout / "notebooks" / f"{name}.ipynb").write_text(json.dumps({"cells": cells}))
-    made = {"evidence": "+1", "provenance": "CPU", "notebook": "05_x.ipynb", "verdict": "not shown"}
-    for claim in ("C1", "C2"):
-        Verdict(claim=claim, title="it is so", **made).save(checkout / "figures" / "laptop")
+    monkeypatch.setattr(pages, "load_claims", lambda: [claim(), claim(claim="C2", short="not at all")])
     *_, first, second, end = pages.start_page().split("\n")
     assert first == "| [00_first](00_first.ipynb) | One: first? |  |"
-    verdicts = "C1, it is so: **not shown**<br>C2, it is so: **not shown**"
-    assert (second, end) == (f"| [05_x](05_x.ipynb) | Two | {verdicts} |", "")
+    assert (second, end) == ("| [05_x](05_x.ipynb) | Two | by a point<br>not at all |", "")
 
 
 def test_the_hours_of_shared_scores_count_once():

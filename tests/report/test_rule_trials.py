@@ -21,19 +21,6 @@ def test_differences_are_from_rs2_and_the_best_comes_first():
     assert table["passes"].tolist() == ["1.50x", "1.50x"]
 
 
-def test_the_headline_has_the_candidate_alone():
-    columns = ["method", "method_label", "setting", "speed_up", "bound"]
-    rows = [
-        ("ucb", "UCB", "A", 2.0, ""),
-        ("proportional", "proportional", "A", 1.3, ""),
-        ("proportional",) * 2 + ("B", 0.9, "<"),
-    ]
-    text = rule_trials.headline(pd.DataFrame(rows, columns=columns))
-    assert text == "The candidate for a faster rule, proportional: 1.30x on A and < 0.90x on B"
-    without = rule_trials.headline(pd.DataFrame(rows[:1], columns=columns))
-    assert without == "The candidate for a faster rule, proportional: no run of this size"
-
-
 def test_the_committed_trials_say_what_the_text_says():
     trials = pd.read_csv(rule_trials.rule_trials())
     at_equal_cost = trials[trials["passes"] < 1.03 * trials.loc[trials["rule"] == "RS2", "passes"].mean()]

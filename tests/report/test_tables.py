@@ -83,7 +83,8 @@ def role(spec):
     ],
 )
 def test_a_variant_is_named_for_what_differs_from_the_defaults(changes, name):
-    assert tables.variant(RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, **changes)) == name
+    spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, **changes)
+    assert tables.as_text(tables.varied_settings(spec)) == name
 
 
 @pytest.mark.parametrize("values", [[1.0, 2.0, 4.0], [3.0, 3.0], list(range(9))])

@@ -1,0 +1,130 @@
+"""The claims: their rule, and the entries of claims.yaml against the numbers of the figures."""
+
+import re
+
+import pandas as pd
+import pytest
+import yaml
+
+from dynprune_lib.errors import DynpruneError
+from dynprune_lib.report import claims
+from tests.helpers import ROOT
+
+ENTRY = {
+    "claim": "C9",
+    "title": "it works",
+    "notebook": "05_x",
+    "cells": "laptop/claim_C9.csv",
+    "decision": {"UCB": "mixed", "RS2": "open"},
+    "short": "by 1.3 points",
+    "verdict": "UCB gains 1.3 points at 50 % and loses 0.50x.",
+    "numbers": [
+        {"shown": 1.3, "row": {"method": "UCB", "rate": 0.5}, "column": "mean"},
+        {"shown": "0.50", "row": {"method": "UCB", "rate": 0.7}, "column": "mean"},
+    ],
+}
+CELLS = pd.DataFrame(
+    [
+        ("UCB", 0.5, 1.29, "above", 5),
+        ("UCB", 0.7, -0.5, "", 5),
+        ("RS2", 0.5, 0.1, "", 5),
+        ("RS2", 0.7, 9.0, "above", 2),
+    ],
+    columns=["method", "rate", "mean", "side", "n"],
+)
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "root", lambda: tmp_path)
+    folder = tmp_path / "figures" / "laptop"
+    folder.mkdir(parents=True)
+    CELLS.to_csv(folder / "claim_C9.csv", index=False)
+    return tmp_path
+
+
+def faults(checkout, cells=CELLS, **changes):
+    cells.to_csv(checkout / "figures" / "laptop" / "claim_C9.csv", index=False)
+    (checkout / "claims.yaml").write_text(yaml.safe_dump([ENTRY | changes]))
+    (claim,) = claims.load_claims()
+    return claim.faults()
+
+
+@pytest.mark.parametrize(
+    ("sides", "decision"),
+    [
+        (["above", "above"], "holds"),
+        (["below", "below"], "fails"),
+        (["above", ""], "mixed"),
+        (["", "below"], "mixed"),
+        (["above", "below"], "mixed"),
+        (["", ""], "open"),
+        ([], "too few seeds"),
+    ],
+)
+def test_one_rule_decides(sides, decision):
+    assert claims.decide(pd.DataFrame({"side": pd.Series(sides, dtype=object), "n": 3})) == decision
+    assert claims.decide(pd.DataFrame({"side": pd.Series(sides, dtype=object)})) == decision  # counted, not drawn
+
+
+def test_a_setting_with_two_seeds_decides_nothing():
+    assert claims.decide(CELLS[CELLS["method"] == "RS2"]) == "open"
+    assert claims.decide(CELLS.assign(n=2)) == "too few seeds"
+
+
+def test_an_entry_that_says_what_its_file_says_has_no_faults(checkout):
+    assert faults(checkout) == []
+
+
+def test_a_changed_record_is_noticed_in_the_sentence_that_quotes_it(checkout):
+    (fault,) = faults(checkout, CELLS.replace(1.29, 1.36))
+    assert fault == "C9: 1.3 is quoted, claim_C9.csv has 1.36: write the sentence anew"
+    (fault,) = faults(checkout, CELLS.replace({"side": {"above": ""}}))
+    assert fault.startswith("C9: the decision is {'UCB': 'open', 'RS2': 'open'}, not {")
+    (fault,) = faults(checkout, CELLS.assign(n=2))
+    assert "too few seeds" in fault
+
+
+def test_every_number_of_a_sentence_is_listed_and_every_listed_one_is_quoted(checkout):
+    assert faults(checkout, short="by 2.7 points") == ["C9: 2.7 is quoted and not listed under numbers"]
+    assert faults(checkout, verdict="UCB gains 1.3.") == ["C9: 0.50 is listed and not quoted"]
+    (fault,) = faults(checkout, numbers=[ENTRY["numbers"][0] | {"row": {"method": "UCB"}}, ENTRY["numbers"][1]])
+    assert fault == "C9: 2 rows of claim_C9.csv have {'method': 'UCB'}: it must be one"
+
+
+def test_an_entry_with_an_unknown_field_is_an_error(checkout):
+    with pytest.raises(DynpruneError, match=r"claims.yaml: .*unexpected keyword argument 'colour'"):
+        faults(checkout, colour="blue")
+
+
+def test_the_committed_sentences_are_those_of_the_committed_numbers():
+    entries = claims.load_claims()
+    assert {f"C{number}" for number in range(1, 7)} <= {entry.claim for entry in entries}
+    assert [fault for entry in entries for fault in entry.faults()] == []
+
+
+def numbers(text):
+    """Return the decimal numbers of a text, without those of code, addresses, versions and names."""
+    text = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)|https?://\S+|arXiv:\S+|<!--.*?-->", " ", text, flags=re.DOTALL)
+    text = re.sub(r"[Vv]ersion 0\.\d|since 0\.\d|[Pp]ython 3\.\d+|torch \d\.\d+|1\.11x or more", " ", text)
+    return re.findall(r"(?<![\w.])\d+\.\d+(?![\w.]*\d)", text)
+
+
+def values():
+    """Return all numbers of the csv files in figures."""
+    found = set()
+    for path in sorted((ROOT / "figures").glob("*/*.csv")):
+        table = pd.read_csv(path).select_dtypes("number")
+        found |= {abs(float(value)) for value in table.to_numpy().ravel() if value == value}
+    return found
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md", "docs/statistics.md"])
+def test_every_decimal_number_of_a_page_is_in_a_file_of_figures_or_in_a_table(page):
+    known = values()
+    prose = "\n".join(line for line in (ROOT / page).read_text().splitlines() if not line.startswith("|"))
+    listed = {str(number["shown"]).lstrip("+-") for claim in claims.load_claims() for number in claim.numbers}
+    rounded = {digits: {f"{value:.{digits}f}" for value in known} for digits in range(1, 5)}
+    for number in numbers(prose):
+        digits = len(number.partition(".")[2])
+        assert number in listed or number in rounded[digits], f"{page}: {number} is in no file of figures"

@@ -19,7 +19,7 @@ author = "The dynprune authors"
 release = dynprune_lib.__version__
 
 root_doc = "README"
-include_patterns = ["*.md", "docs/*.md", "docs/api/*.rst", "figures/README.md", "notebooks/*.ipynb"]
+include_patterns = ["*.md", "docs/*.md", "docs/api/*.rst", "figures/README.md", "notebooks/*.ipynb", "notebooks/README.md"]
 exclude_patterns = ["docs/index.md"]
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton"]

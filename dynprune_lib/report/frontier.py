@@ -139,11 +139,11 @@ def speed_up(runs: pd.DataFrame) -> pd.DataFrame:
         runs: a table of `measure_compute`; settings with a single length of full data are left out.
 
     Returns:
-        One row per setting, method, compute saved and number of epochs: the columns of `mean_of_seeds`; `points`, the
-        accuracy above that of full data at equal compute, with the half-width `ci95` of its interval; `speed_up`, the
-        compute of full data of the same accuracy over that of the method, with
-        the ends `low` and `high` of its interval. Beyond the measured lengths, `speed_up` is a bound, and `bound` is
-        ">" or "<"; an end of an interval that lies there is infinite or 0. A single seed has no interval.
+        The table of `mean_of_seeds` without full data, with more columns: `points`, the accuracy above that of full
+        data at equal compute, with the half-width `ci95` of its interval; `speed_up`, the compute of full data of the
+        same accuracy over that of the method, with the ends `low` and `high` of its interval. Beyond the measured
+        lengths, `speed_up` is a bound, and `bound` is ">" or "<"; an end of an interval that lies there is infinite or
+        0. A single seed has no interval.
     """
     tables = [_speed_up(cells) for cells in _settings(runs)]
     return pd.concat(tables, ignore_index=True).drop(columns="own_variance")

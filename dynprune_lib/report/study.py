@@ -105,7 +105,7 @@ class Study:
 
     @property
     def samples_of_full_data(self) -> int:
-        """Sample passes of a full-data run of `epochs` epochs, the unit of costs."""
+        """Sample passes of a full-data run of this number of epochs, the unit of costs."""
         # some run has an epoch on all the data: one on full data, or with a warm-up or annealing
         return self.epochs * max(epoch.samples_kept for record in self.records for epoch in record.epochs)
 

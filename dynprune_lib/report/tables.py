@@ -28,7 +28,7 @@ def tabulate(records: Iterable[RunRecord], role: Callable[[RunSpec], Role] = sta
         Columns `dataset`; `method` and `rate`, the role of the run; `settings`, a dict of those that differ from the
         defaults of the method, and `variant`, the same as text; `own_length` and `annealed`,
         whether it is; `modifier`, what a run adds to its method, such as "annealed"; `group` of samples, where the
-        method has one; `model`; `epochs`; `seed`; `test_accuracy` in % after
+        method has one; `model`; ``epochs``; `seed`; `test_accuracy` in % after
         the last epoch; `passes`, the number of samples that went forward and backward in training; `forward_only`, the
         number that went only forward; `learning_rate`; `label_noise` and `imbalance` of the training set;
         `scoring_passes` and `scoring_forward_only`, the same for scoring before training; `seconds` of training;

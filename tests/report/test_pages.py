@@ -70,7 +70,7 @@ def test_the_start_page_has_what_each_notebook_asks_and_found(checkout, monkeypa
     monkeypatch.setattr(pages, "load_claims", lambda: [claim(), claim(claim="C2", short="not at all")])
     *_, first, second, end = pages.start_page().split("\n")
     assert first == "| [00_first](00_first.ipynb) | One: first? |  |"
-    assert (second, end) == ("| [05_x](05_x.ipynb) | Two | by a point<br>not at all |", "")
+    assert (second, end) == ("| [05_x](05_x.ipynb) | Two | C1: by a point<br>C2: not at all |", "")
 
 
 def test_the_hours_of_shared_scores_count_once():

@@ -4,19 +4,12 @@ import torch
 from dynprune_lib.samplers import RCAP, SAMPLERS, UCB, StaticScored
 
 
-@pytest.fixture(params=sorted(SAMPLERS))
-def make(request):
-    """Make a sampler of every class in SAMPLERS: a new sampler is tested by being added there."""
-    name = request.param
-
-    return lambda num_samples=40, prune_rate=0.5, **settings: make_sampler(name, num_samples, prune_rate, **settings)
-
-
 def make_sampler(name, num_samples=40, prune_rate=0.5, **settings):
+    """Return any sampler of the library, with the scores or labels that it needs."""
     if issubclass(SAMPLERS[name], StaticScored):
-        settings["scores"] = losses_of(torch.arange(num_samples), 0) if isinstance(num_samples, int) else None
+        settings["scores"] = losses_of(torch.arange(num_samples), 0)
     if issubclass(SAMPLERS[name], RCAP):
-        settings["labels"] = torch.arange(num_samples) % 3 if isinstance(num_samples, int) else None
+        settings["labels"] = torch.arange(num_samples) % 3
     return SAMPLERS[name](num_samples, 0.0 if name == "full" else prune_rate, **settings)
 
 
@@ -24,11 +17,6 @@ def make_sampler(name, num_samples=40, prune_rate=0.5, **settings):
 def make_one():
     """Make the sampler on which code is tested that no sampler overrides."""
     return lambda num_samples=40, prune_rate=0.5, **settings: UCB(num_samples, prune_rate, **settings)
-
-
-@pytest.fixture
-def is_full(make):
-    return make().prune_rate == 0.0
 
 
 @pytest.fixture
@@ -59,3 +47,14 @@ def assert_same(state, other):
             assert torch.equal(value, other[name]), name
         else:
             assert value == other[name], name
+
+
+def observe(sampler, *scores):
+    """Record scores of all samples, once or several times."""
+    for values in scores:
+        sampler.observe(torch.arange(sampler.num_samples), torch.as_tensor(values))
+
+
+def kept_at(sampler, epoch):
+    sampler.set_epoch(epoch)
+    return set(sampler.subset().tolist())

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynprune_lib import UCB, UCB1, CautiousGreedy, EpsilonGreedy, EpsilonUCB
+from dynprune_lib import UCB, UCB1, CautiousGreedy, EpsilonGreedy, EpsilonUCB, Proportional
 
 observations = st.lists(
     st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 4.0, float("nan")]), min_size=5, max_size=30),
@@ -229,3 +229,48 @@ def test_cautious_greedy_leaves_wrong_labels_out():
         index = sampler.indices()
         sampler.observe(index, torch.where(wrong[index], 1.0, -1.0) + torch.rand(len(index), generator=noise) / 2)
     assert not wrong[sampler.subset()].any()
+
+
+NUM = 24
+any_score = st.one_of(st.floats(width=32), st.sampled_from([0.0, 3e38, -3e38, 1e-45, torch.nan, torch.inf, -torch.inf]))
+histories = st.lists(st.lists(any_score, min_size=NUM, max_size=NUM), min_size=1, max_size=4)
+
+
+@pytest.mark.filterwarnings("ignore:.*not finite")
+@settings(max_examples=40, deadline=None)
+@given(histories, st.sampled_from([0.0, 1e-30, 1.0, 1e30, 1e38]), st.booleans())
+def test_the_bound_of_ucb_is_never_nan_and_samples_without_a_score_come_first(history, c, std_bonus):
+    sampler = UCB(NUM, 0.5, c=c, std_bonus=std_bonus, alpha=0.7)
+    for epoch, scores in enumerate(history):
+        sampler.observe(torch.arange(NUM - 3), torch.tensor(scores)[: NUM - 3])
+        sampler.set_epoch(epoch + 1)
+        assert sampler.memory["var"].isfinite().all()
+        unknown = set((sampler.memory["mean"] == torch.inf).nonzero().squeeze(1).tolist())
+        assert len(set(sampler) & unknown) == min(len(unknown), len(sampler))
+
+
+def test_rescaled_epsilon_greedy_by_hand():
+    sampler = EpsilonGreedy(10, 0.6, epsilon=0.5, rescale=True)  # keeps the 2 highest and 2 of the other 8
+    sampler.update(torch.arange(10), torch.arange(10.0))
+    sampler.set_epoch(1)
+    for index in sampler.subset().tolist():  # keep probabilities 1 and 1/4: 1, 1, 4, 4 over their mean, 2.5
+        weight = sampler.mean_loss(torch.tensor([index]), torch.ones(1))
+        assert weight.item() == pytest.approx(0.4 if index in (8, 9) else 1.6)
+
+
+def test_rescaling_is_refused_where_the_probability_is_zero():
+    with pytest.raises(ValueError, match="rescale is True: with epsilon 0, samples with lower scores"):
+        EpsilonGreedy(40, 0.5, epsilon=0.0, rescale=True)
+
+
+def test_proportional_draws_one_after_the_other_in_proportion_to_the_means():
+    means, counts = torch.tensor([0.0, 1.0, 2.0, 5.0]), torch.zeros(4)
+    for seed in range(600):
+        sampler = Proportional(4, 0.5, seed=seed)
+        sampler.observe(torch.arange(4), means)
+        sampler.set_epoch(1)
+        counts[sampler.subset()] += 1
+    first = means / means.sum()
+    second = [sum(first[i] * means[j] / (means.sum() - means[i]) for i in range(1, 4) if i != j) for j in range(4)]
+    assert (counts / 600 - first - torch.tensor(second)).abs().max() < 5 * 0.5 / 600**0.5
+    assert counts[0] == 0

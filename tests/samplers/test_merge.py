@@ -54,7 +54,7 @@ def test_a_sample_has_the_rows_of_the_lowest_rank_that_recorded_it(case):
 
 
 WORLD, NUM_SAMPLES, EPOCHS = 2, 41, 5
-CASES = [(name, 1) for name in sorted(SAMPLERS)] + [("ucb", 2)]
+CASES = [("ucb", 1), ("ucb", 2), ("full", 1), ("repb", 1)]  # check_sampler simulates the processes of all samplers
 
 
 def work(rank, port, folder):

@@ -9,22 +9,22 @@ from dynprune_lib import RS2, UCB, DynamicRandom, Full, ProgressiveDropout, Stat
 from tests.samplers.conftest import assert_same
 
 
-def test_every_sampler_reports_what_it_saved(make, is_full, run_epoch):
-    sampler, subsets = make(40, 0.5), []
+def test_a_report_has_what_was_saved(make_one, run_epoch):
+    sampler, subsets = make_one(), []
     for epoch in range(4):
         run_epoch(sampler, epoch)
         subsets.append(set(sampler.subset().tolist()))
     report, everything = sampler.report(), set(range(40))
     assert report.passes_made == sum(map(len, subsets))
     assert report.passes_left_out == 160 - report.passes_made
-    assert report.share_left_out == (0 if is_full else 0.5)
+    assert report.share_left_out == 0.5
     assert report.never_selected == len(everything - set.union(*subsets)) / 40
     left_out = [everything - subset for subset in subsets]
-    assert report.overlap == (None if is_full else len(left_out[3] & left_out[2]) / 20)
+    assert report.overlap == len(left_out[3] & left_out[2]) / 20
 
 
-def test_a_report_changes_nothing(make, run_epoch):
-    with_reports, without = make(), make()
+def test_a_report_changes_nothing(make_one, run_epoch):
+    with_reports, without = make_one(), make_one()
     for epoch in range(4):
         with_reports.report()
         assert run_epoch(with_reports, epoch) == run_epoch(without, epoch)
@@ -85,12 +85,12 @@ def test_epochs_of_their_own_length():
 
 
 @pytest.mark.parametrize("stop", [4, 7])  # samples into the last epoch
-def test_a_resumed_run_goes_on_counting(make, stop):
+def test_a_resumed_run_goes_on_counting(make_one, stop):
     def steps(sampler, epoch, samples):
         for index in samples.split(1):
             sampler.update(index, torch.sin(index + epoch + 1.0))
 
-    whole, first, second = make(), make(), make()
+    whole, first, second = make_one(), make_one(), make_one()
     for sampler in (whole, first):
         for epoch in range(2):
             sampler.set_epoch(epoch)
@@ -106,8 +106,8 @@ def test_a_resumed_run_goes_on_counting(make, stop):
     assert second.report() == whole.report()
 
 
-def test_a_state_of_an_older_version_is_loaded_and_counted_from_there(make, run_epoch):
-    sampler, resumed = make(), make()
+def test_a_state_of_an_older_version_is_loaded_and_counted_from_there(make_one, run_epoch):
+    sampler, resumed = make_one(), make_one()
     run_epoch(sampler, 0)
     state = sampler.state_dict()
     del state["savings"], state["trained"]

@@ -1,4 +1,4 @@
-"""Every setting of every sampler has the right type, is finite and in its range, or a ValueError names it."""
+"""Settings have the right type, are finite and in their range, or a ValueError names them."""
 
 import re
 from dataclasses import fields
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from dynprune_lib import UCB, InstanceEarlyStopping, ProgressiveDropout
 from dynprune_lib.samplers import (
     CAT,
     COWERAGE,
     EL2N,
-    RCAP,
     SAMPLERS,
     FinalSubset,
     Full,
@@ -22,42 +22,42 @@ from dynprune_lib.samplers import (
     setting,
 )
 from dynprune_lib.samplers.checks import real
+from dynprune_lib.samplers.sampler import MAX_SAMPLES
 
 NAN, INF = float("nan"), float("inf")
 NEVER_RIGHT = ["x", "1", "", [], [1], (1,), {}, 1j, object(), int, torch.ones(2), np.ones(2), NAN, INF, -INF, -1, -0.5]
 WRONG = {
-    "int": [*NEVER_RIGHT, None, True, 1.0],
-    "int | None": [*NEVER_RIGHT, True, 1.0],
-    "float": [*NEVER_RIGHT, None, True, 10**400, 1e300, torch.tensor(0.5)],
-    "bool": [*NEVER_RIGHT, None, 0, 1],
-    "str": [*NEVER_RIGHT, None, True, "UCB"],
+    int: [*NEVER_RIGHT, None, True, 1.0],
+    int | None: [*NEVER_RIGHT, True, 1.0],
+    float: [*NEVER_RIGHT, None, True, 10**400, 1e300, torch.tensor(0.5)],
+    bool: [*NEVER_RIGHT, None, 0, 1],
+    str: [*NEVER_RIGHT, None, True, "UCB"],
 }
-TYPES = {int: "int", float: "float", bool: "bool", str: "str", int | None: "int | None"}
-SETTINGS = [
-    (sampler, field.name, TYPES[field.type])
-    for sampler, made in sorted(SAMPLERS.items())
-    for field in fields(made)
-    if field.init and (sampler == "ucb" or field not in fields(PruningSampler))
-]
 
 
-@pytest.mark.parametrize(("sampler", "setting", "kind"), SETTINGS)
-def test_a_wrong_value_is_refused_by_name(sampler, setting, kind):
-    for wrong in WRONG[kind]:
-        with pytest.raises(ValueError, match=f"{setting} is "):
-            build(sampler, **{setting: wrong})
+@pytest.mark.parametrize("make", [UCB, FinalSubset])
+def test_a_wrong_value_is_refused_by_name(make):
+    given = {"num_samples": 40} | ({"scores": torch.ones(40)} if make is FinalSubset else {})
+    for field in (each for each in fields(make) if each.init):
+        for wrong in WRONG[field.type]:
+            with pytest.raises(ValueError, match=f"{field.name} is "):
+                make(**given | {field.name: wrong})
 
 
-def build(sampler, **settings):
-    given = {"scores": torch.ones(40)} if issubclass(SAMPLERS[sampler], StaticScored) else {}
-    given |= {"labels": torch.arange(40) % 3} if issubclass(SAMPLERS[sampler], RCAP) else {}
-    return SAMPLERS[sampler](**{"num_samples": 40} | given | settings)
+def test_a_rate_that_keeps_nothing_is_refused(make_one):
+    with pytest.raises(ValueError, match="keeps none of 3 samples"):
+        make_one(3, 0.9)
+    with pytest.raises(ValueError, match=r"prune_rate is 1\.0: it must be a number in \[0, 1\)"):
+        make_one(3, 1.0)
 
 
-@pytest.mark.parametrize("wrong", [[1.0] * 40, np.ones(40), "scores", 1.0, torch.ones(40, dtype=torch.complex64)])
-def test_scores_are_a_tensor_of_real_numbers(wrong):
-    with pytest.raises(ValueError, match="pass scores, a tensor of 40 real numbers"):
-        StaticScored(40, scores=wrong)
+def test_an_epoch_is_a_number_that_int32_can_hold(make_one):
+    for epoch in (-1, 1.5, None):
+        with pytest.raises(ValueError, match="epoch is"):
+            make_one().set_epoch(epoch)
+    with pytest.raises(ValueError, match="epoch is 2147483647: it must be an integer from 0 to 2147483646"):
+        make_one().set_epoch(2**31 - 1)
+    make_one().set_epoch(2**31 - 2)
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,13 @@ def test_scores_are_a_tensor_of_real_numbers(wrong):
         (WithoutGroup, {"of": "without-group"}, "of is 'without-group'"),
         (WithoutGroup, {"group": "often"}, "group is 'often': it must be one of never, sometimes, always"),
         (WithoutGroup, {"of_rate": 1.0}, r"of_rate is 1.0: it must be a number in \[0, 1\)"),
+        (InstanceEarlyStopping, {"threshold": 0.0}, "threshold is 0.0"),
+        (ProgressiveDropout, {"confidence": 1.0}, "confidence is 1.0"),
     ],
 )
-def test_settings_of_the_static_samplers(make, wrong, message):
+def test_settings_of_a_sampler_are_refused_out_of_its_range(make, wrong, message):
     with pytest.raises(ValueError, match=message):
-        make(40, scores=torch.ones(40), **wrong)
+        make(40, **({"scores": torch.ones(40)} if issubclass(make, StaticScored) else {}), **wrong)
 
 
 @pytest.mark.parametrize(
@@ -106,19 +108,10 @@ def test_what_is_allowed_is_what_the_docstring_says():
                 assert re.search(rf"(at least|from) {least}\b", re.search(rf"\n +{field.name}: [^:]*", meanings)[0])
 
 
-def test_more_samples_than_int32_can_index_are_refused():
+def test_there_are_no_more_samples_than_int32_can_index():
+    assert MAX_SAMPLES == 2**31
     with pytest.raises(ValueError, match="num_samples is 2147483649: it must be an integer from 1 to 2147483648"):
-        build("ucb", num_samples=2**31 + 1)
-
-
-def test_as_many_samples_as_int32_can_index_are_allowed():
-    sampler = Full(2**31)  # allocates nothing
-    assert len(sampler) == 2**31
-
-
-def test_an_epoch_that_int32_cannot_hold_is_refused(make):
-    with pytest.raises(ValueError, match="epoch is 2147483647: it must be an integer from 0 to 2147483646"):
-        make().set_epoch(2**31 - 1)
+        UCB(2**31 + 1)
 
 
 def test_a_class_that_is_no_dataclass_cannot_declare_settings():

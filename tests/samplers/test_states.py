@@ -1,32 +1,58 @@
-"""The contract of `state_dict`, `load_state_dict`, pickle and copy, for every sampler of the library."""
+"""States: what is saved, what is loaded, and what is refused with the name of its first wrong part."""
 
 import copy
 import pickle
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
-from dynprune_lib import UCB, DynamicRandom, EpsilonGreedy, InfoBatch, InstanceEarlyStopping
+from dynprune_lib import UCB, DynamicRandom, EpsilonGreedy, InfoBatch, InstanceEarlyStopping, indexed
 from tests.samplers.conftest import assert_same
 
-EPOCHS = 6
 
+@pytest.mark.parametrize("resumed_at", [1, 3, 5])
+def test_options_resume_bit_for_bit(resumed_at, run_epoch):
+    def make():
+        return EpsilonGreedy(60, 0.5, epsilon=0.4, warm_up=1, anneal_from=6, period=2, rescale=True)
 
-@pytest.mark.parametrize("copied", ["state", "pickle", "deepcopy"])
-@pytest.mark.parametrize("period", [1, 2])
-def test_resumes_bit_for_bit(make, run_epoch, copied, period):
-    original = make(100, seed=3, period=period)
-    for epoch in range(3):
+    original, resumed = make(), make()
+    for epoch in range(resumed_at):
         run_epoch(original, epoch)
-    if copied == "state":
-        resumed = make(100, seed=3, period=period)
-        resumed.load_state_dict(pickle.loads(pickle.dumps(original.state_dict())))
-    else:
-        resumed = copy.deepcopy(original) if copied == "deepcopy" else pickle.loads(pickle.dumps(original))
-    assert resumed.subset().tolist() == original.subset().tolist()
-    for epoch in range(3, 3 + EPOCHS):
+    resumed.load_state_dict(pickle.loads(pickle.dumps(original.state_dict())))
+    index = original.subset()[:9]
+    assert resumed.mean_loss(index, torch.arange(9.0)) == original.mean_loss(index, torch.arange(9.0))
+    for epoch in range(resumed_at, 8):
         assert run_epoch(resumed, epoch) == run_epoch(original, epoch)
-    assert_same(resumed.state_dict(), original.state_dict())
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 2, 3])
+def test_a_state_of_any_phase_is_loaded(make_one, run_epoch, epochs):
+    state = saved(make_one(warm_up=1, anneal_from=2), run_epoch, epochs)
+    resumed = make_one(warm_up=1, anneal_from=2)
+    resumed.load_state_dict(state)
+    assert_same(resumed.state_dict(), state)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_loop_is_bit_for_bit_equal(make_one, workers):
+    def run(sampler, epochs):
+        data = indexed(TensorDataset(torch.arange(40)))
+        loader = DataLoader(data, 8, sampler=sampler, drop_last=True, num_workers=workers)
+        seen = []
+        for epoch in epochs:
+            sampler.set_epoch(epoch)
+            for index, (value,) in loader:
+                sampler.update(index, torch.sin(value * (epoch + 1.0)))
+                seen += index.tolist()
+        return seen
+
+    whole, first, second = (make_one(prune_rate=0.4) for _ in range(3))
+    expected = run(whole, range(6))
+    begun = run(first, range(3))
+    second.load_state_dict(first.state_dict())
+    assert begun + run(second, range(3, 6)) == expected
 
 
 def test_a_state_does_not_change_in_later_epochs(make_one, run_epoch):
@@ -141,31 +167,23 @@ def test_a_subset_with_wrong_or_repeated_samples_is_refused(make_one, run_epoch)
         assert_refused(make_one(), state | {"subset": wrong}, f"subset of this state has {message}")
 
 
-def test_memory_of_another_shape_or_type_or_with_nan_is_refused(make, run_epoch):
-    state = saved(make(), run_epoch)
-    for name, tensor in state["memory"].items():
-        wrong = [None, tensor.tolist(), tensor[:5], tensor[:, None], tensor.to(torch.float64)]
-        if tensor.is_floating_point():
-            wrong.append(torch.full_like(tensor, torch.nan))
-        for values in wrong:
+def test_memory_of_another_shape_or_type_or_with_impossible_values_is_refused(run_epoch):
+    state = saved(InstanceEarlyStopping(40), run_epoch)
+    last, second = state["memory"]["last"], state["memory"]["second"]
+    wrong = {"last": [None, last.tolist(), last[:5], last[:, None], last.double()], "second": [second.float()]}
+    wrong["last"] += [torch.full((40,), value) for value in (torch.nan, -torch.inf)]
+    wrong["second"] += [second.clone().index_fill_(0, torch.tensor(7), -1.0)]
+    for name, each in wrong.items():
+        for values in each:
             memory = state["memory"] | {name: values}
-            assert_refused(make(), state | {"memory": memory}, f"^{name} of this state ")
+            assert_refused(InstanceEarlyStopping(40), state | {"memory": memory}, f"^{name} of this state ")
 
 
-@pytest.mark.parametrize(
-    ("make", "name", "never"),
-    [
-        (UCB, "mean", -torch.inf),
-        (UCB, "var", torch.inf),
-        (UCB, "var", -1.0),
-        (InstanceEarlyStopping, "last", -torch.inf),
-        (InstanceEarlyStopping, "second", -1.0),
-    ],
-)
-def test_memory_with_impossible_values_is_refused(make, name, never, run_epoch):
-    state = saved(make(40), run_epoch)
+@pytest.mark.parametrize(("name", "never"), [("mean", -torch.inf), ("var", torch.inf), ("var", -1.0)])
+def test_memory_of_a_bandit_with_impossible_values_is_refused(make_one, name, never, run_epoch):
+    state = saved(make_one(), run_epoch)
     state["memory"][name][7] = never
-    assert_refused(make(40), state, rf"{name} of this state has values that are not in \[")
+    assert_refused(make_one(), state, rf"{name} of this state has values that are not in \[")
 
 
 @pytest.mark.parametrize("wrong", [None, torch.ones(39), torch.ones(40).int(), torch.full((40,), torch.nan)])
@@ -192,14 +210,6 @@ def test_a_state_from_before_a_setting_existed_has_its_default(run_epoch):
     del state["settings"]["from_zero"]
     UCB(40).load_state_dict(state)
     assert_refused(UCB(40, from_zero=True), state, "this state has from_zero = False, the sampler True")
-
-
-@pytest.mark.parametrize("epochs", [0, 1, 2, 3])
-def test_a_state_of_any_phase_is_loaded(make, run_epoch, epochs):
-    state = saved(make(warm_up=1, anneal_from=2), run_epoch, epochs)
-    resumed = make(warm_up=1, anneal_from=2)
-    resumed.load_state_dict(state)
-    assert_same(resumed.state_dict(), state)
 
 
 def test_a_state_without_the_number_of_trained_samples_is_loaded(make_one, run_epoch):

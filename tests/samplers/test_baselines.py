@@ -1,10 +1,46 @@
-"""RS2: every sample is used before any is repeated, however the passes are cut into epochs."""
+"""The samplers without scores: everything, one random subset, new random subsets, and passes over shuffled data."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynprune_lib import RS2
+from dynprune_lib import RS2, DynamicRandom, Full, StaticRandom
+
+
+def subsets(sampler, epochs):
+    found = []
+    for epoch in range(epochs):
+        sampler.set_epoch(epoch)
+        found.append(frozenset(sampler.subset().tolist()))
+    return found
+
+
+def test_static_random_keeps_one_subset_and_not_the_first_samples():
+    found = subsets(StaticRandom(100, 0.5, seed=1), 5)
+    assert len(set(found)) == 1
+    assert found[0] != frozenset(range(50))
+
+
+def test_dynamic_random_draws_a_new_subset_every_period():
+    assert len(set(subsets(DynamicRandom(100, 0.5), 5))) == 5
+    assert len(set(subsets(DynamicRandom(100, 0.5, period=2), 6))) == 3
+
+
+def test_dynamic_random_is_uniform():
+    sampler = DynamicRandom(50, 0.8)
+    counts = torch.zeros(50)
+    for epoch in range(1000):
+        sampler.set_epoch(epoch)
+        counts[sampler.subset()] += 1
+    # expectation 200, standard deviation 12.6
+    assert counts.min() > 200 - 5 * 12.6
+    assert counts.max() < 200 + 5 * 12.6
+
+
+def test_full_refuses_a_prune_rate():
+    with pytest.raises(ValueError, match=r"prune_rate is 0\.5: Full keeps all samples, so it must be 0"):
+        Full(40, 0.5)
 
 
 @settings(max_examples=60, deadline=None)
@@ -40,11 +76,11 @@ def test_every_pass_has_its_own_order():
 
 def test_an_epoch_that_two_passes_share_is_uniform():
     counts = torch.zeros(10)
-    for seed in range(2_000):
+    for seed in range(600):
         sampler = RS2(10, 0.3, seed=seed)  # the second epoch of 7 has the 3 samples that remain and 4 others
         sampler.set_epoch(1)
         counts[sampler.subset()] += 1
-    assert abs(counts / 2_000 - 0.7).max() < 5 * (0.7 * 0.3 / 2_000) ** 0.5
+    assert abs(counts / 600 - 0.7).max() < 5 * (0.7 * 0.3 / 600) ** 0.5
 
 
 def test_jumping_between_epochs_selects_the_same_subsets():

@@ -1,0 +1,306 @@
+"""Data sets and loaders whose batches know their samples, in this process and in workers, and loaders that resume."""
+
+import copy
+import inspect
+import pickle
+import warnings
+
+import pytest
+import torch
+from torch.utils.data import (
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    Subset,
+    TensorDataset,
+    default_collate,
+)
+from torch.utils.data.distributed import DistributedSampler
+
+import dynprune_lib
+from dynprune_lib import UCB, IndexedCollate, IndexedDataset, indexed, pruning_loader
+
+BATCH = 8
+
+
+def test_indexed_is_an_alias():
+    assert indexed is IndexedDataset
+    assert {"indexed", "IndexedDataset"} <= set(dynprune_lib.__all__)
+    assert {"indexed", "IndexedDataset"} <= set(dynprune_lib.samplers.__all__)
+
+
+def test_repr_names_the_data_set_and_the_key():
+    assert repr(indexed([4, 5])) == "IndexedDataset([4, 5], key=None)"
+    assert repr(indexed([{"x": 4}], key="index")) == "IndexedDataset([{'x': 4}], key='index')"
+
+
+def test_pickle_keeps_the_data_set_and_the_key():
+    dataset = pickle.loads(pickle.dumps(indexed(TensorDataset(torch.arange(10, 13)))))
+    assert isinstance(dataset, IndexedDataset)
+    assert len(dataset) == 3
+    assert dataset[2] == (2, (torch.tensor(12),))
+    assert pickle.loads(pickle.dumps(indexed([{"x": 4}], key="index")))[0] == {"x": 4, "index": 0}
+
+
+class Batches(Dataset):
+    """Data set that loads batches at once, and that a program configures."""
+
+    transform = None
+
+    def __init__(self):
+        self.requests = 0
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, index):
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices):
+        self.requests += 1
+        return [index if self.transform is None else self.transform(index) for index in indices]
+
+
+@pytest.mark.parametrize("wrap", [lambda data: data, lambda data: Subset(data, range(40))])
+def test_batches_are_loaded_at_once(wrap):
+    dataset = Batches()
+    batches = list(DataLoader(indexed(wrap(dataset)), batch_size=10))
+    assert dataset.requests == 4
+    assert all(torch.equal(index, value) for index, value in batches)
+
+
+def test_data_sets_without_batches_are_asked_for_each_sample():
+    assert indexed(["cat", "dog", "cow"]).__getitems__([2, 0]) == [(2, "cow"), (0, "cat")]
+
+
+def times_100(value):
+    return value * 100
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda data: pickle.loads(pickle.dumps(data))])
+def test_attributes_are_those_of_the_data_set(duplicate):
+    dataset = indexed(Batches())
+    assert dataset.transform is None
+    dataset.transform = times_100
+    assert dataset.dataset.transform is times_100
+    assert duplicate(dataset)[3] == (3, 300)
+    assert not hasattr(dataset, "classes")
+    with pytest.raises(AttributeError, match="classes"):
+        dataset.classes  # noqa: B018
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_attributes_reach_the_workers(method):
+    dataset = indexed(Batches())
+    dataset.transform = times_100
+    (index, value), *_ = DataLoader(dataset, batch_size=40, num_workers=1, multiprocessing_context=method)
+    assert torch.equal(value, index * 100)
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter(range(10))
+
+
+def test_data_sets_without_positions_are_refused():
+    with pytest.raises(TypeError, match=r"dataset is a Stream, an IterableDataset: .* must have dataset\[index\]"):
+        indexed(Stream())
+
+
+def test_a_key_needs_dicts():
+    with pytest.raises(TypeError, match="the samples are of type list: key='index' needs dicts, use key=None"):
+        indexed([[1, 2]], key="index")[0]
+
+
+def mixup(samples):
+    x, y = default_collate(samples)
+    return 0.7 * x + 0.3 * x.roll(1, 0), y
+
+
+@pytest.mark.parametrize("collate", [None, mixup])
+def test_the_index_is_carried_around_a_collate_function(collate):
+    x, y = torch.rand(40, 3, 8, 8), torch.arange(40)
+    sampler = UCB(40, 0.5)
+    for index, (mixed, labels) in pruning_loader(TensorDataset(x, y), sampler, collate, batch_size=10):
+        assert torch.equal(labels, index)
+        assert torch.equal(mixed, x[index]) == (collate is None)
+        assert sampler.update(index, torch.rand(10)) > 0
+
+
+def test_an_index_is_added_to_a_dict_after_collating():
+    collate = IndexedCollate(lambda samples: {"x": torch.stack([sample["x"] for sample in samples])}, key="index")
+    batch = collate([(4, {"x": torch.tensor(1.0), "note": None})])
+    assert batch.keys() == {"x", "index"}
+    assert batch["index"].tolist() == [4]
+    with pytest.raises(TypeError, match="the collate function returns a list: the index needs a dict"):
+        IndexedCollate(list, key="index")([(0, 1)])
+    with pytest.raises(ValueError, match="the batches already have a key 'x': choose another key for the index"):
+        IndexedCollate(collate.collate_fn, key="x")([(4, {"x": torch.tensor(1.0)})])
+
+
+def test_a_loader_for_another_data_set_is_refused():
+    with pytest.raises(ValueError, match="dataset has 40 samples, but the sampler was made for 30"):
+        pruning_loader(Batches(), UCB(30, 0.5))
+    with pytest.raises(TypeError, match="dataset is a Stream without a length"):
+        pruning_loader(Stream(), UCB(30, 0.5))
+
+
+class Dicts(Dataset):
+    """Data set with samples in the form of dicts."""
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, position):
+        return {"pixels": torch.full((3,), float(position)), "label": position % 2}
+
+
+def test_a_dict_keeps_its_shape_and_gets_the_index():
+    sampler = UCB(40, 0.5)
+    for batch in DataLoader(indexed(Dicts(), key="index"), batch_size=BATCH, sampler=sampler):
+        assert batch.keys() == {"pixels", "label", "index"}
+        assert torch.equal(batch["pixels"][:, 0], batch["index"].float())
+        sampler.update(batch["index"], batch["pixels"].mean(1))
+    with pytest.raises(ValueError, match="the samples already have a key 'label': choose another key for the index"):
+        indexed(Dicts(), key="label")[0]
+
+
+def test_an_index_is_a_position_in_what_is_wrapped():
+    parts = [Subset(TensorDataset(torch.arange(100)), range(start, start + 20)) for start in (10, 70)]
+    dataset = ConcatDataset(parts)
+    sampler = UCB(len(dataset), 0.25)
+    for index, (value,) in DataLoader(indexed(dataset), batch_size=BATCH, sampler=sampler):
+        assert torch.equal(value, torch.where(index < 20, index + 10, index + 50))
+
+
+# Loops with loaders ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"drop_last": True},
+        pytest.param({"num_workers": 2, "multiprocessing_context": "fork"}, marks=pytest.mark.slow),
+        pytest.param({"num_workers": 1, "multiprocessing_context": "spawn", "drop_last": True}, marks=pytest.mark.slow),
+    ],
+)
+def test_a_loader_yields_the_subset_and_its_indices(options):  # workers have no copy of the sampler
+    sampler = UCB(30, 0.5, seed=1)
+    dataset = indexed(Subset(TensorDataset(torch.arange(100, 140)), range(5, 35)))
+    loader = DataLoader(dataset, 4, sampler=sampler, persistent_workers="num_workers" in options, **options)
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        seen = []
+        for index, (value,) in loader:
+            assert torch.equal(value, index + 105)
+            sampler.update(index, value / 100)
+            seen += index.tolist()
+        whole = 12 if "drop_last" in options else 15
+        assert len(loader) == (whole + 3) // 4
+        assert seen == list(sampler.indices()[:whole])
+
+
+def test_no_attribute_shadows_one_that_libraries_read():
+    sampler = UCB(40, 0.5)
+    # what the samplers of PyTorch, accelerate and torchdata have under these names, or nothing
+    assert not hasattr(sampler, "generator")
+    for name in ("batch_size", "sampler", "replacement", "shuffle", "rank", "num_replicas", "drop_last", "data_source"):
+        assert not hasattr(sampler, name)
+    assert all(type(getattr(sampler, name)) is int for name in ("seed", "epoch", "num_samples"))
+    assert inspect.signature(sampler.set_epoch).parameters.keys() == {"epoch"}
+    assert set(dir(RandomSampler)) - set(dir(sampler)) <= {"num_samples"}
+
+
+def test_a_sampler_and_its_view_are_distributed_samplers_which_lightning_leaves_alone():
+    sampler = UCB(40, 0.5)
+    for each in (sampler, sampler.view()):
+        assert isinstance(each, DistributedSampler)
+
+
+def test_a_view_has_the_samples_and_neither_state_nor_epochs():
+    sampler = UCB(40, 0.5, warm_up=1)
+    view = sampler.view()
+    loader = DataLoader(range(40), BATCH, sampler=view)
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        assert torch.cat(list(loader)).tolist() == list(sampler) == list(view)
+        assert len(view) == len(sampler) == (20 if epoch else 40)
+        assert len(loader) == (3 if epoch else 5)
+    view.set_epoch(7)
+    assert sampler.epoch == 1
+    assert not hasattr(view, "state_dict")
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("done", [0, 2, 5])
+def test_a_resumed_epoch_can_go_on_with_the_rest(workers, done):
+    def run(sampler, epochs, stop=None):
+        loader = DataLoader(indexed(TensorDataset(torch.arange(80))), BATCH, sampler=sampler, num_workers=workers)
+        batches = []
+        for epoch in range(sampler.epoch, epochs):
+            sampler.set_epoch(epoch)
+            for index, _ in loader:
+                if len(batches) == stop:
+                    return batches
+                batches.append(index.tolist())
+                sampler.update(index, torch.sin(index + 1.0 * epoch))
+        return batches
+
+    whole, first, second = UCB(80, 0.5), UCB(80, 0.5), UCB(80, 0.5)
+    expected = run(whole, 3)
+    begun = run(first, 3, stop=5 + done)
+    second.load_state_dict(first.state_dict(), skip_trained=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert begun + run(second, 3) == expected
+    assert second.report() == whole.report()
+    assert torch.equal(second.memory["mean"], whole.memory["mean"])
+
+
+def test_the_rest_of_an_epoch_needs_as_many_processes():
+    sampler, resumed = UCB(80, 0.5), UCB(80, 0.5)
+    state = sampler.state_dict() | {"processes": (2, True)}
+    with pytest.raises(ValueError, match=r"\(processes, shard\) = \(2, True\), here they are \(1, True\)"):
+        resumed.load_state_dict(state, skip_trained=True)
+    resumed.load_state_dict(state)  # from the beginning of its epoch
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("with_view", [True, False])
+def test_torchdata_resumes_in_the_middle_of_an_epoch(workers, with_view):
+    loaders = pytest.importorskip("torchdata.stateful_dataloader")
+
+    def make():
+        sampler = UCB(80, 0.5)
+        options = {"batch_size": BATCH, "num_workers": workers, "sampler": sampler.view() if with_view else sampler}
+        return sampler, loaders.StatefulDataLoader(indexed(TensorDataset(torch.arange(80))), **options)
+
+    sampler, loader = make()
+    sampler.set_epoch(0)
+    batches = []
+    for step, (index, _) in enumerate(loader):
+        batches.append(index.tolist())
+        sampler.update(index, index.float())
+        if step == 1:
+            states = sampler.state_dict(), loader.state_dict()
+    resumed, loader = make()
+    resumed.load_state_dict(states[0])
+    loader.load_state_dict(states[1])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert [index.tolist() for index, _ in loader] == batches[2:]
+    is_told = not with_view and workers  # its workers were given later batches before the first were trained on
+    assert [str(each.message) for each in caught if "sampler" in str(each.message)][:1] == [TOLD] * bool(is_told)
+    assert resumed.memory["mean"].isfinite().sum() == 16  # the scores of the first two batches are kept
+    resumed.set_epoch(1)
+    assert len(list(loader)) == 5
+
+
+TOLD = (
+    "a loader has loaded an older state into this sampler, which was just loaded: the newer one is kept; pass"
+    " sampler=sampler.view() to a loader that saves states of its own, and load another run's state into a new sampler"
+)

@@ -1,0 +1,298 @@
+"""The base class, on one sampler: no sampler overrides this code."""
+
+import copy
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader, TensorDataset
+
+from dynprune_lib import RS2, UCB, DynamicEL2N, DynamicRandom, EpsilonGreedy, EpsilonUCB, Full, InfoBatch, indexed
+from dynprune_lib.samplers.sampler import MAX_SCORE
+from tests.samplers.conftest import assert_same
+
+BATCH = 8
+
+
+def test_iterating_restarts_and_repeats(make_one):
+    sampler = make_one()
+    sampler.set_epoch(3)
+    first = iter(sampler)
+    head = [next(first) for _ in range(5)]
+    second = list(sampler)
+    assert second[:5] == head
+    assert list(first) == second[5:]
+    assert second == sampler.indices().tolist() == list(sampler)
+    assert sorted(second) == sampler.subset().tolist()
+
+
+def test_scores_before_the_first_epoch_count_even_if_samples_were_asked_for(make_one):
+    sampler = make_one(10)
+    assert len(sampler.subset()) == 5
+    sampler.observe(torch.arange(10), torch.arange(10.0))
+    sampler.set_epoch(0)
+    assert sampler.subset().tolist() == [5, 6, 7, 8, 9]
+
+
+def test_a_selection_of_another_length_is_refused():
+    class Short(DynamicRandom):
+        def select(self):
+            return super().select()[1:]
+
+    with pytest.raises(RuntimeError, match="select returned 19 samples, not 20"):
+        list(Short(40, 0.5))
+
+
+# What is recorded, and the loss --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_update_returns_the_mean_with_its_graph(make_one, dtype):
+    weights = torch.ones(4, dtype=dtype, requires_grad=True)
+    loss = make_one().update(torch.arange(4), weights * torch.tensor([1, 2, 3, 6], dtype=dtype))
+    loss.backward()
+    assert (loss.item(), loss.dtype) == (3, dtype)
+    assert weights.grad.tolist() == [0.25, 0.5, 0.75, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("index", "losses", "error", "message"),
+    [
+        (torch.tensor([1, 2]), torch.tensor(0.5), ValueError, "losses is a scalar: .*reduction='none'"),
+        (torch.tensor([1, 2]), torch.ones(3), ValueError, r"index has shape \(2,\) and losses \(3,\)"),
+        (torch.tensor([1, 2]), torch.ones(2, 1), ValueError, r"losses \(2, 1\)"),
+        (torch.tensor([1, 40]), torch.ones(2), IndexError, r"index 40 is not in \[0, 40\): is it a position in the"),
+        (torch.tensor([-1, 2]), torch.ones(2), IndexError, "index -1 is not"),
+        (torch.rand(2), torch.ones(2), ValueError, r"index has type torch.float32: .* dynprune_lib.indexed\(dataset\)"),
+        (torch.tensor([True, True]), torch.ones(2), ValueError, r"index has type torch.bool"),
+    ],
+)
+def test_update_refuses_other_than_per_sample_losses(make_one, index, losses, error, message):
+    with pytest.raises(error, match=message):
+        make_one().update(index, losses)
+
+
+def test_scores_are_recorded_instead_of_the_losses(make_one):
+    with_scores, with_losses = make_one(), make_one()
+    index, losses, scores = torch.tensor([3, 5]), torch.tensor([1.0, 2.0]), torch.tensor([7.0, 9.0])
+    assert with_scores.update(index, losses, scores) == 1.5
+    with_losses.update(index, scores)
+    assert_same(with_scores.state_dict(), with_losses.state_dict())
+    with pytest.raises(ValueError, match=r"index has shape \(2,\) and scores \(3,\)"):
+        make_one().update(index, losses, torch.ones(3))
+
+
+def test_observing_is_recording_without_training(make_one):
+    observed, updated = make_one(), make_one()
+    index, losses = torch.tensor([3, 5]), torch.tensor([1.0, 2.0])
+    observed.observe(index, losses)
+    updated.update(index, losses)
+    assert_same(observed.memory, updated.memory)
+    assert (observed.report().passes_made, updated.report().passes_made) == (0, 2)
+    with pytest.raises(ValueError, match=r"index has shape \(2,\) and scores \(3,\)"):
+        observed.observe(index, torch.ones(3))
+
+
+def test_a_mean_is_the_score_of_every_sample_of_the_batch(make_one):
+    with_mean, with_losses = make_one(), make_one()
+    index, mean = with_mean.indices()[:5], torch.tensor(0.75, requires_grad=True) * 2
+    assert with_losses.indices()[:5].tolist() == index.tolist()
+    assert with_mean.update(index, mean, per_sample=False) is mean
+    with_losses.update(index, torch.full((5,), 1.5))
+    assert_same(with_mean.state_dict(), with_losses.state_dict())
+    with pytest.raises(ValueError, match=r"losses has shape \(5,\): with per_sample=False, it must be a scalar"):
+        with_mean.update(index, torch.ones(5), per_sample=False)
+    with pytest.raises(ValueError, match="rescale is True: the losses of samples that only have a mean"):
+        InfoBatch(40, 0.5).update(index, torch.tensor(1.0), per_sample=False)
+
+
+@pytest.mark.parametrize("make", [UCB, DynamicEL2N])
+def test_losses_in_place_of_another_score_cause_one_warning(make):
+    sampler = make(40, 0.5)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            sampler.update(torch.arange(3), torch.ones(3))
+    told = ["DynamicEL2N is defined for the score el2n, but update() was called without"] * (make is DynamicEL2N)
+    assert [str(each.message)[: len(told[0])] for each in caught] == told
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_scores_that_are_not_finite_cause_a_warning_and_are_not_recorded(make_one, run_epoch, bad):
+    sampler = make_one()
+    run_epoch(sampler, 0)
+    before = copy.deepcopy(sampler.memory)
+    for index in sampler.subset()[:3].split(2):
+        sampler.update(index, torch.full((len(index),), bad))
+    assert_same(sampler.memory, before)
+    with pytest.warns(UserWarning, match="3 scores of epoch 0 were not finite and were not recorded"):
+        sampler.set_epoch(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sampler.set_epoch(2)
+
+
+@pytest.mark.parametrize("scores", [torch.tensor([3e38, -3e38]), torch.tensor([1e300, -1e300], dtype=torch.float64)])
+def test_huge_scores_are_clamped_not_lost(scores):
+    sampler, infinite = UCB(4, 0.5), torch.inf
+    sampler.observe(torch.tensor([0, 1]), scores)
+    assert sampler.memory["mean"].tolist() == [torch.tensor(MAX_SCORE), -torch.tensor(MAX_SCORE), infinite, infinite]
+    sampler.observe(torch.tensor([0, 1]), -scores)
+    assert sampler.memory["mean"][:2].tolist() == [0, 0]
+    assert sampler.memory["var"][:2].tolist() == pytest.approx([2 * MAX_SCORE**2] * 2)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [3, 1, 0, 4, 2], [2, 4, 3, 0, 1]])
+def test_a_repeated_sample_gets_its_highest_score(make_one, order):
+    index, scores = torch.tensor([1, 1, 1, 2, 3]), torch.tensor([2.0, 5.0, torch.nan, 4.0, torch.inf])
+    sampler, expected = make_one(), make_one()
+    sampler.observe(index[order], scores[order])
+    expected.observe(torch.tensor([1, 2]), torch.tensor([5.0, 4.0]))
+    assert_same(sampler.memory, expected.memory)
+
+
+@pytest.mark.parametrize("make", [UCB, lambda *args: DynamicRandom(*args, rescale=True)])
+def test_an_epoch_does_not_synchronise_the_device(make):
+    """Run the calls of an epoch on tensors without data: what needs a number of them on the host raises an error."""
+    sampler = make(40, 0.5)
+    index, losses = torch.arange(8, device="meta"), torch.rand(8, device="meta", requires_grad=True)
+    for at in (index, index.int(), torch.arange(8)):
+        results = [sampler.update(at, losses), sampler.mean_loss(at, losses), sampler.update(at, losses, losses)]
+        sampler.observe(at, losses.detach().half())
+        if not sampler.rescale:
+            results.append(sampler.update(at, losses.mean(), per_sample=False))
+        assert all(loss.device.type == "meta" for loss in results)
+        results[0].backward()
+        sampler.steps_left(3, batch_size=8)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_scores_live_where_the_losses_live(make_one, run_epoch):
+    on_cpu, on_gpu = make_one(100), make_one(100)
+    for epoch in range(3):
+        order = run_epoch(on_cpu, epoch)
+        on_gpu.set_epoch(epoch)
+        assert list(on_gpu) == order
+        for index in torch.tensor(order).split(7):
+            on_gpu.update(index.cuda(), (((index * 37 + epoch * 11) % 101).float() / 50).cuda())
+    assert all(tensor.device.type == "cuda" for tensor in on_gpu.memory.values())
+    resumed = make_one(100)
+    resumed.load_state_dict(on_gpu.state_dict())
+    assert resumed.subset().tolist() == on_cpu.subset().tolist()
+
+
+# Rescaled losses -----------------------------------------------------------------------------------------------------
+
+
+def weights_of(sampler, subset):
+    return torch.stack([sampler.mean_loss(index, torch.ones(1, dtype=torch.float64)) for index in subset.split(1)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    make=st.sampled_from([DynamicRandom, EpsilonGreedy, EpsilonUCB, InfoBatch, RS2]),
+    num_samples=st.integers(10, 80),
+    rate=st.floats(0, 0.8),
+    scores=st.lists(st.sampled_from([0.0, 0.5, 1.0, 4.0]), min_size=80, max_size=80),
+    seed=st.integers(0, 99),
+)
+def test_weights_have_mean_one_and_are_proportional_to_one_over_the_keep_probability(
+    make, num_samples, rate, scores, seed
+):
+    options = {"epsilon": 0.4} if issubclass(make, EpsilonGreedy) else {}
+    sampler = make(num_samples, rate, rescale=True, seed=seed, **options)
+    sampler.observe(torch.arange(num_samples), torch.tensor(scores)[:num_samples])
+    sampler.set_epoch(1)
+    weights = weights_of(sampler, sampler.select())
+    assert weights.mean().item() == pytest.approx(1, abs=1e-6)
+    scaled = weights * sampler.keep_probability()
+    assert scaled.tolist() == pytest.approx([scaled[0].item()] * len(scaled), rel=1e-5)
+
+
+def test_a_loss_is_rescaled_before_anything_is_selected():
+    assert DynamicRandom(40, 0.75, rescale=True).mean_loss(torch.arange(40), torch.ones(40)) == 0.25  # 30 are left out
+    assert DynamicRandom(40, 0.75, rescale=True, warm_up=1).mean_loss(torch.arange(40), torch.ones(40)) == 1
+
+
+@pytest.mark.slow
+@settings(max_examples=8, deadline=None)
+@given(rate=st.sampled_from([0.3, 0.5, 0.8]), epsilon=st.sampled_from([0.2, 0.5, 1.0]), seed=st.integers(0, 99))
+def test_the_expected_rescaled_mean_of_an_epoch_is_the_mean_over_all_samples(rate, epsilon, seed):
+    values = torch.rand(30, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    for make in (DynamicRandom, lambda *args, **kwargs: EpsilonGreedy(*args, epsilon=epsilon, **kwargs)):
+        means = []
+        for draw in range(150):
+            sampler = make(30, rate, rescale=True, seed=300 * seed + draw)
+            sampler.observe(torch.arange(30), values)
+            sampler.set_epoch(1)
+            kept = sampler.subset()
+            means.append(sampler.mean_loss(kept, values[kept]))
+        means = torch.stack(means)
+        assert abs(means.mean() - values.mean()) <= 5 * means.std() / 150**0.5 + 1e-6
+
+
+def test_weights_are_one_in_epochs_on_all_samples(run_epoch):
+    sampler = EpsilonGreedy(40, 0.5, warm_up=1, anneal_from=2, rescale=True)
+    for epoch in range(4):
+        run_epoch(sampler, epoch)
+        assert (weights_of(sampler, sampler.subset()) == 1).all() == (epoch != 1)
+    full = Full(40, rescale=True)
+    assert full.mean_loss(full.subset(), torch.ones(40)) == 1
+
+
+def test_rescaling_is_refused_where_no_probability_is_defined(make_one):
+    with pytest.raises(ValueError, match="rescale is True: UCB does not select its samples with known probabilities"):
+        make_one(rescale=True)
+
+
+# Training loops as users write them ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "losses_of",
+    [
+        lambda output, _: F.cross_entropy(output, torch.zeros(len(output), dtype=torch.long), reduction="none"),
+        lambda output, x: F.mse_loss(output, x, reduction="none").mean(1),  # regression
+        lambda output, x: F.l1_loss(output[:, None], x[:, None], reduction="none").flatten(1).mean(1),  # images
+    ],
+)
+def test_any_per_sample_loss(make_one, losses_of):
+    model, sampler = torch.nn.Linear(3, 3), make_one()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        for index, (x,) in DataLoader(indexed(TensorDataset(torch.rand(40, 3))), batch_size=BATCH, sampler=sampler):
+            loss = sampler.update(index, losses_of(model(x), x))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    assert torch.isfinite(sampler.memory["mean"]).all()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_mixed_precision_averaged_weights_and_compiled_losses(make_one, compiled):
+    model = torch.nn.Linear(3, 2)
+    optimizer, scaler = torch.optim.SGD(model.parameters(), lr=0.1), torch.amp.GradScaler("cpu")
+    average, start = torch.optim.swa_utils.AveragedModel(model), model.weight.detach().clone()
+    x, sampler = torch.rand(40, 3), make_one()
+
+    def compute(x, y):
+        return F.cross_entropy(model(x), y, reduction="none")
+
+    losses_of = torch.compile(compute, backend="eager") if compiled else compute
+    data = indexed(TensorDataset(x, (x[:, 0] > 0.5).long()))
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        for index, (x_batch, y) in DataLoader(data, BATCH, sampler=sampler):
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = sampler.update(index, losses_of(x_batch, y))
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            average.update_parameters(model)
+    assert torch.isfinite(sampler.memory["mean"]).all()
+    assert not torch.equal(average.module.weight, start)

@@ -1,0 +1,101 @@
+"""Warm-up, annealing and periods, and the number of steps, which is known before a run and at any moment of it."""
+
+import itertools
+
+import pytest
+import torch
+from torch.optim.lr_scheduler import OneCycleLR
+from torch.utils.data import DataLoader, TensorDataset
+
+from dynprune_lib import DynamicRandom, indexed
+
+BATCH = 8
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"warm_up": -1}, "warm_up is -1"),
+        ({"anneal_from": -1}, "anneal_from is -1"),
+        ({"warm_up": 3, "anneal_from": 2}, "anneal_from is 2: it must be an integer of at least 3"),
+    ],
+)
+def test_impossible_phases_are_refused(make_one, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        make_one(**wrong)
+
+
+def test_all_the_data_in_warm_up_and_annealing(make_one, run_epoch):
+    sampler = make_one(warm_up=2, anneal_from=5)
+    lengths = [len(run_epoch(sampler, epoch)) for epoch in range(8)]
+    assert lengths == [40, 40, 20, 20, 20, 40, 40, 40]
+    assert lengths == [sampler.samples_in(epoch) for epoch in range(8)]  # also for past epochs
+    assert lengths == [make_one(warm_up=2, anneal_from=5).samples_in(epoch) for epoch in range(8)]
+
+
+def test_the_first_period_begins_after_the_warm_up(make_one, run_epoch):
+    sampler = make_one(100, warm_up=3, period=2)
+    subsets = []
+    for epoch in range(7):
+        assert sampler.selects_at(epoch) == (epoch in (3, 5))
+        run_epoch(sampler, epoch)
+        subsets.append(sampler.subset().tolist())
+    assert subsets[0] == subsets[1] == subsets[2] == list(range(100))
+    assert subsets[3] == subsets[4] != subsets[5] == subsets[6]
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+@pytest.mark.parametrize("options", [{}, {"warm_up": 1, "anneal_from": 3}, {"rescale": True}])
+def test_steps_are_known_before_the_run_and_at_any_moment(options, drop_last):
+    def make():
+        return DynamicRandom(45, 0.3, **options)
+
+    def left():
+        resumed = make()
+        resumed.load_state_dict(sampler.state_dict())
+        assert resumed.steps_left(4, BATCH, drop_last) == sampler.steps_left(4, BATCH, drop_last)
+        return resumed.steps_left(4, BATCH, drop_last)
+
+    sampler, made = make(), 0
+    total = sampler.total_steps(4, BATCH, drop_last)
+    loader = DataLoader(indexed(TensorDataset(torch.arange(45))), BATCH, sampler=sampler, drop_last=drop_last)
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        assert len(loader) == sampler.samples_in(epoch) // BATCH + (not drop_last)
+        for index, _ in loader:
+            assert left() == total - made
+            sampler.update(index, torch.rand(len(index)))
+            sampler.observe(index, torch.rand(len(index)))  # does not train
+            made += 1
+        assert left() == total - made
+    assert made == total
+    assert sampler.steps_left(2, BATCH, drop_last) == 0
+
+
+def test_partial_batches_count_as_one_step(make_one):
+    sampler = make_one(45, 0.0)
+    sampler.update(torch.arange(4), torch.rand(4))
+    assert sampler.steps_left(1, BATCH) == 5
+    sampler.update(torch.arange(4, 8), torch.rand(4))
+    assert sampler.steps_left(1, BATCH) == 4
+
+
+@pytest.mark.parametrize("steps_before", [15, 18])  # at the end and in the middle of an epoch of 5 steps
+def test_a_schedule_created_after_resuming_ends_at_the_right_step(make_one, steps_before):
+    def steps(sampler, start):
+        for step in range(start, 30):
+            if step % 5 == 0:
+                sampler.set_epoch(step // 5)
+            index = sampler.indices().split(BATCH)[step % 5]
+            sampler.update(index, torch.rand(len(index)))
+            yield
+
+    first, again = make_one(80), make_one(80)
+    list(itertools.islice(steps(first, 0), steps_before))
+    again.load_state_dict(first.state_dict())
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)
+    schedule = OneCycleLR(optimizer, 0.1, total_steps=again.steps_left(6, BATCH) + 1)
+    for _ in steps(again, steps_before):
+        optimizer.step()
+        schedule.step()  # raises an error after total_steps
+    assert schedule.get_last_lr()[0] == pytest.approx(0.1 / 25 / 1e4)

@@ -1,0 +1,31 @@
+"""The highest scores, with ties broken at random."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dynprune_lib.samplers import StaticScored
+from dynprune_lib.samplers.selection import topk_random_ties
+
+any_score = st.one_of(st.floats(width=32), st.sampled_from([0.0, 3e38, -3e38, 1e-45, torch.nan, torch.inf, -torch.inf]))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(any_score, min_size=1, max_size=20), st.data())
+def test_topk_returns_k_different_samples(scores, data):
+    k = data.draw(st.integers(0, len(scores)))
+    chosen = topk_random_ties(torch.tensor(scores), k, torch.Generator()).tolist()
+    assert len(chosen) == len(set(chosen)) == k
+    known = torch.tensor(scores).nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
+    assert known[chosen].sort().values.tolist() == known.sort().values[len(scores) - k :].tolist()
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.float16, torch.bfloat16, torch.float64])
+def test_scores_are_of_any_real_type(dtype):
+    scores = torch.tensor([0, 1, 0, 1]).to(dtype)
+    assert StaticScored(4, 0.5, scores=scores).subset().tolist() == [1, 3]
+
+
+def test_large_integers_are_compared_exactly():
+    assert StaticScored(4, 0.75, scores=2**60 + torch.arange(4)).subset().tolist() == [3]

@@ -1,0 +1,340 @@
+"""Rules that decide for each sample by itself: what their lengths are, and each rule by hand and on average."""
+
+import math
+import random
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from dynprune_lib import InfoBatch, InstanceEarlyStopping, ProgressiveDropout, RePB, SeTa
+from tests.samplers.conftest import kept_at, observe
+
+
+def rule(num_samples=40, prune_rate=0.0, **settings):
+    return ProgressiveDropout(num_samples, prune_rate, fill=False, **settings)
+
+
+def test_the_length_of_an_epoch_is_known_before_it_begins(run_epoch):
+    sampler, lengths = rule(warm_up=1, anneal_from=8), []
+    for epoch in range(10):
+        sampler.set_epoch(epoch)
+        lengths.append(len(sampler))
+        assert sampler.samples_in(epoch) == lengths[-1]
+        order = run_epoch(sampler, epoch)
+        assert len(order) == len(set(order)) == lengths[-1] <= sampler.greatest_length(epoch)
+    assert lengths[:1] + lengths[8:] == [40, 40, 40]
+    assert len(set(lengths)) > 2
+
+
+def test_the_total_number_of_steps_is_an_upper_bound(run_epoch):
+    sampler = rule()
+    bound, steps = sampler.total_steps(8, batch_size=4), 0
+    for epoch in range(8):
+        steps += len(run_epoch(sampler, epoch, batch_size=4)) // 4
+        assert sampler.steps_left(8, batch_size=4) <= bound - steps
+    assert steps <= bound == 80
+
+
+def test_a_state_with_too_many_samples_is_refused():
+    state, sampler = rule().state_dict(), rule(prune_rate=0.5)
+    state["settings"] = sampler.settings()
+    with pytest.raises(ValueError, match="subset of this state"):
+        sampler.load_state_dict(state)
+
+
+def test_a_rule_that_keeps_nothing_has_an_epoch_of_one_sample():
+    sampler = rule(6)
+    observe(sampler, [0.0] * 6)
+    assert len(kept_at(sampler, 1)) == len(sampler) == 1
+    assert sampler.wanted == 0.0
+
+
+def test_the_greatest_length_is_that_of_the_prune_rate():
+    sampler = rule(6, 0.5)
+    observe(sampler, [9.0] * 5 + [0.0])
+    assert 5 not in kept_at(sampler, 1)
+    assert (len(sampler), sampler.wanted) == (3, 5 / 6)
+
+
+def test_what_a_rule_wants_is_told_when_its_epochs_are_filled_too():
+    sampler = InstanceEarlyStopping(4, 0.5, threshold=0.25)
+    assert sampler.wanted is None
+    for losses in ([4.0, 1.0, 2.0, 0.0], [3.0, 1.0, 1.0, 0.5], [2.0, 1.0, 0.5, 0.45]):
+        sampler.observe(torch.arange(4), torch.tensor(losses))
+    sampler.set_epoch(1)
+    assert (len(sampler), sampler.wanted) == (2, 0.5)
+
+
+# InfoBatch -----------------------------------------------------------------------------------------------------------
+
+
+# six of ten losses are below the mean, 2.5
+LOSSES = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+
+
+def trained(rate, losses=LOSSES, **options):
+    """Return a sampler that has recorded the losses, and its subset."""
+    sampler = InfoBatch(len(losses), rate, **options)
+    sampler.observe(torch.arange(len(losses)), losses)
+    sampler.set_epoch(1)
+    return sampler, sampler.subset()
+
+
+def weights_of(sampler, subset):
+    return [round(sampler.mean_loss(subset[i : i + 1], torch.ones(1)).item(), 4) for i in range(len(subset))]
+
+
+def test_an_epoch_of_the_paper_by_hand():
+    for seed in range(20):
+        sampler, subset = trained(0.3, seed=seed)  # 7 = 4 + half of 6: as long as in the paper
+        assert {6, 7, 8, 9} <= set(subset.tolist())
+        assert weights_of(sampler, subset) == [1.4] * 3 + [0.7] * 4  # 2 and 1 over their mean, 10 / 7
+
+
+def test_a_longer_epoch_keeps_more_well_learned_samples():
+    sampler, subset = trained(0.1)  # 9 = 4 + 5 of 6: r is 1/6
+    assert {6, 7, 8, 9} <= set(subset.tolist())
+    assert weights_of(sampler, subset) == [1.08] * 5 + [0.9] * 4  # 1.2 and 1 over their mean, 10 / 9
+
+
+def test_a_shorter_epoch_is_a_random_part_of_that_of_the_paper():
+    counts = torch.zeros(10)
+    for seed in range(600):
+        sampler, subset = trained(0.7, seed=seed)  # 3 of those 7
+        counts[subset] += 1
+        paper = torch.tensor([2.0 if sample < 6 else 1.0 for sample in subset.tolist()])
+        assert weights_of(sampler, subset) == pytest.approx((paper / paper.mean()).tolist(), abs=1e-4)
+    expected = torch.tensor([3 / 7 / 2] * 6 + [3 / 7] * 4)
+    assert (abs(counts / 600 - expected) < 5 * (expected * (1 - expected) / 600).sqrt()).all()
+
+
+@pytest.mark.slow
+@settings(max_examples=20, deadline=None)
+@given(rate=st.sampled_from([0.05, 0.1, 0.2]), r=st.sampled_from([0.5, 0.75]), seed=st.integers(0, 99))
+def test_the_weighted_mean_of_an_epoch_is_unbiased(rate, r, seed):  # if the epoch is not a part of that of the paper
+    generator = torch.Generator().manual_seed(seed)
+    losses = torch.rand(40, generator=generator, dtype=torch.float64) ** 3
+    values = torch.rand(40, generator=generator, dtype=torch.float64)
+    num_learned = int((losses.float() < losses.float().mean()).sum())
+    assume(40 - num_learned + round((1 - r) * num_learned) <= round((1 - rate) * 40))
+    means = []
+    for draw in range(400):
+        sampler, kept = trained(rate, losses, r=r, seed=400 * seed + draw)
+        means.append(sampler.mean_loss(kept, values[kept]))
+    means = torch.stack(means)
+    assert abs(means.mean() - values.mean()) <= 5 * means.std() / 400**0.5 + 1e-6
+
+
+def test_samples_without_a_loss_count_as_not_learned():
+    sampler = InfoBatch(10, 0.3)
+    sampler.observe(torch.arange(8), LOSSES[:8])  # five are below the mean, 1.75
+    sampler.set_epoch(1)
+    assert {5, 6, 7, 8, 9} <= set(sampler.subset().tolist())
+
+
+def test_infobatch_has_the_epochs_and_the_weights_of_its_paper():
+    sampler, kept = trained(0.0, fill=False)
+    assert {6, 7, 8, 9} <= set(kept.tolist())
+    assert (len(kept), sampler.wanted) == (7, 0.7)
+    assert weights_of(sampler, kept) == [2.0] * 3 + [1.0] * 4
+
+
+def test_infobatch_without_a_finite_score_draws_from_all_samples():
+    sampler, kept = trained(0.5, torch.full((10,), torch.nan))
+    assert len(kept) == 5
+    assert sampler.mean_loss(kept, torch.ones(5)) == 1
+
+
+# Instance-dependent early stopping -----------------------------------------------------------------------------------
+
+
+def test_second_differences_by_hand():
+    sampler = InstanceEarlyStopping(4, 0.5, threshold=0.25)
+    observe(sampler, [4.0, 1.0, 2.0, 0.0], [3.0, 1.0, 1.0, 0.5])
+    assert sampler.memory["second"].tolist() == [math.inf] * 4  # two losses have no second difference
+    observe(sampler, [2.0, 1.0, 0.5, 0.0])
+    # 4, 3, 2 and 1, 1, 1 change linearly; 2, 1, 0.5 has -0.5 - (-1) = 0.5; 0, 0.5, 0 has -0.5 - 0.5 = -1
+    assert sampler.memory["second"].tolist() == [0.0, 0.0, 0.5, 1.0]
+    assert kept_at(sampler, 1) == {2, 3}
+    observe(sampler, [0.5, 1.0, 0.0, 0.5])
+    assert sampler.memory["second"].tolist() == [0.5, 0.0, 0.0, 1.0]
+    assert kept_at(sampler, 2) == {0, 3}  # sample 0 is kept again
+
+
+def test_second_differences_of_samples_seen_at_different_times():
+    generator = torch.Generator().manual_seed(0)
+    sampler, seen = InstanceEarlyStopping(20, 0.5), {sample: [] for sample in range(20)}
+    for _ in range(30):
+        index = torch.randperm(20, generator=generator)[:7]
+        losses = torch.rand(7, generator=generator)
+        sampler.observe(index, losses)
+        for sample, value in zip(index.tolist(), losses.tolist(), strict=True):
+            seen[sample].append(value)
+    for sample, losses in seen.items():
+        expected = abs(losses[-1] - 2 * losses[-2] + losses[-3]) if len(losses) > 2 else math.inf
+        assert sampler.memory["second"][sample].item() == pytest.approx(expected, abs=2e-3)  # stored in float16
+
+
+def test_differences_that_overflow_float16_keep_the_sample():
+    sampler = InstanceEarlyStopping(2, 0.5)
+    for loss in (0.0, 1e6, 0.0, 1e6):
+        sampler.observe(torch.arange(2), torch.tensor([loss, 1.0]))
+    assert sampler.memory["second"].tolist() == [math.inf, 0]
+    sampler.set_epoch(1)
+    assert sampler.subset().tolist() == [0]
+
+
+# Progressive dropout -------------------------------------------------------------------------------------------------
+
+
+def test_samples_classified_with_confidence_are_skipped():
+    sampler = ProgressiveDropout(6, 0.5, confidence=0.3)
+    probability = [0.9, 0.31, 0.29, 0.1, 0.8, 0.05]
+    observe(sampler, [-math.log(p) for p in probability])
+    assert kept_at(sampler, 1) == {2, 3, 5}
+
+
+def test_fill_epoch_draws_from_too_many_and_adds_to_too_few():
+    counts = torch.zeros(10)
+    for seed in range(400):
+        sampler = ProgressiveDropout(10, 0.6, seed=seed)
+        observe(sampler, [9.0] * 8 + [0.0] * 2)
+        counts[list(kept_at(sampler, 1))] += 1
+    assert counts[8:].tolist() == [0, 0]
+    assert abs(counts[:8] / 400 - 0.5).max() < 5 * (0.25 / 400) ** 0.5
+    filled = ProgressiveDropout(10, 0.6)
+    observe(filled, [9.0] * 2 + [0.0] * 8)
+    kept = kept_at(filled, 1)
+    assert {0, 1} <= kept
+    assert len(kept) == 4
+
+
+# SeTa ----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_window_slides_from_easy_to_hard_and_restarts():
+    losses = torch.tensor([0.0, 10.0, 20.0, 30.0]).repeat_interleave(5) + torch.arange(20) / 100
+    windows = []
+    for epoch in range(1, 7):
+        sampler = SeTa(20, 0.5, groups=4, window=0.5)
+        sampler.observe(torch.arange(20), losses)
+        sampler.set_epoch(epoch)
+        windows.append(sorted({sample // 5 for sample in sampler.subset().tolist()}))
+    assert windows == [[1, 2], [2, 3], [0, 1], [1, 2], [2, 3], [0, 1]]
+
+
+def test_a_window_with_too_many_samples_is_drawn_from_uniformly():
+    counts = torch.zeros(12)
+    for seed in range(400):
+        sampler = SeTa(12, 0.75, groups=3, window=0.7, seed=seed)
+        sampler.observe(torch.arange(12), torch.tensor([0.0, 5.0, 9.0]).repeat_interleave(4))
+        sampler.set_epoch(1)  # the window is at the hard end: 3 of its 8 samples are kept
+        counts[sampler.subset()] += 1
+    assert counts[:4].tolist() == [0] * 4
+    assert abs(counts[4:] / 400 - 3 / 8).max() < 5 * (3 / 8 * 5 / 8 / 400) ** 0.5
+
+
+def test_a_window_with_too_few_samples_is_filled_up():
+    sampler = SeTa(12, 0.25, groups=3, window=0.3)
+    sampler.observe(torch.arange(12), torch.tensor([0.0, 5.0, 9.0]).repeat_interleave(4))
+    sampler.set_epoch(2)
+    assert {8, 9, 10, 11} <= set(sampler.subset().tolist())
+    assert len(sampler.subset()) == 9
+
+
+def test_samples_without_a_score_are_in_every_window():
+    sampler = SeTa(10, 0.5, groups=2, window=0.5)
+    sampler.observe(torch.arange(8), torch.tensor([0.0] * 5 + [9.0] * 3))
+    sampler.set_epoch(1)
+    assert sampler.subset().tolist() == [5, 6, 7, 8, 9]
+
+
+def test_random_subsets_at_the_end():
+    kept = set()
+    for epoch in range(4, 8):
+        sampler = SeTa(10, 0.5, groups=2, window=0.5, random_from=4)
+        sampler.observe(torch.arange(10), torch.tensor([0.0] * 5 + [9.0] * 5))
+        sampler.set_epoch(epoch)
+        kept.add(tuple(sampler.subset().tolist()))
+    assert len(kept) == 4
+    assert not kept & {(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)}
+
+
+def test_the_rule_wants_no_share_of_a_random_subset():
+    sampler = SeTa(10, 0.5, groups=2, window=0.5, random_from=2)
+    sampler.observe(torch.arange(10), torch.tensor([0.0] * 4 + [9.0] * 6))
+    wanted = []
+    for epoch in (1, 2):
+        sampler.set_epoch(epoch)
+        wanted.append(sampler.wanted)
+    assert wanted == [0.6, None]
+
+
+def test_the_window_of_seta_is_taken_from_a_random_part_of_the_data():
+    sampler = SeTa(1_000, 0.3, groups=5, window=0.4, fill=False)
+    sampler.observe(torch.arange(1_000), torch.linspace(0, 1, 1_000))
+    lengths = []
+    for epoch in range(1, 5):
+        sampler.set_epoch(epoch)
+        lengths.append(len(sampler))
+    assert all(abs(length - 0.4 * 0.7 * 1_000) < 60 for length in lengths)  # groups of equal size: two fifths of 700
+
+
+# RePB ----------------------------------------------------------------------------------------------------------------
+
+
+def test_means_are_those_of_batches():
+    sampler = RePB(5, 0.0, r=0.5, fill=False)
+    sampler.observe(torch.tensor([0, 1]), torch.tensor([1.0, 3.0]))
+    sampler.observe(torch.tensor([2, 3, 4]), torch.tensor([4.0, 5.0, 9.0]))
+    assert sampler.memory["count"].tolist() == [-1, 1, -1, -1, 1]  # negative: below 2, or below 6
+    sampler.observe(torch.tensor([0, 1, 3]), torch.tensor([5.0, 1.0, 3.0]))
+    assert sampler.memory["count"].tolist() == [2, -2, -1, 2, 1]
+
+
+@pytest.mark.filterwarnings("ignore:.*not finite")
+def test_losses_that_are_not_finite_are_no_part_of_a_mean():
+    sampler = RePB(4, 0.0, fill=False)
+    sampler.observe(torch.arange(4), torch.tensor([1.0, torch.nan, 3.0, torch.inf]))
+    sampler.observe(torch.tensor([1]), torch.tensor([torch.nan]))
+    assert sampler.memory["count"].tolist() == [-1, 0, 1, 0]
+
+
+def test_weights_are_epochs_over_selections():
+    sampler = RePB(4, 0.0, r=0.75, fill=False)
+    for samples in ([0, 1, 2, 3], [0, 1, 2], [0, 1], [0]):  # sample 3 was trained on in one of four epochs
+        sampler.observe(torch.tensor(samples), torch.ones(len(samples)))
+    sampler.set_epoch(4)
+    assert sampler.subset().tolist() == [0, 1, 2, 3]  # no loss is below the mean of its batch
+    weights = [sampler.mean_loss(torch.tensor([sample]), torch.ones(1)).item() for sample in range(4)]
+    assert weights == pytest.approx([4 / 4, 4 / 3, 4 / 2, 4 / 1])
+    sampler.set_epoch(40)
+    assert sampler.mean_loss(torch.tensor([0]), torch.ones(1)).item() == 4  # not 40 / 4: at most 1 / (1 - r)
+
+
+def test_the_share_that_is_kept_is_that_of_the_source():
+    """A sample below the mean is left out of the next epoch with probability r, and one that was left out returns with
+    probability 1 - r."""
+    number, r, is_below = 4_000, 0.7, torch.arange(4_000) % 4 > 0
+    losses, draw, dropped = torch.where(is_below, 0.0, 1.0), random.Random(0), set()
+    sampler, of_source, ours = RePB(number, 0.0, r=r, fill=False), [], []
+    for epoch in range(6):
+        sampler.set_epoch(epoch)
+        kept = sampler.subset()
+        sampler.observe(kept, losses[kept])
+        ours.append(len(kept))
+        of_source.append(number - len(dropped))
+        trained = set(range(number)) - dropped
+        dropped = {i for i in dropped if draw.random() < r} | {i for i in trained if is_below[i] and draw.random() < r}
+    assert ours[0] == of_source[0] == number
+    assert ours[1:] == pytest.approx(of_source[1:], abs=5 * (2 * number * 0.25) ** 0.5)
+    assert ours[1:] == pytest.approx([number * (0.25 + 0.75 * 0.3)] * 5, abs=5 * (number * 0.25) ** 0.5)
+
+
+def test_without_leaving_out_the_epochs_are_full():
+    sampler = RePB(20, 0.0, r=0.0, fill=False)
+    sampler.observe(torch.arange(20), torch.rand(20))
+    sampler.set_epoch(1)
+    assert len(sampler) == 20

@@ -24,7 +24,7 @@ from dynprune_lib.samplers.sampler import PruningSampler
 from dynprune_lib.samplers.states import check_memory
 
 SIZES = (1, 2, 3, 5, 41)  # in this order: what is reported is the smallest input that shows a fault
-EPOCHS, BATCH, WORLD = 6, 4, 2
+EPOCHS, BATCH, WORLD = 6, 7, 2
 MANY = 10  # samples of an epoch: two random orders of so many are never the same
 EXTREME = torch.tensor([0.0, torch.nan, 1e-45, 1e20, -1e20, torch.inf, 3.4e38, -torch.inf, -3.4e38])
 Make = Callable[..., PruningSampler]
@@ -215,11 +215,10 @@ def _only_finite(make: Make) -> Findings:
 
 
 def _own_memory(make: Make) -> Findings:
-    for losses in KINDS:
-        sampler = make()
-        list(_epochs(sampler, losses=losses))
-        check_memory(sampler.memory, sampler.remembers, sampler.num_samples)
-        yield True, ""
+    sampler = make()
+    list(_epochs(sampler, losses=KINDS[-1]))
+    check_memory(sampler.memory, sampler.remembers, sampler.num_samples)
+    yield True, ""
 
 
 def _resumes(make: Make) -> Findings:

@@ -19,16 +19,9 @@ from torch.utils.data import (
 )
 from torch.utils.data.distributed import DistributedSampler
 
-import dynprune_lib
 from dynprune_lib import UCB, IndexedCollate, IndexedDataset, indexed, pruning_loader
 
 BATCH = 8
-
-
-def test_indexed_is_an_alias():
-    assert indexed is IndexedDataset
-    assert {"indexed", "IndexedDataset"} <= set(dynprune_lib.__all__)
-    assert {"indexed", "IndexedDataset"} <= set(dynprune_lib.samplers.__all__)
 
 
 def test_repr_names_the_data_set_and_the_key():
@@ -148,24 +141,14 @@ def test_a_loader_for_another_data_set_is_refused():
         pruning_loader(Stream(), UCB(30, 0.5))
 
 
-class Dicts(Dataset):
-    """Data set with samples in the form of dicts."""
-
-    def __len__(self):
-        return 40
-
-    def __getitem__(self, position):
-        return {"pixels": torch.full((3,), float(position)), "label": position % 2}
-
-
 def test_a_dict_keeps_its_shape_and_gets_the_index():
-    sampler = UCB(40, 0.5)
-    for batch in DataLoader(indexed(Dicts(), key="index"), batch_size=BATCH, sampler=sampler):
+    data, sampler = [{"pixels": torch.full((3,), float(each)), "label": each % 2} for each in range(40)], UCB(40, 0.5)
+    for batch in DataLoader(indexed(data, key="index"), batch_size=BATCH, sampler=sampler):
         assert batch.keys() == {"pixels", "label", "index"}
         assert torch.equal(batch["pixels"][:, 0], batch["index"].float())
         sampler.update(batch["index"], batch["pixels"].mean(1))
     with pytest.raises(ValueError, match="the samples already have a key 'label': choose another key for the index"):
-        indexed(Dicts(), key="label")[0]
+        indexed(data, key="label")[0]
 
 
 def test_an_index_is_a_position_in_what_is_wrapped():

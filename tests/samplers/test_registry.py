@@ -1,7 +1,6 @@
 """`sampler_class`: the samplers of the library by name, and classes of a user's own by "module:Class"."""
 
 import re
-import subprocess
 import sys
 
 import pytest
@@ -43,14 +42,6 @@ def test_a_class_of_a_user(own_module):
     assert issubclass(own, PruningSampler)
     assert len(list(own(40, 0.5))) == 20
     assert sampler_class(f"{own_module}:Own") is own
-
-
-@pytest.mark.slow
-def test_a_class_of_a_user_in_another_process(own_module, tmp_path):
-    script = f"from dynprune_lib.samplers import sampler_class; print(sampler_class('{own_module}:Own')(40, 0.5))"
-    path = {"PYTHONPATH": f"{tmp_path}:{':'.join(path for path in sys.path if path)}"}
-    done = subprocess.run([sys.executable, "-c", script], env=path, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("Own(num_samples=40, prune_rate=0.5")
 
 
 @pytest.mark.parametrize(

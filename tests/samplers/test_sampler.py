@@ -248,28 +248,7 @@ def test_rescaling_is_refused_where_no_probability_is_defined(make_one):
         make_one(rescale=True)
 
 
-# Training loops as users write them ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "losses_of",
-    [
-        lambda output, _: F.cross_entropy(output, torch.zeros(len(output), dtype=torch.long), reduction="none"),
-        lambda output, x: F.mse_loss(output, x, reduction="none").mean(1),  # regression
-        lambda output, x: F.l1_loss(output[:, None], x[:, None], reduction="none").flatten(1).mean(1),  # images
-    ],
-)
-def test_any_per_sample_loss(make_one, losses_of):
-    model, sampler = torch.nn.Linear(3, 3), make_one()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for epoch in range(3):
-        sampler.set_epoch(epoch)
-        for index, (x,) in DataLoader(indexed(TensorDataset(torch.rand(40, 3))), batch_size=BATCH, sampler=sampler):
-            loss = sampler.update(index, losses_of(model(x), x))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    assert torch.isfinite(sampler.memory["mean"]).all()
+# A training loop as users write it ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("compiled", [False, True])

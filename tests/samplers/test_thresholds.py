@@ -111,7 +111,7 @@ def test_a_shorter_epoch_is_a_random_part_of_that_of_the_paper():
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(rate=st.sampled_from([0.05, 0.1, 0.2]), r=st.sampled_from([0.5, 0.75]), seed=st.integers(0, 99))
 def test_the_weighted_mean_of_an_epoch_is_unbiased(rate, r, seed):  # if the epoch is not a part of that of the paper
     generator = torch.Generator().manual_seed(seed)
@@ -120,11 +120,11 @@ def test_the_weighted_mean_of_an_epoch_is_unbiased(rate, r, seed):  # if the epo
     num_learned = int((losses.float() < losses.float().mean()).sum())
     assume(40 - num_learned + round((1 - r) * num_learned) <= round((1 - rate) * 40))
     means = []
-    for draw in range(400):
-        sampler, kept = trained(rate, losses, r=r, seed=400 * seed + draw)
+    for draw in range(200):
+        sampler, kept = trained(rate, losses, r=r, seed=200 * seed + draw)
         means.append(sampler.mean_loss(kept, values[kept]))
     means = torch.stack(means)
-    assert abs(means.mean() - values.mean()) <= 5 * means.std() / 400**0.5 + 1e-6
+    assert abs(means.mean() - values.mean()) <= 5 * means.std() / 200**0.5 + 1e-6
 
 
 def test_samples_without_a_loss_count_as_not_learned():
@@ -252,24 +252,15 @@ def test_samples_without_a_score_are_in_every_window():
 
 
 def test_random_subsets_at_the_end():
-    kept = set()
-    for epoch in range(4, 8):
+    kept, wanted = set(), []
+    for epoch in range(3, 8):
         sampler = SeTa(10, 0.5, groups=2, window=0.5, random_from=4)
-        sampler.observe(torch.arange(10), torch.tensor([0.0] * 5 + [9.0] * 5))
-        sampler.set_epoch(epoch)
-        kept.add(tuple(sampler.subset().tolist()))
-    assert len(kept) == 4
-    assert not kept & {(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)}
-
-
-def test_the_rule_wants_no_share_of_a_random_subset():
-    sampler = SeTa(10, 0.5, groups=2, window=0.5, random_from=2)
-    sampler.observe(torch.arange(10), torch.tensor([0.0] * 4 + [9.0] * 6))
-    wanted = []
-    for epoch in (1, 2):
-        sampler.set_epoch(epoch)
+        observe(sampler, [0.0] * 5 + [9.0] * 5)
+        kept.add(frozenset(kept_at(sampler, epoch)))
         wanted.append(sampler.wanted)
-    assert wanted == [0.6, None]
+    assert wanted == [0.5] + [None] * 4  # in a random epoch, the rule chooses nothing
+    assert len(kept) == 5
+    assert len(kept & {frozenset(range(5)), frozenset(range(5, 10))}) == 1
 
 
 def test_the_window_of_seta_is_taken_from_a_random_part_of_the_data():
@@ -331,10 +322,3 @@ def test_the_share_that_is_kept_is_that_of_the_source():
     assert ours[0] == of_source[0] == number
     assert ours[1:] == pytest.approx(of_source[1:], abs=5 * (2 * number * 0.25) ** 0.5)
     assert ours[1:] == pytest.approx([number * (0.25 + 0.75 * 0.3)] * 5, abs=5 * (number * 0.25) ** 0.5)
-
-
-def test_without_leaving_out_the_epochs_are_full():
-    sampler = RePB(20, 0.0, r=0.0, fill=False)
-    sampler.observe(torch.arange(20), torch.rand(20))
-    sampler.set_epoch(1)
-    assert len(sampler) == 20

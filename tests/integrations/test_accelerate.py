@@ -53,7 +53,7 @@ def test_a_loop_prepared_or_not(prepare_loader):
     assert torch.isfinite(sampler.memory["mean"]).all()
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.full)])
 def test_the_loop_of_the_guide_resumes_in_the_middle_of_an_epoch(workers):
     def run(sampler, epochs, stop=None):
         *parts, loader = prepare(sampler.view(), workers=workers)

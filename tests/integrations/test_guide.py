@@ -92,7 +92,7 @@ def test_from_the_code_of_seta():
     assert torch.isfinite(sampler.memory["last"]).all()
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.full)])
 def test_the_loss_of_a_mixed_sample_says_little_about_it(seed):
     images, labels = load_digits(return_X_y=True)
     x, y = torch.tensor(images[:1400] / 16, dtype=torch.float32), torch.tensor(labels[:1400])

@@ -14,6 +14,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.warnings.PossibleUserWarning"),
 ]
 
+FULL = pytest.mark.full
 SAMPLES, BATCH = 64, 8
 
 
@@ -63,17 +64,6 @@ def test_pruned_epochs_are_shorter_and_scores_are_recorded(tmp_path):
     assert set(epochs[0].tolist()) | set(epochs[1].tolist()) == set(range(SAMPLES))  # set_epoch was called
 
 
-def test_resuming_from_a_checkpoint_restores_the_scores(tmp_path):
-    whole, parts = UCB(SAMPLES, 0.5), UCB(SAMPLES, 0.5)
-    _, expected = fit(tmp_path, whole, 4)
-    trainer, _ = fit(tmp_path, UCB(SAMPLES, 0.5), 2)
-    trainer.save_checkpoint(tmp_path / "half.ckpt")
-    _, module = fit(tmp_path, parts, 4, checkpoint=tmp_path / "half.ckpt")
-    assert module.seen == expected.seen[len(expected.seen) // 2 :]
-    assert torch.equal(parts.memory["mean"], whole.memory["mean"])
-    assert torch.equal(module.model.weight, expected.model.weight)
-
-
 VARYING = {"warm_up": 1, "anneal_from": 3}
 
 
@@ -115,11 +105,11 @@ class Bars(lightning.callbacks.TQDMProgressBar):
     ("options", "batches", "steps"),
     [
         ({}, [8, 4, 4, 8], 24),
-        ({"accumulate_grad_batches": 3}, [8, 4, 4, 8], 3 + 2 + 2 + 3),
         ({"limit_train_batches": 0.5}, [4, 2, 2, 4], 12),
-        ({"limit_train_batches": 5}, [5, 4, 4, 5], 18),
         ({"max_steps": 14}, [8, 4, 2, 0], 14),
-        ({"reload_dataloaders_every_n_epochs": 1}, [8, 4, 4, 8], 24),
+        pytest.param({"accumulate_grad_batches": 3}, [8, 4, 4, 8], 3 + 2 + 2 + 3, marks=FULL),
+        pytest.param({"limit_train_batches": 5}, [5, 4, 4, 5], 18, marks=FULL),
+        pytest.param({"reload_dataloaders_every_n_epochs": 1}, [8, 4, 4, 8], 24, marks=FULL),
     ],
 )
 def test_epochs_may_differ_in_length(tmp_path, options, batches, steps):
@@ -144,8 +134,10 @@ class SaveEachBatch(lightning.Callback):
         trainer.save_checkpoint(f"{trainer.default_root_dir}/{trainer.global_step}.ckpt")
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize(("options", "max_steps"), [({}, -1), (VARYING, -1), (VARYING, 18)])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=FULL)])
+@pytest.mark.parametrize(
+    ("options", "max_steps"), [(VARYING, -1), pytest.param({}, -1, marks=FULL), pytest.param(VARYING, 18, marks=FULL)]
+)
 def test_resuming_at_any_step_trains_on_the_rest(tmp_path, options, max_steps, workers):
     def run(sampler, folder, **more):
         epochs = 4 if max_steps == -1 else -1
@@ -163,7 +155,7 @@ def test_resuming_at_any_step_trains_on_the_rest(tmp_path, options, max_steps, w
         assert torch.equal(module.model.weight, expected.model.weight)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=FULL)])
 def test_resuming_at_the_end_of_an_epoch_selects_anew(tmp_path, workers):
     def run(sampler, epochs, **more):
         saving = lightning.callbacks.ModelCheckpoint(tmp_path, save_last=True)

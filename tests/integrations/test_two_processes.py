@@ -16,6 +16,7 @@ from dynprune_lib import UCB, Full, indexed, pruning_loader
 from tests.helpers import free_port
 
 pytestmark = pytest.mark.slow
+FULL = pytest.mark.full  # the first case of a framework is in `make test`, the others are in CI
 
 SAMPLES, BATCH, EPOCHS, WORLD = 64, 8, 4, 2
 SETTINGS = {"warm_up": 1, "anneal_from": 3}
@@ -123,7 +124,7 @@ def plain(_, wrap):
     return both(make)
 
 
-@pytest.mark.parametrize("wrap", ["DDP", "FSDP"])
+@pytest.mark.parametrize("wrap", ["DDP", pytest.param("FSDP", marks=FULL)])
 def test_a_plain_loop(tmp_path, wrap):
     check(run(plain, tmp_path, wrap=wrap))
 
@@ -147,9 +148,9 @@ def accelerated(_, shard=False, batch=BATCH, **options):
     "options",
     [
         {},
-        {"split_batches": True, "batch": WORLD * BATCH},
-        {"dispatch_batches": True},
-        {"use_seedable_sampler": True, "even_batches": False},
+        pytest.param({"split_batches": True, "batch": WORLD * BATCH}, marks=FULL),
+        pytest.param({"dispatch_batches": True}, marks=FULL),
+        pytest.param({"use_seedable_sampler": True, "even_batches": False}, marks=FULL),
     ],
 )
 def test_accelerate(tmp_path, options):
@@ -157,6 +158,7 @@ def test_accelerate(tmp_path, options):
     check(run(accelerated, tmp_path, **options))
 
 
+@FULL
 def test_a_sampler_that_shards_in_a_loader_that_does_is_told(tmp_path):
     pytest.importorskip("accelerate")
     for message in run(accelerated, tmp_path, shard=True):
@@ -179,6 +181,7 @@ def padded(_):
     return epochs, sampler.state_dict()["memory"]["mean"], sampler.steps_left(3, BATCH, drop_last=False)
 
 
+@FULL
 def test_batches_that_accelerate_fills_up(tmp_path):
     pytest.importorskip("accelerate")
     (first, mean, left), (second, other_mean, other_left) = run(padded, tmp_path)
@@ -267,7 +270,7 @@ def fit(folder, **options):
     return epochs, mean, [seen for seen, _ in rest]
 
 
-@pytest.mark.parametrize("options", [{}, {"use_distributed_sampler": False}])
+@pytest.mark.parametrize("options", [{}, pytest.param({"use_distributed_sampler": False}, marks=FULL)])
 def test_lightning(tmp_path, options):
     pytest.importorskip("lightning")
     check(run(fit, tmp_path, **options))
@@ -342,6 +345,7 @@ def train_kind(folder, batch, accumulate, kind):
     return test_trainer_losses.moved(trainer, kind), trainer.state.global_step
 
 
+@FULL
 def test_trainer_has_the_gradient_of_one_large_batch(tmp_path):
     pytest.importorskip("transformers")
     from tests.integrations import test_trainer_losses

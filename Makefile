@@ -7,15 +7,18 @@ JOBS ?= 2
 BIN = $(VENV)/bin
 SINCE = $(VENV)/notebooks-since
 
-.PHONY: reproduce test quick floor check lab render docs site bench install clean
+.PHONY: reproduce test full quick floor check lab render docs site bench install clean
 
 reproduce: install  ## execute every notebook on PROFILE, training missing runs
 	"$(BIN)/python" -m dynprune_lib reproduce --profile $(PROFILE) --jobs $(JOBS)
 
-test: check  ## style, types, all tests, the notebooks as committed and on the smoke profile
+test: check  ## style, types, the tests, the notebooks as committed and on the smoke profile
 	@touch "$(SINCE)"
-	"$(BIN)/python" -m pytest -n auto --dist loadfile --nbval-lax tests dynprune_lib notebooks
+	"$(BIN)/python" -m pytest -n auto --dist loadfile --nbval-lax -m "not full" tests dynprune_lib notebooks
 	NOTEBOOKS_SINCE="$(SINCE)" "$(BIN)/python" -m pytest -q tests/golden/tables.py
+
+full: install  ## the other tests: more cases of the frameworks, Slurm, the site and JupyterLab in a browser
+	"$(BIN)/python" -m pytest -n auto --dist loadfile -m full tests
 
 quick: check  ## style, types, the fast tests
 	"$(BIN)/python" -m pytest -n auto -m "not slow" tests dynprune_lib

@@ -19,7 +19,8 @@ author = "The dynprune authors"
 release = dynprune_lib.__version__
 
 root_doc = "README"
-include_patterns = ["*.md", "docs/*.md", "docs/api/*.rst", "figures/README.md", "notebooks/*.ipynb", "notebooks/README.md"]
+include_patterns = ["*.md", "docs/*.md", "docs/api/*.rst", "figures/README.md"]
+include_patterns += ["notebooks/README.md", "notebooks/*.ipynb"]
 exclude_patterns = ["docs/index.md"]
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton"]

@@ -33,8 +33,8 @@ authors, whose length follows from the losses. If a loss has no per-sample value
 `update(index, mean_loss, per_sample=False)` records the mean of the batch.
 
 **Your own sampler** is a subclass of `PruningSampler` with one method, `select`; the shortest examples are in
-[samplers/baselines.py](../dynprune_lib/samplers/baselines.py). `dynprune train --sampler module:Class` trains it, and
-it works in all tables and figures.
+[samplers/baselines.py](../dynprune_lib/samplers/baselines.py). `dynprune_lib.testing.check_sampler(MySampler)` checks
+that it keeps the contract, `dynprune train --sampler module:Class` trains it, and it works in all tables and figures.
 
 """
 COMPARED = """\

@@ -12,7 +12,7 @@ from dynprune_lib import per_sample, samplers, unreduced
 from dynprune_lib.scores import SCORES
 from tests.helpers import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.full]
 
 PAGES = ["README", "CHANGELOG", "CONTRIBUTING", "figures/README"]
 PAGES += [f"docs/{path.stem}" for path in (ROOT / "docs").glob("*.md") if path.stem != "index"]

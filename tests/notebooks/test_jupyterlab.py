@@ -14,7 +14,7 @@ import pytest
 from tests.helpers import ROOT, environment, free_port
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the extra dev is not installed")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.full]
 
 SECONDS = 120  # until a page, or a cell that reads all records, is there
 

@@ -18,6 +18,7 @@ COMMANDS = ("slurmctld", "slurmd", "sbatch", "munged")
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.full,
     pytest.mark.skipif(not all(map(shutil.which, COMMANDS)), reason=f"not installed: one of {', '.join(COMMANDS)}"),
     pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="a Slurm of one node is started by root"),
 ]

@@ -76,7 +76,8 @@ def in_every_study(studies: Iterable[Study], pairs: Sequence[tuple[str, str]]) -
         )
         for study in studies
     ]
-    return holm(pd.concat(tables, ignore_index=True))
+    both = pd.concat(tables, ignore_index=True)
+    return holm(both.drop_duplicates(["method", "baseline", "rate", "dataset", "net"]))  # a size may have one data set
 
 
 def difference_table(runs: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:

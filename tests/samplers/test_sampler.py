@@ -116,8 +116,8 @@ def test_losses_in_place_of_another_score_cause_one_warning(make):
         warnings.simplefilter("always")
         for _ in range(2):
             sampler.update(torch.arange(3), torch.ones(3))
-    told = ["DynamicEL2N is defined for the score el2n, but update() was called without"] * (make is DynamicEL2N)
-    assert [str(each.message)[: len(told[0])] for each in caught] == told
+    told = "DynamicEL2N is defined for the score el2n, but update() was called without scores"
+    assert [told in str(each.message) for each in caught] == [True] * (make is DynamicEL2N)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])

@@ -177,7 +177,7 @@ class RunRecord:
         if not all(isinstance(column, list) for column in columns):
             raise TypeError("a column of the epochs is not a list")
         epochs = [EpochRecord(**dict(zip(_columns(), row, strict=True))) for row in zip(*columns, strict=True)]
-        spec, scoring = RunSpec.from_dict(values["spec"]), Cost(**values.get("scoring", {}))
+        spec, scoring = RunSpec(**values["spec"]), Cost(**values.get("scoring", {}))
         optional = {name: kind(**values[name]) for name, kind in OPTIONAL.items() if name in values}
         return cls(spec=spec, epochs=epochs, environment=values["environment"], scoring=scoring, **optional)
 

@@ -20,38 +20,35 @@ from dynprune_lib.samplers.checks import boolean, integer, real
 from dynprune_lib.scores import REFERENCE_SCORES, SCORES
 
 PRECISIONS = ("float32", "bfloat16")
-FLIPS = ("random", "alternating")
-PADDINGS = ("zeros", "reflect")
-CHOICES: dict[str, Collection[str]] = {
+MAX_SEED = 2**32 - 1  # as in NumPy; torch takes 64 bits, which the seeds of epochs that are made from it need
+SCORING_SEEDS = 1000  # seeds from here on are those of models that score samples before training
+# names, the interval of a number, or the bounds of an integer
+ALLOWED: dict[str, Any] = {
     "model": MODELS,
-    "score": SCORES | REFERENCE_SCORES,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "precision": PRECISIONS,
-    "flip": FLIPS,
-    "padding": PADDINGS,
-}
-NUMBERS = {
     "prune_rate": "[0, 1)",
+    "score": SCORES | REFERENCE_SCORES,
+    "trace": (0, None),
+    "validation": (0, None),
+    "label_noise": "[0, 1)",
+    "imbalance": "[1, inf)",
+    "seed": (0, MAX_SEED),
+    "init_seed": (0, MAX_SEED),
+    "epochs": (1, None),
+    "batch_size": (1, None),
+    "optimizer": OPTIMIZERS,
     "learning_rate": "(0, inf)",
     "momentum": "[0, 1)",
     "weight_decay": "[0, 1)",
+    "schedule": SCHEDULES,
     "label_smoothing": "[0, 1)",
-    "averaging": "[0, 1)",
     "bias_rate": "(0, inf)",
-    "label_noise": "[0, 1)",
-    "imbalance": "[1, inf)",
+    "averaging": "[0, 1)",
+    "flip": ["random", "alternating"],
+    "pad": (0, None),
+    "padding": ["zeros", "reflect"],
+    "precision": list(PRECISIONS),
 }
-MAX_SEED = 2**32 - 1  # as in NumPy; torch takes 64 bits, which the seeds of epochs that are made from it need
-SCORING_SEEDS = 1000  # seeds from here on are those of models that score samples before training
-NOT_SETTINGS = {
-    "num_samples",
-    "prune_rate",
-    "seed",
-    "shard",
-    "scores",
-    "labels",
-}  # arguments of a sampler that have another origin
+OTHER_ORIGIN = {"num_samples", "prune_rate", "seed", "shard", "scores", "labels"}  # arguments of samplers, not settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +95,10 @@ class RunSpec:
         seed: of initialisation, order, augmentation and the sampler, in [0, 2**32). Default: 0.
         init_seed: of the initialisation alone, in place of `seed`. Default: None.
 
+    Other fields are checked by `validate`, before the run is trained.
+
     Raises:
-        SpecError: a field has a value that is not allowed.
+        SpecError: there is no such sampler.
 
     Example:
         >>> spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5)
@@ -137,86 +136,18 @@ class RunSpec:
     init_seed: int | None = None
 
     def __post_init__(self) -> None:
+        """Write out what is left to defaults, or has another name: equal runs are equal specs."""
         try:
-            self._check_fields()
-            usual = sampler_settings(self.sampler)
-            object.__setattr__(self, "settings", usual | self.settings)
-            self._check_settings_are_given()
-            self._check_score()
-            num_samples = min(1_000_000, math.ceil(1_000 / (1 - self.prune_rate)))  # a small share of the kept is some
-            zeros = torch.zeros(num_samples)
-            self.make_sampler(num_samples, zeros, zeros.long())  # its constructor checks the settings
-            for name, value in self.settings.items():
-                if isinstance(usual[name], float) and type(value) is int:
-                    self.settings[name] = float(value)  # 2 and 2.0 are one run, so they have one name
-            self._check_settings_are_recorded()
-            self._check_reached()
-        except SpecError:
-            raise
+            sampler, usual = sampler_class(self.sampler), sampler_settings(self.sampler)
         except ValueError as error:
             raise SpecError(str(error)) from error
-
-    def _check_fields(self) -> None:
-        if not isinstance(self.dataset, str):
-            raise SpecError(f"dataset is {self.dataset!r}: it must be the name of a data set")
-        for name, allowed in CHOICES.items():
-            check_choice(name, getattr(self, name), allowed)
-        for name, lowest in (("epochs", 1), ("batch_size", 1), ("trace", 0), ("validation", 0)):
-            integer(name, getattr(self, name), at_least=lowest)
-        integer("seed", self.seed, at_least=0, at_most=MAX_SEED)
-        for name, highest in (("pad", None), ("init_seed", MAX_SEED)):
-            if getattr(self, name) is not None:
-                integer(name, getattr(self, name), at_least=0, at_most=highest)
-        for name, interval in NUMBERS.items():
-            real(name, getattr(self, name), interval)
-        for name in ("rescore", "alone"):
-            boolean(name, getattr(self, name))
-        if not isinstance(self.settings, dict):
-            raise SpecError(f"settings is {self.settings!r}: it must be a dict of the sampler's settings")
-        former = sampler_class(self.sampler).former_names
-        object.__setattr__(self, "settings", {former.get(name, name): value for name, value in self.settings.items()})
-        for name in self.settings:
-            check_choice(f"setting of {self.sampler}", name, sampler_settings(self.sampler))
-
-    def _check_settings_are_given(self) -> None:
-        for name, value in self.settings.items():
-            if value is inspect.Parameter.empty:
-                raise SpecError(f"{name} of {self.sampler} has no default: pass it as a setting")
-
-    def _check_settings_are_recorded(self) -> None:
-        for name, value in self.settings.items():
-            if not _survives_json(value):
-                raise SpecError(
-                    f"{name} of {self.sampler} is {value!r}: settings are kept in the record as JSON, so they must be"
-                    " numbers, strings, booleans, None, or lists or dicts of them"
-                )
-
-    def _check_score(self) -> None:
-        sampler = sampler_class(self.sampler)
-        if required := sampler.required_score:
-            if self.score not in ("loss", required):
-                raise SpecError(f"score is {self.score}: {self.sampler} is defined for {required} only")
-            object.__setattr__(self, "score", required)
-        if self.score in REFERENCE_SCORES and (self.rescore or not required):
-            raise SpecError(f"score is {self.score}: it needs a sampler that is defined for it, without rescore")
-        for name, samplers in (("rescore", (Bandit, LastScore)), ("trace", Bandit)):
-            if getattr(self, name) and not issubclass(sampler, samplers):
-                raise SpecError(f"{name} is {getattr(self, name)}: {self.sampler} does not use scores of training")
-
-    def _check_reached(self) -> None:
-        latest = {
-            "period": self.epochs,
-            "at_epoch": self.epochs,
-            "warm_up": self.epochs - 1,
-            "anneal_from": self.epochs - 1,
-            "random_from": self.epochs - 1,
-        }
-        for name, last in latest.items():
-            if (self.settings.get(name) or 0) > last:
-                raise SpecError(
-                    f"{name} of {self.sampler} is {self.settings[name]}: in a run of {self.epochs} epochs it can be"
-                    f" at most {last}"
-                )
+        given = {sampler.former_names.get(name, name): value for name, value in self.settings.items()}
+        for name, value in given.items():
+            if isinstance(usual.get(name), float) and type(value) is int:
+                given[name] = float(value)  # 2 and 2.0 are one run, so they have one name
+        object.__setattr__(self, "settings", usual | given)
+        if sampler.required_score and self.score == "loss":
+            object.__setattr__(self, "score", sampler.required_score)
 
     @functools.cached_property
     def name(self) -> str:
@@ -235,10 +166,12 @@ class RunSpec:
         content = {name: value for name, value in values.items() if value != usual[name]}
         usual_settings = sampler_settings(self.sampler)
         former = {new: old for old, new in sampler_class(self.sampler).former_names.items()}
-        varied = {name: value for name, value in self.settings.items() if value != usual_settings[name]}
+        varied = {name: value for name, value in self.settings.items() if value != usual_settings.get(name)}
         content["settings"] = {former.get(name, name): value for name, value in varied.items()}
         if self.is_static_scored and 0 < seed < SCORING_SEEDS:
-            content["scoring_seed"] = _scoring_seed(seed)  # up to version 0.2, all seeds had the scores of seed 0
+            content["scoring_seed"] = SCORING_SEEDS * (
+                1 + seed
+            )  # up to version 0.2, all seeds had the scores of seed 0
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
         sampler = self.sampler.rpartition(":")[2]  # the class alone, of a sampler of the user's
         return f"{sampler}-{round(100 * self.prune_rate)}-seed{seed}-{digest}"
@@ -264,7 +197,7 @@ class RunSpec:
 
         Runs of different seeds have independent scores, and no run has scores from a model of its own seed.
         """
-        return _scoring_seed(self.seed)
+        return SCORING_SEEDS * (1 + self.seed)
 
     def make_sampler(
         self, num_samples: int, scores: Tensor | None = None, labels: Tensor | None = None
@@ -290,14 +223,72 @@ class RunSpec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return a spec from plain values; an unknown field raises SpecError with the known ones."""
+        """Return the run that a person or a plan describes by plain values.
+
+        Raises:
+            SpecError: there is no such field, or see `validate`.
+        """
         for name in values:
             check_choice("field of a run", name, [field.name for field in fields(cls)])
-        return cls(**values)
+        spec = cls(**values)
+        validate(spec)
+        return spec
 
 
-def _scoring_seed(seed: int) -> int:
-    return SCORING_SEEDS * (1 + seed)
+def validate(spec: RunSpec) -> None:
+    """Check a run before it is trained; one that is read from a record has been checked.
+
+    Raises:
+        SpecError: a field or a setting has a value that is not allowed, or they do not go together.
+    """
+    sampler, usual = sampler_class(spec.sampler), sampler_settings(spec.sampler)
+    try:
+        for each in fields(spec):
+            _check_field(each.name, getattr(spec, each.name), each.type)
+        for name, value in spec.settings.items():
+            check_choice(f"setting of {spec.sampler}", name, usual)
+            if value is inspect.Parameter.empty:
+                raise SpecError(f"{name} of {spec.sampler} has no default: pass it as a setting")
+        if sampler.required_score not in (None, spec.score):
+            raise SpecError(f"score is {spec.score}: {spec.sampler} is defined for {sampler.required_score} only")
+        if spec.score in REFERENCE_SCORES and (spec.rescore or not sampler.required_score):
+            raise SpecError(f"score is {spec.score}: it needs a sampler that is defined for it, without rescore")
+        for name, samplers in (("rescore", (Bandit, LastScore)), ("trace", Bandit)):
+            if getattr(spec, name) and not issubclass(sampler, samplers):
+                raise SpecError(f"{name} is {getattr(spec, name)}: {spec.sampler} does not use scores of training")
+        zeros = torch.zeros(min(1_000_000, math.ceil(1_000 / (1 - spec.prune_rate))))  # a small share of them is some
+        spec.make_sampler(len(zeros), zeros, zeros.long())  # its constructor checks the settings
+    except ValueError as error:
+        raise SpecError(str(error)) from error
+    for name, value in spec.settings.items():
+        if not _survives_json(value):
+            raise SpecError(
+                f"{name} of {spec.sampler} is {value!r}: settings are kept in the record as JSON, so they must be"
+                " numbers, strings, booleans, None, or lists or dicts of them"
+            )
+    latest = dict.fromkeys(("period", "at_epoch"), spec.epochs)
+    latest |= dict.fromkeys(("warm_up", "anneal_from", "random_from"), spec.epochs - 1)
+    for name, last in latest.items():
+        if (spec.settings.get(name) or 0) > last:
+            raise SpecError(
+                f"{name} of {spec.sampler} is {spec.settings[name]}: in a run of {spec.epochs} epochs it can be"
+                f" at most {last}"
+            )
+
+
+def _check_field(name: str, value: Any, kind: Any) -> None:
+    allowed = ALLOWED.get(name)
+    if name == "dataset" and not isinstance(value, str):
+        raise SpecError(f"dataset is {value!r}: it must be the name of a data set")
+    if kind is bool:
+        boolean(name, value)
+    elif isinstance(allowed, str):
+        real(name, value, allowed)
+    elif isinstance(allowed, tuple):
+        if value is not None or kind is int:
+            integer(name, value, *allowed)
+    elif allowed:
+        check_choice(name, value, allowed)
 
 
 def sampler_settings(sampler: str) -> dict[str, Any]:
@@ -314,7 +305,7 @@ def sampler_settings(sampler: str) -> dict[str, Any]:
 def _defaults(sampler: type[PruningSampler]) -> dict[str, Any]:
     parameters = inspect.signature(sampler).parameters.values()
     named = [each for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
-    return {each.name: each.default for each in named if each.name not in NOT_SETTINGS}
+    return {each.name: each.default for each in named if each.name not in OTHER_ORIGIN}
 
 
 def _survives_json(value: Any) -> bool:

@@ -122,7 +122,7 @@ class Store:
             with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
                 values = torch.from_numpy(file["scores"])
             scores = StaticScores(
-                spec=RunSpec.from_dict(content["spec"]),
+                spec=RunSpec(**content["spec"]),
                 values=values,
                 cost=Cost(**content["cost"]),
                 environment=content["environment"],
@@ -177,7 +177,7 @@ class Store:
             if hashlib.sha256(state).hexdigest().encode() + b"\n" != digest:
                 raise ValueError("its checksum is wrong")
             found = torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
-            if RunSpec.from_dict(found["spec"]) != spec:  # fields that it lacks have their defaults, as in a record
+            if RunSpec(**found["spec"]) != spec:  # fields that it lacks have their defaults, as in a record
                 raise ValueError("it is of another run")
             for name, value in conditions.items():
                 if found["conditions"][name] != value:

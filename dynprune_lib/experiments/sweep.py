@@ -30,7 +30,7 @@ from dynprune_lib.experiments.data import TensorData, load_dataset
 from dynprune_lib.experiments.make import check_images, make_run, make_scores
 from dynprune_lib.experiments.profile import Profile
 from dynprune_lib.experiments.records import EpochRecord, RunRecord
-from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.runs import RunSpec, validate
 from dynprune_lib.experiments.schedule import Schedule, Task, tasks_of
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.workers import Placement, Workers, placements
@@ -109,7 +109,7 @@ def sweep(specs: list[RunSpec], plan: Plan) -> None:
     Raises:
         DataError: a data set is missing or damaged; raised before any training.
         PrivateFolderError: there is no folder for the locks of this user; raised before any training.
-        SpecError: there is no such device; raised before any training.
+        SpecError: there is no such device, or a run is not allowed; raised before any training.
         SweepError: runs failed, or their records are damaged; the others have been made, unless nothing can be written
             any more. The message has one line per run.
         KeyboardInterrupt: the message names the runs that were under way.
@@ -146,6 +146,7 @@ def _look(specs: list[RunSpec], plan: Plan) -> tuple[list[RunSpec], list[str]]:
         try:
             record = plan.store.load(spec)
             if record is None:
+                validate(spec)
                 missing.append(spec)
             else:
                 with contextlib.suppress(DataError):  # records are read where their images are not
@@ -256,6 +257,6 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-@functools.lru_cache(maxsize=1)
+@functools.cache  # a sweep that alternates between data sets keeps them
 def _load_on(device: str, name: str, data_dir: str | Path | None) -> TensorData:
     return load_dataset(name, data_dir, device)

@@ -22,7 +22,7 @@ from dynprune_lib.experiments.observers import Contents, Observer, Selections, T
 from dynprune_lib.experiments.optimizers import OPTIMIZERS, SCHEDULES, per_sample_losses
 from dynprune_lib.experiments.precision import autocast
 from dynprune_lib.experiments.records import Cost, EpochRecord, RunRecord, StaticScores
-from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.runs import RunSpec, validate
 from dynprune_lib.experiments.speedrun import WHITENED, Whitening
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.samplers import PruningSampler
@@ -186,6 +186,7 @@ def check_fit(spec: RunSpec, data: TensorData) -> None:
 
     Too few samples are kept for a batch or for the classes, or the run needs classes that a regression does not have.
     """
+    validate(spec)
     if not data.classes and (spec.is_static_scored or spec.score != "loss" or spec.label_smoothing):
         raise SpecError(
             f"{data.name} is a regression, which has no classes: choose the score loss, no label smoothing, and a"

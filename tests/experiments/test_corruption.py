@@ -9,7 +9,7 @@ from dynprune_lib.experiments.corruption import add_label_noise, make_imbalanced
 from dynprune_lib.experiments.data import Split, load_dataset
 from dynprune_lib.experiments.make import data_of, make_run
 from dynprune_lib.experiments.records import RunRecord
-from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.runs import RunSpec, validate
 from dynprune_lib.experiments.store import Store
 
 
@@ -83,7 +83,7 @@ def test_held_out_samples_keep_their_labels(digits):
 @pytest.mark.parametrize(("field", "value"), [("label_noise", 1.0), ("label_noise", -0.1), ("imbalance", 0.5)])
 def test_a_fraction_or_ratio_out_of_its_range_is_refused(field, value):
     with pytest.raises(SpecError, match=f"{field} is {value}"):
-        spec_of(**{field: value})
+        validate(spec_of(**{field: value}))
 
 
 def test_the_record_tells_what_was_selected(digits, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dynprune_lib.errors import SpecError
-from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.runs import RunSpec, validate
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.samplers import LastScore
@@ -57,7 +57,7 @@ def test_it_is_named_and_its_settings_are_checked():
     assert SPEC.settings["warm_up"] == 0
     assert dataclasses.replace(SPEC, settings={}).name != SPEC.name
     with pytest.raises(SpecError, match=r"unknown setting of .*LowestLoss 'c': there are period"):
-        dataclasses.replace(SPEC, settings={"c": 1.0})
+        validate(dataclasses.replace(SPEC, settings={"c": 1.0}))
     with pytest.raises(SpecError, match="nowhere"):
         dataclasses.replace(SPEC, sampler="nowhere:LowestLoss")
 
@@ -65,10 +65,10 @@ def test_it_is_named_and_its_settings_are_checked():
 def test_settings_that_no_record_can_hold_are_refused_before_training():
     module = SPEC.sampler.partition(":")[0]
     with pytest.raises(SpecError, match=r"device of .*OnADevice is device\(type='cpu'\): settings are kept .* as JSON"):
-        dataclasses.replace(SPEC, sampler=f"{module}:OnADevice", settings={})
+        validate(dataclasses.replace(SPEC, sampler=f"{module}:OnADevice", settings={}))
     handwritten = {"sampler": f"{module}:Handwritten"}
     with pytest.raises(SpecError, match=r"power of .*Handwritten has no default: pass it as a setting"):
-        dataclasses.replace(SPEC, **handwritten, settings={})
+        validate(dataclasses.replace(SPEC, **handwritten, settings={}))
     assert dataclasses.replace(SPEC, **handwritten, settings={"power": 2}).settings == {"power": 2}
 
 

@@ -6,18 +6,21 @@ is missing or damaged.
 
 import gzip
 import hashlib
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dynprune_lib.errors import DataError, SpecError
-from dynprune_lib.experiments import public_files, tabular
+from dynprune_lib.experiments import tabular
 from dynprune_lib.experiments.image_folder import read_image_folder
+from dynprune_lib.experiments.public_files import download_files, read_files, torchvision_class
 from dynprune_lib.experiments.text import QUESTION_TYPES, known_words, parse, token_ids
 from dynprune_lib.paths import data_dir as default_data_dir
 from dynprune_lib.paths import expand
@@ -90,7 +93,7 @@ class ImageData(TensorData):
     flip: bool
 
 
-Parts = tuple[tuple[str, ...], Split, Split]  # classes, training and test part
+Parts = tuple[tuple[str, ...], Any, Any]  # classes; inputs and labels of the training and of the test part
 
 
 @dataclass(frozen=True)
@@ -99,17 +102,17 @@ class Dataset:
 
     Args:
         title: name in captions.
-        read: function of the folder of all data sets that returns classes, training and test part.
+        read: function of the folder of all data sets that returns its parts.
         pad: padding of random crops of images, in pixels. Default: None, the inputs are no images.
         flip: whether a mirrored image still belongs to its class. Default: False.
-        download: function of that folder. Default: None, there is nothing to download.
+        download: whether its files are in `public_files`. Default: False, there is nothing to download.
     """
 
     title: str
     read: Callable[[Path], Parts]
     pad: int | None = None
     flip: bool = False
-    download: Callable[[Path], None] | None = None
+    download: bool = False
 
 
 def load_dataset(name: str, data_dir: str | Path | None = None, device: torch.device | str = "cpu") -> TensorData:
@@ -131,15 +134,20 @@ def load_dataset(name: str, data_dir: str | Path | None = None, device: torch.de
     """
     dataset = _find(name)
     try:
-        classes, train, test = dataset.read(default_data_dir(data_dir))
+        classes, *parts = dataset.read(default_data_dir(data_dir))
     except OSError as error:
         place, reason = error.filename or name, error.strerror or error
         raise DataError(f"cannot read {place} ({reason}): correct the path or its permissions, or remove it") from error
-    md5, train_on, test_on = _md5(train, test), _moved(train, device), _moved(test, device)
+    tensors = [[_tensor(array) for array in part] for part in parts]
+    digest = hashlib.md5()
+    for tensor in (*tensors[0], *tensors[1]):
+        digest.update(tensor.numpy().data)
+    train, test = (Split(inputs.to(device), labels.to(device)) for inputs, labels in tensors)
     if dataset.pad is None:
-        return TensorData(name, classes, train_on, test_on, md5)
-    mean, std = (each.to(device) for each in _pixel_statistics(train.images))
-    return ImageData(name, classes, train_on, test_on, md5, mean=mean, std=std, pad=dataset.pad, flip=dataset.flip)
+        return TensorData(name, classes, train, test, digest.hexdigest())
+    mean, std = (each.to(device) for each in _pixel_statistics(tensors[0][0]))
+    look: dict[str, Any] = {"mean": mean, "std": std, "pad": dataset.pad, "flip": dataset.flip}
+    return ImageData(name, classes, train, test, digest.hexdigest(), **look)
 
 
 def hold_out(data: TensorData, count: int) -> TensorData:
@@ -176,8 +184,8 @@ def download(name: str, data_dir: str | Path | None = None) -> None:
     Raises:
         DataError: the name is unknown, the network does not reach the files, or the folder cannot be written.
     """
-    if fetch := _find(name).download:
-        fetch(default_data_dir(data_dir))
+    if _find(name).download:
+        download_files(name, default_data_dir(data_dir))
 
 
 def _find(name: str) -> Dataset:
@@ -185,7 +193,7 @@ def _find(name: str) -> Dataset:
         return DATASETS[name]
     if name.startswith(FOLDER):
         path = expand(name.removeprefix(FOLDER) or ".")
-        return Dataset(path.name, lambda _: _read_folder(path), pad=4, flip=True)
+        return Dataset(path.name, lambda _: read_image_folder(path), pad=4, flip=True)
     raise DataError(f"unknown data set {name!r}: there are {', '.join([*DATASETS, FOLDER + 'PATH'])}")
 
 
@@ -196,54 +204,38 @@ def _read_digits(_: Path) -> Parts:
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
     parts = train_test_split(images, digits.target, test_size=360, stratify=digits.target, random_state=0)
-    train_images, test_images, train_labels, test_labels = parts
-    return tuple("0123456789"), _split(train_images, train_labels), _split(test_images, test_labels)
-
-
-def _read_table(read: Callable[[], tabular.Table], _: Path) -> Parts:
-    table = read()
-    return table.classes, Split(*table.train), Split(*table.test)
+    return tuple("0123456789"), parts[::2], parts[1::2]
 
 
 def _read_trec(root: Path) -> Parts:
-    train, test = map(parse, public_files.trec_texts(root))
-    known = known_words(train.sentences)
-    train_part, test_part = (_split(token_ids(part.sentences, known), part.labels) for part in (train, test))
-    return QUESTION_TYPES, train_part, test_part
+    train, test = (parse(content.decode("latin-1")) for content in read_files("trec", root))
+    known = known_words(train[0])
+    first, second = ((token_ids(sentences, known), labels) for sentences, labels in (train, test))
+    return QUESTION_TYPES, first, second
 
 
 def _read_cifar(name: str, root: Path) -> Parts:
-    public_files.check_files(name, root)  # before torchvision unpickles them
-    source = public_files.torchvision_class(name)
-    train, test = source(root, train=True), source(root, train=False)
-    return tuple(train.classes), _split(train.data, train.targets), _split(test.data, test.targets)
+    # not with torchvision's class, which computes the md5 of all files for the training and again for the test part
+    *batches, meta = (pickle.loads(content, encoding="latin1") for content in read_files(name, root))
+    kind = torchvision_class(name)
+    parts = []
+    for part in (batches[: len(kind.train_list)], batches[len(kind.train_list) :]):
+        images = np.concatenate([batch["data"] for batch in part]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        parts.append((images, [label for batch in part for label in batch.get("labels") or batch["fine_labels"]]))
+    return tuple(meta[kind.meta["key"]]), parts[0], parts[1]
 
 
 def _read_fashion_mnist(root: Path) -> Parts:
-    public_files.check_files("fashion_mnist", root)
     # not with torchvision's class, which reads extracted or processed files that nobody has checked
-    train_images, train_labels, test_images, test_labels = (
-        np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8)
-        for path, _ in public_files.listed_files("fashion_mnist", root)
-    )
-    train, test = (
-        _split(images[16:].reshape(-1, 28, 28, 1).copy(), labels[8:].astype(np.int64))  # each follows its header
-        for images, labels in ((train_images, train_labels), (test_images, test_labels))
-    )
-    return tuple(public_files.torchvision_class("fashion_mnist").classes), train, test
+    contents = [np.frombuffer(gzip.decompress(packed), np.uint8) for packed in read_files("fashion_mnist", root)]
+    parts = [(contents[i][16:].reshape(-1, 28, 28, 1), contents[i + 1][8:]) for i in (0, 2)]  # each follows its header
+    return tuple(torchvision_class("fashion_mnist").classes), parts[0], parts[1]
 
 
-def _read_folder(path: Path) -> Parts:
-    classes, parts = read_image_folder(path)
-    return classes, _split(*parts["train"]), _split(*parts["test"])
-
-
-def _moved(split: Split, device: torch.device | str) -> Split:
-    return Split(split.inputs.to(device), split.labels.to(device))
-
-
-def _split(inputs: np.ndarray | Tensor, labels: np.ndarray | Tensor | list[int]) -> Split:
-    return Split(torch.as_tensor(inputs).contiguous(), torch.as_tensor(labels, dtype=torch.int64))
+def _tensor(array: np.ndarray | Tensor | list[int]) -> Tensor:
+    """Return inputs or labels as a tensor; labels of classes, which are not floats, as int64."""
+    tensor = torch.as_tensor(np.array(array) if isinstance(array, np.ndarray) else array).contiguous()
+    return tensor.long() if tensor.ndim == 1 and not tensor.is_floating_point() else tensor
 
 
 def _pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -258,26 +250,14 @@ def _pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     return mean.float(), torch.where(variance > 0, variance, 1).sqrt().float()
 
 
-def _md5(*splits: Split) -> str:
-    digest = hashlib.md5()
-    for split in splits:
-        for tensor in (split.inputs, split.labels):
-            digest.update(tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
 DATASETS = {
-    "digits": Dataset("digits (8x8)", _read_digits, pad=1, flip=False),
-    "cifar10": Dataset(
-        "CIFAR-10", partial(_read_cifar, "cifar10"), 4, True, partial(public_files.download_cifar, "cifar10")
-    ),
-    "cifar100": Dataset(
-        "CIFAR-100", partial(_read_cifar, "cifar100"), 4, True, partial(public_files.download_cifar, "cifar100")
-    ),
-    "fashion_mnist": Dataset("Fashion-MNIST", _read_fashion_mnist, 2, True, public_files.download_fashion_mnist),
-    "trec": Dataset("TREC questions", _read_trec, download=public_files.download_trec),
-    "breast_cancer": Dataset("breast cancer", partial(_read_table, tabular.breast_cancer)),
-    "hastie": Dataset("Hastie 10.2", partial(_read_table, tabular.hastie)),
-    "diabetes": Dataset("diabetes", partial(_read_table, tabular.diabetes)),
-    "friedman": Dataset("Friedman 1", partial(_read_table, tabular.friedman)),
+    "digits": Dataset("digits (8x8)", _read_digits, pad=1),
+    "cifar10": Dataset("CIFAR-10", partial(_read_cifar, "cifar10"), pad=4, flip=True, download=True),
+    "cifar100": Dataset("CIFAR-100", partial(_read_cifar, "cifar100"), pad=4, flip=True, download=True),
+    "fashion_mnist": Dataset("Fashion-MNIST", _read_fashion_mnist, pad=2, flip=True, download=True),
+    "trec": Dataset("TREC questions", _read_trec, download=True),
+    "breast_cancer": Dataset("breast cancer", tabular.breast_cancer),
+    "hastie": Dataset("Hastie 10.2", tabular.hastie),
+    "diabetes": Dataset("diabetes", tabular.diabetes),
+    "friedman": Dataset("Friedman 1", tabular.friedman),
 }

@@ -5,6 +5,7 @@ import hashlib
 import io
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
@@ -18,8 +19,8 @@ from dynprune_lib.paths import private_folder
 SIZE = 32  # height and width of the images in memory
 
 
-def read_image_folder(root: Path) -> tuple[tuple[str, ...], dict[str, tuple[np.ndarray, list[int]]]]:
-    """Return the class names, and for `train` and `test` the images (N, SIZE, SIZE, 3) uint8 and their class indices.
+def read_image_folder(root: Path) -> tuple[tuple[str, ...], Any, Any]:
+    """Return the class names, and of both parts the images (N, SIZE, SIZE, 3) uint8 and their class indices.
 
     Images are those that torchvision's ImageFolder finds. A DataError says what is missing, and which are damaged.
     """
@@ -36,7 +37,7 @@ def read_image_folder(root: Path) -> tuple[tuple[str, ...], dict[str, tuple[np.n
         raise DataError(f"{root} has only the class {train.classes[0]}: at least two are needed")
     images = _read([Path(path) for path, _ in train.samples + test.samples])
     first, second = np.split(images, [len(train)])
-    return tuple(train.classes), {"train": (first, train.targets), "test": (second, test.targets)}
+    return tuple(train.classes), (first, train.targets), (second, test.targets)
 
 
 def _is_image(path: str) -> bool:

@@ -1,12 +1,12 @@
 """Files of public data sets: which they are, whether they are whole, and how to download them."""
 
+import contextlib
 import gzip
 import hashlib
 import zlib
-from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dynprune_lib._torchvision import torchvision_datasets
 from dynprune_lib.errors import DataError
@@ -18,20 +18,26 @@ TREC_FILES = {
 }
 
 
-def listed_files(name: str, root: Path) -> list[tuple[Path, str]]:
-    """Return the files that a data set is read from, each with the md5 of the published one.
+class Published(NamedTuple):
+    """The files of a data set, and what they are downloaded from, each with its md5, and below which folders."""
 
-    Args:
-        name: cifar10, cifar100, fashion_mnist or trec.
-        root: folder of all data sets.
-    """
+    folder: str
+    files: list[tuple[str, str]]
+    addresses: list[tuple[str, str]]
+    unpacked_in: str
+
+
+def published(name: str) -> Published:
+    """Return what is published as cifar10, cifar100, fashion_mnist or trec."""
     if name == "trec":
-        return [(root / "text" / filename, md5) for filename, md5 in TREC_FILES.items()]
+        files = list(TREC_FILES.items())
+        return Published("text", files, [(f"{TREC}/{file}", md5) for file, md5 in files], "text")
     source = torchvision_class(name)
     if name == "fashion_mnist":
-        return [(_fashion_mnist_folder(root) / filename, md5) for filename, md5 in source.resources]
-    listed = [*source.train_list, *source.test_list, [source.meta["filename"], source.meta["md5"]]]
-    return [(root / source.base_folder / filename, md5) for filename, md5 in listed]
+        folder, files = "FashionMNIST/raw", source.resources
+        return Published(folder, files, [(source.mirrors[0] + file, md5) for file, md5 in files], folder)
+    files = [*source.train_list, *source.test_list, (source.meta["filename"], source.meta["md5"])]
+    return Published(source.base_folder, files, [(source.url, source.tgz_md5)], "")
 
 
 def torchvision_class(name: str) -> Any:
@@ -40,87 +46,39 @@ def torchvision_class(name: str) -> Any:
     return {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100, "fashion_mnist": datasets.FashionMNIST}[name]
 
 
-def check_files(name: str, root: Path) -> None:
-    """Raise DataError, with the remedy, if a file of a data set is missing or damaged."""
-    for path, md5 in listed_files(name, root):
-        if not path.is_file():
-            raise _missing(path, name)
-        if not _is_whole(path, md5):
-            raise _damaged(path, md5, name)
+def read_files(name: str, root: Path) -> list[bytes]:
+    """Return the contents of the files of a data set; a DataError, with the remedy, names one that is not whole."""
+    found, contents = published(name), []
+    remedy = f"run `dynprune data {name} --download`, or name the folder that has it by --data-dir or DYNPRUNE_DATA"
+    for file, md5 in found.files:
+        path = root / found.folder / file
+        packed = path.with_name(f"{file}.gz")  # stands in for a text that is missing
+        if not path.is_file() and not packed.is_file():
+            raise DataError(f"{path} is missing: {remedy}")
+        path = path if path.is_file() else packed
+        content = path.read_bytes()
+        if path == packed:
+            with contextlib.suppress(gzip.BadGzipFile, EOFError, zlib.error):  # not whole: another md5
+                content = gzip.decompress(content)
+        if hashlib.md5(content).hexdigest() != md5:
+            raise DataError(f"{path} is damaged (its md5 is not {md5}): remove it, then {remedy}")
+        contents.append(content)
+    return contents
 
 
-def trec_texts(root: Path) -> list[str]:
-    """Return the training and the test part of TREC; gzipped files, NAME.gz, stand in for those that are missing.
-
-    Raises:
-        DataError: a file is missing or damaged.
-    """
-    return [_checked_text(path, md5) for path, md5 in listed_files("trec", root)]
-
-
-def _checked_text(path: Path, md5: str) -> str:
-    found = path if path.is_file() else path.with_name(f"{path.name}.gz")
-    if not found.is_file():
-        raise _missing(path, "trec")
-    content = found.read_bytes()
-    if found != path:
-        with suppress(gzip.BadGzipFile, EOFError, zlib.error):  # not whole: its content has another md5
-            content = gzip.decompress(content)
-    if hashlib.md5(content).hexdigest() != md5:
-        raise _damaged(found, md5, "trec")
-    return content.decode("latin-1")
-
-
-def download_cifar(name: str, root: Path) -> None:
-    """Download CIFAR-10 or CIFAR-100 unless it is whole."""
-    source = torchvision_class(name)
-    _download(name, root, root, [(source.url, source.tgz_md5)])
-
-
-def download_fashion_mnist(root: Path) -> None:
-    """Download Fashion-MNIST unless it is whole."""
-    source = torchvision_class("fashion_mnist")
-    archives = [(source.mirrors[0] + filename, md5) for filename, md5 in source.resources]
-    _download("fashion_mnist", root, _fashion_mnist_folder(root), archives)
-
-
-def download_trec(root: Path) -> None:
-    """Download the questions of TREC unless they are whole."""
-    _download("trec", root, root / "text", [(f"{TREC}/{name}", md5) for name, md5 in TREC_FILES.items()])
-
-
-def _download(name: str, root: Path, folder: Path, sources: list[tuple[str, str]]) -> None:
+def download_files(name: str, root: Path) -> None:
+    """Download the files of a data set unless they are whole."""
+    found, utils = published(name), torchvision_datasets().utils
+    fetch = utils.download_url if name == "trec" else utils.download_and_extract_archive
+    folder = root / found.unpacked_in
     try:
-        if not all(_is_whole(path, md5) for path, md5 in listed_files(name, root)):
-            utils = torchvision_datasets().utils
-            fetch = utils.download_url if name == "trec" else utils.download_and_extract_archive
-            for address, md5 in sources:
+        read_files(name, root)
+    except (DataError, OSError):
+        try:
+            for address, md5 in found.addresses:
                 fetch(address, folder, md5=md5)
-    except (OSError, HTTPException, RuntimeError) as error:
-        raise DataError(
-            f"cannot download {sources[0][0]} to {folder} ({error}): check the network and that the folder can be"
-            " written, or name the folder that has the data set by --data-dir or DYNPRUNE_DATA"
-        ) from error
-
-
-def _fashion_mnist_folder(root: Path) -> Path:
-    return root / "FashionMNIST" / "raw"
-
-
-def _is_whole(path: Path, md5: str) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest() == md5
-
-
-def _missing(path: Path, name: str) -> DataError:
-    return DataError(f"{path} is missing: {_how_to_download(name)}")
-
-
-def _damaged(path: Path, md5: str, name: str) -> DataError:
-    return DataError(f"{path} is damaged (its md5 is not {md5}): remove it, then {_how_to_download(name)}")
-
-
-def _how_to_download(name: str) -> str:
-    return f"run `dynprune data {name} --download`, or name the folder that has it by --data-dir or DYNPRUNE_DATA"
+        except (OSError, HTTPException, RuntimeError) as error:
+            raise DataError(
+                f"cannot download {found.addresses[0][0]} to {folder} ({error}): check the network and that the folder"
+                " can be written, or name the folder that has the data set by --data-dir or DYNPRUNE_DATA"
+            ) from error

@@ -4,7 +4,8 @@ Features, and the targets of a regression, are standardised by the training part
 32, as does half of it: runs on half of the samples cost half as much.
 """
 
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,18 +14,10 @@ from torch import Tensor
 GENERATED = 19_968  # rows of a generated table; half of them are the test part
 
 
-class Table(NamedTuple):
-    """A table in two parts: (N, features) float32 and labels (N,), int64 or, of a regression, float32.
-
-    A regression has no classes.
-    """
-
-    classes: tuple[str, ...]
-    train: tuple[Tensor, Tensor]
-    test: tuple[Tensor, Tensor]
+Table = tuple[tuple[str, ...], Any, Any]  # classes, none of a regression; features and labels of both parts
 
 
-def breast_cancer() -> Table:
+def breast_cancer(_: Path) -> Table:
     """Return 569 measurements of tumours, malignant or benign (Wolberg et al. 1995)."""
     from sklearn.datasets import load_breast_cancer
 
@@ -32,7 +25,7 @@ def breast_cancer() -> Table:
     return _classification(features, labels, ("malignant", "benign"), train_size=448)
 
 
-def hastie() -> Table:
+def hastie(_: Path) -> Table:
     """Return ten Gaussian features; the class says whether their squares add up to more than 9.34.
 
     References:
@@ -44,7 +37,7 @@ def hastie() -> Table:
     return _classification(features, sign > 0, ("inside", "outside"), train_size=GENERATED // 2)
 
 
-def diabetes() -> Table:
+def diabetes(_: Path) -> Table:
     """Return ten measurements of 442 patients, and how their diabetes progressed in a year (Efron et al. 2004)."""
     from sklearn.datasets import load_diabetes
 
@@ -52,7 +45,7 @@ def diabetes() -> Table:
     return _regression(features, targets, train_size=320)
 
 
-def friedman() -> Table:
+def friedman(_: Path) -> Table:
     """Return a function of five of ten uniform features, with noise of standard deviation 1.
 
     References:
@@ -66,13 +59,13 @@ def friedman() -> Table:
 
 def _classification(features: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], train_size: int) -> Table:
     train, test = _split(features, labels.astype(np.int64), train_size=train_size, stratify=labels)
-    return Table(classes, train, test)
+    return classes, train, test
 
 
 def _regression(features: np.ndarray, targets: np.ndarray, train_size: int) -> Table:
     (train, train_targets), (test, test_targets) = _split(features, targets.astype(np.float32), train_size=train_size)
     mean, std = train_targets.mean(), train_targets.std(correction=0)
-    return Table((), (train, (train_targets - mean) / std), (test, (test_targets - mean) / std))
+    return (), (train, (train_targets - mean) / std), (test, (test_targets - mean) / std)
 
 
 def _split(features: np.ndarray, labels: np.ndarray, **options: Any) -> list[tuple[Tensor, Tensor]]:

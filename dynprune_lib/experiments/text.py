@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,22 +11,15 @@ PADDING, UNKNOWN = 0, 1  # the first two; the others are words
 QUESTION_TYPES = ("description", "entity", "abbreviation", "human", "location", "number")
 
 
-class Sentences(NamedTuple):
-    """Sentences as words, and their labels."""
-
-    labels: list[int]
-    sentences: list[list[str]]
-
-
-def parse(text: str) -> Sentences:
-    """Return the sentences of a text that has one in each line, after its label. Words are in lower case.
+def parse(text: str) -> tuple[list[list[str]], list[int]]:
+    """Return the sentences of a text that has one in each line, after its label, as words in lower case; the labels.
 
     Example:
         >>> parse("3 Who was Galileo ?")
-        Sentences(labels=[3], sentences=[['who', 'was', 'galileo', '?']])
+        ([['who', 'was', 'galileo', '?']], [3])
     """
     lines = [line.lower().split() for line in text.splitlines()]
-    return Sentences([int(label) for label, *_ in lines], [words for _, *words in lines])
+    return [words for _, *words in lines], [int(label) for label, *_ in lines]
 
 
 def known_words(sentences: Sequence[Sequence[str]]) -> dict[str, int]:

@@ -10,22 +10,14 @@ from dynprune_lib.experiments.data import ImageData, TensorData
 def augment(
     images: Tensor, pad: int, flip: bool | Tensor, generator: torch.Generator, padding: str = "zeros"
 ) -> Tensor:
-    """Return random crops of the padded images, some of them mirrored.
+    """Return random crops of the padded images (B, height, width, channels) uint8, some of them mirrored.
 
     Args:
-        images: (B, height, width, channels) uint8.
+        images: the images.
         pad: padding on every side, in pixels; the offset of a crop is uniform in [0, 2 * pad].
         flip: whether each image is mirrored with probability 1/2; or (B,) bool, which images are mirrored.
         generator: source of all randomness, on the device of the images.
         padding: "zeros" or "reflect". Default: "zeros".
-
-    Returns:
-        (B, height, width, channels) uint8.
-
-    Example:
-        >>> images = torch.full((2, 4, 4, 1), 9, dtype=torch.uint8)
-        >>> augment(images, 0, True, torch.Generator().manual_seed(0)).equal(images)
-        True
     """
     batch, height, width, _ = images.shape
     device = images.device
@@ -49,21 +41,10 @@ def _reflect(position: Tensor, size: int) -> Tensor:
 
 
 def alternating_flips(seed: int, views: Tensor) -> Tensor:
-    """Return which samples are mirrored: each one in every other epoch that selects it, beginning at random.
+    """Return which samples are mirrored, (N,) bool: each one in every other epoch that selects it, begun at random.
 
-    In two such epochs, a sample is then seen from both sides (Jordan 2024, arXiv:2404.00498).
-
-    Args:
-        seed: decides how each sample begins.
-        views: (N,) number of epochs that have selected each sample so far, on the CPU.
-
-    Returns:
-        (N,) bool.
-
-    Example:
-        >>> once, twice = (alternating_flips(0, torch.full((5,), views)) for views in (1, 2))
-        >>> once.logical_not().equal(twice)
-        True
+    In two such epochs, a sample is then seen from both sides (Jordan 2024, arXiv:2404.00498). `views`, on the CPU, are
+    the numbers of epochs that have selected each sample so far.
     """
     first = torch.randint(2, views.shape, generator=torch.Generator().manual_seed(seed))
     return (first + views) % 2 == 1
@@ -75,13 +56,8 @@ def prepare(inputs: Tensor, data: TensorData) -> Tensor:
 
 
 def normalize(images: Tensor, data: ImageData) -> Tensor:
-    """Return images normalised to mean 0 and standard deviation 1 over the training pixels of each channel.
+    """Return images (B, height, width, channels) uint8 as float32 (B, channels, height, width), channels last.
 
-    Args:
-        images: (B, height, width, channels) uint8.
-        data: the data set, for its statistics.
-
-    Returns:
-        (B, channels, height, width) float32, in channels_last memory format.
+    Over the training pixels of each channel, they have mean 0 and standard deviation 1.
     """
     return ((images - data.mean) / data.std).permute(0, 3, 1, 2)

@@ -27,11 +27,11 @@ class Request:
     Args:
         cluster: "slurm"; "local", in the background of this machine; or "debug", one after the other in this process.
         minutes: time limit of each job; one that reaches it is requeued.
-        jobs: at a time. Default: 1.
-        chunk: runs of each job on Slurm. Default: 10.
-        gpus: of each job, with one run at a time on each. Default: 1.
-        partition: of Slurm. Default: None, that of the cluster.
-        options: others of Slurm, by submitit's names. Default: none.
+        jobs: at a time.
+        chunk: runs of each job on Slurm.
+        gpus: of each job, with one run at a time on each.
+        partition: of Slurm; None for that of the cluster.
+        options: others of Slurm, by submitit's names.
     """
 
     cluster: str

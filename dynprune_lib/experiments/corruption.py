@@ -1,34 +1,36 @@
-"""Data sets with wrong labels or with rare classes, made from clean and balanced ones."""
+"""What runs train on: data sets with samples held out, rare classes or wrong labels, made from whole ones."""
 
 from dataclasses import replace
 
 import torch
 
 from dynprune_lib.errors import SpecError
-from dynprune_lib.experiments.data import Split, TensorData
+from dynprune_lib.experiments.data import Split, TensorData, hold_out
+from dynprune_lib.experiments.runs import RunSpec
+
+
+def data_of(data: TensorData, spec: RunSpec) -> TensorData:
+    """Return the data that a run trains on: some samples held out, some classes rare, some labels wrong."""
+    if spec.validation:
+        data = hold_out(data, spec.validation)
+    if spec.imbalance > 1:
+        data = make_imbalanced(data, spec.imbalance, spec.seed)
+    if spec.label_noise:
+        data = add_label_noise(data, spec.label_noise, spec.seed)
+    return data
 
 
 def make_imbalanced(data: TensorData, ratio: float, seed: int) -> TensorData:
     """Return the data set with fewer training samples of each later class; the test part stays as it is.
 
-    The sizes of the classes, in the order of the labels, form a geometric sequence. Which samples are kept is random.
-
-    Args:
-        data: the data set.
-        ratio: size of the first class over that of the last, at least 1.
-        seed: of the draw.
+    The sizes of the classes, in the order of the labels, form a geometric sequence; `ratio` is that of the first to the
+    last. Which samples are kept is random, by `seed`.
 
     Raises:
         SpecError: a class would have no sample, or there is no other class.
 
     References:
         Cui et al., CVPR 2019, "Class-Balanced Loss Based on Effective Number of Samples", arXiv:1901.05555.
-
-    Example:
-        >>> from dynprune_lib.experiments.data import load_dataset
-        >>> rare = make_imbalanced(load_dataset("digits"), ratio=10, seed=0)
-        >>> torch.bincount(rare.train.labels).tolist()
-        [139, 108, 83, 65, 50, 39, 30, 23, 18, 14]
     """
     labels, classes = data.train.labels.cpu(), len(data.classes)
     if classes < 2:
@@ -46,25 +48,12 @@ def make_imbalanced(data: TensorData, ratio: float, seed: int) -> TensorData:
 
 
 def add_label_noise(data: TensorData, fraction: float, seed: int) -> TensorData:
-    """Return the data set with a random other label for a random part of the training samples (symmetric noise).
+    """Return the data set with another label, at random, for a `fraction` of the training samples (symmetric noise).
 
-    Args:
-        data: the data set.
-        fraction: of the training labels that are replaced, in [0, 1).
-        seed: of the draw.
-
-    Returns:
-        The data set, with `wrong` set. The test part has its own labels.
+    They are marked as `wrong`. The test part keeps its labels.
 
     Raises:
         SpecError: there is no other label.
-
-    Example:
-        >>> from dynprune_lib.experiments.data import load_dataset
-        >>> digits = load_dataset("digits")
-        >>> noisy = add_label_noise(digits, 0.2, seed=0)
-        >>> int(noisy.wrong.sum()), noisy.wrong.equal(noisy.train.labels != digits.train.labels)
-        (287, True)
     """
     labels, classes = data.train.labels, len(data.classes)
     if classes < 2:

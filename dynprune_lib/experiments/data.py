@@ -151,19 +151,10 @@ def load_dataset(name: str, data_dir: str | Path | None = None, device: torch.de
 
 
 def hold_out(data: TensorData, count: int) -> TensorData:
-    """Return the data set with some training samples, drawn at random but always the same, in place of the test part.
-
-    Args:
-        data: the data set.
-        count: number of samples to hold out.
+    """Return the data set with `count` training samples, random but always the same, in place of the test part.
 
     Raises:
         SpecError: nothing would be left to train on.
-
-    Example:
-        >>> held_out = hold_out(load_dataset("digits"), 100)
-        >>> len(held_out.train), len(held_out.test)
-        (1337, 100)
     """
     if count >= len(data.train):
         raise SpecError(f"validation is {count}: {data.name} has {len(data.train)} training samples, hold out fewer")

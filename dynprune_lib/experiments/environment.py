@@ -17,13 +17,7 @@ from dynprune_lib.paths import PACKAGE, root
 
 
 def describe_environment(spec: RunSpec, data: TensorData, jobs: int) -> dict[str, Any]:
-    """Return what is needed to repeat a run and to judge its timings.
-
-    Args:
-        spec: the run.
-        data: its data set, on the device.
-        jobs: number of runs that share the device.
-    """
+    """Return what is needed to repeat a run and to judge its timings, of which `jobs` share the device."""
     return {
         "dynprune": __version__,
         "commit": _commit(),

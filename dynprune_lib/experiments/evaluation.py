@@ -1,25 +1,25 @@
-"""Predictions, accuracy and scores of a model, without augmentation."""
+"""Predictions, accuracy, scores and gradient norms of a model, without augmentation."""
 
 from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
 
+from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.augment import prepare
 from dynprune_lib.experiments.data import Split, TensorData
 from dynprune_lib.experiments.precision import autocast
 from dynprune_lib.experiments.records import LastEpoch
 
 EVALUATION_BATCH = 1_000
+CHUNK = 128  # samples whose gradients are in memory at a time
 
 
 @torch.no_grad()
 def evaluate(model: nn.Module, split: Split, data: TensorData, precision: str) -> tuple[float, float]:
-    """Return mean loss and accuracy in [0, 1] of a model on a split, without test-time augmentation.
-
-    Those of a regression are the mean squared error and R², the explained share of the variance, 0 if it is negative.
-    """
+    """Return mean loss and accuracy in [0, 1] on a split; of a regression the squared error and R², at least 0."""
     if not data.classes:
         outputs = torch.cat([outputs for outputs, _ in predict(model, split, data, precision)])
         error = F.mse_loss(outputs.squeeze(1), split.labels).item()
@@ -45,19 +45,8 @@ def describe_predictions(model: nn.Module, data: TensorData, precision: str) -> 
 
 
 def calibration_error(confidence: Tensor, correct: Tensor, bins: int = 15) -> float:
-    """Return the expected calibration error: mean distance of confidence and accuracy over bins of equal width.
-
-    Args:
-        confidence: (N,) largest probability of each prediction, in [0, 1].
-        correct: (N,) 1 for a correct prediction, else 0.
-        bins: number of bins. Default: 15.
-
-    References:
-        Guo et al. 2017, arXiv:1706.04599.
-
-    Example:
-        >>> calibration_error(torch.tensor([0.9, 0.9, 0.5, 0.5]), torch.tensor([1, 1, 1, 0]))
-        0.05
+    """Return the expected calibration error (Guo et al. 2017, arXiv:1706.04599): the mean distance of confidence and
+    accuracy over bins of equal width. `confidence` (N,) are the largest probabilities, `correct` (N,) is 1 or 0.
     """
     place = (confidence * bins).long().clamp(max=bins - 1)
     gaps = torch.bincount(place, correct.double() - confidence.double(), minlength=bins)
@@ -77,3 +66,50 @@ def predict(model: nn.Module, split: Split, data: TensorData, precision: str) ->
 def score_all(model: nn.Module, data: TensorData, precision: str, score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Return the scores (N,) float32 of all training samples, without augmentation."""
     return torch.cat([score(logits, labels) for logits, labels in predict(model, data.train, data, precision)])
+
+
+# GraNd: norms of the gradient of each sample's loss (Paul et al. 2021, arXiv:2107.07075)
+
+
+def gradient_norms_of_all(model: nn.Module, data: TensorData, exact: bool) -> Tensor:
+    """Return the norms (N,) of the gradients of all training samples, without augmentation."""
+    norms = gradient_norms if exact else last_layer_gradient_norms
+    chunks = zip(data.train.inputs.split(CHUNK), data.train.labels.split(CHUNK), strict=True)
+    return torch.cat([norms(model, prepare(inputs, data), labels) for inputs, labels in chunks])
+
+
+def gradient_norms(model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
+    """Return the norm (B,) of each sample's gradient over all parameters; the model is put in evaluation mode."""
+    model.eval()
+    parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    buffers = dict(model.named_buffers())
+
+    def loss(parameters: dict[str, Tensor], sample: Tensor, label: Tensor) -> Tensor:
+        logits = functional_call(model, (parameters, buffers), (sample.unsqueeze(0),))
+        return F.cross_entropy(logits, label.unsqueeze(0))
+
+    gradients = vmap(grad(loss), in_dims=(None, 0, 0))(parameters, x, labels)
+    return torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients.values()]).sum(0).sqrt()
+
+
+@torch.no_grad()
+def last_layer_gradient_norms(model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
+    """Return the norm (B,) of each sample's gradient over the last linear layer, at the cost of a forward pass.
+
+    With features h, weights W and bias b, the gradient is (p - y) for b and (p - y) h^T for W, so its norm is
+    |p - y| sqrt(1 + |h|^2).
+
+    Raises:
+        SpecError: the model has no linear layer with a bias.
+    """
+    linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear) and layer.bias is not None]
+    if not linear:
+        raise SpecError("the model has no linear layer with a bias: use the gradient of all parameters")
+    features: list[Tensor] = []
+    handle = linear[-1].register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    try:
+        logits = model.eval()(x)
+    finally:
+        handle.remove()
+    error = logits.softmax(1) - F.one_hot(labels, logits.shape[1])
+    return error.norm(dim=1) * (1 + features[0].square().sum(1)).sqrt()

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from dynprune_lib.errors import StoreError
-from dynprune_lib.experiments.corruption import add_label_noise, make_imbalanced
-from dynprune_lib.experiments.data import FOLDER, TensorData, hold_out
+from dynprune_lib.experiments.corruption import data_of
+from dynprune_lib.experiments.data import FOLDER, TensorData
 from dynprune_lib.experiments.locks import use_device
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec
@@ -44,27 +44,8 @@ def make_scores(spec: RunSpec, data: TensorData, store: Store, on_epoch: OnEpoch
         static_scores(spec, data, store, on_epoch, jobs)
 
 
-def data_of(data: TensorData, spec: RunSpec) -> TensorData:
-    """Return the data that a run trains on: some samples held out, some classes rare, some labels wrong."""
-    if spec.validation:
-        data = hold_out(data, spec.validation)
-    if spec.imbalance > 1:
-        data = make_imbalanced(data, spec.imbalance, spec.seed)
-    if spec.label_noise:
-        data = add_label_noise(data, spec.label_noise, spec.seed)
-    return data
-
-
 def check_images(record: RunRecord, load: Callable[[], TensorData]) -> None:
-    """Check that a record of an image folder is of the images that the folder has now; all other data sets are fixed.
-
-    Args:
-        record: the record of a run.
-        load: function that loads its data set, called for an image folder only.
-
-    Raises:
-        StoreError: it is not.
-    """
+    """Raise StoreError if a record of an image folder is of other images than the folder, which is loaded, has now."""
     if record.spec.dataset.startswith(FOLDER) and record.environment["data_md5"] != (data := load()).md5:
         raise StoreError(
             f"the record {record.spec.name} is of other images than {data.name} has now: remove it and the run is made"

@@ -103,12 +103,7 @@ class Contents(Observer):
 
 
 class Trace(Observer):
-    """The mean scores of some samples, spread over the data set, after some epochs.
-
-    Args:
-        samples: number of samples.
-        epochs: after which they are recorded, counted from 1.
-    """
+    """The mean scores of some samples, spread over the data set, after some epochs, counted from 1."""
 
     def __init__(self, samples: int, epochs: list[int]) -> None:
         self._samples, self._epochs = samples, epochs
@@ -124,18 +119,11 @@ class Trace(Observer):
 
 
 class ForgettingEvents(Observer):
-    """How often a model unlearns each sample (Toneva et al. 2019): it was right when last seen and is wrong now.
+    """How often a model unlearns each sample: it was right when last seen and is wrong now.
 
     References:
         Toneva et al., ICLR 2019, "An Empirical Study of Example Forgetting during Deep Neural Network Learning",
         arXiv:1812.05159.
-
-    Example:
-        >>> events = ForgettingEvents(3)
-        >>> for errors in ([0.0, 0.0, 1.0], [1.0, 0.0, 1.0], [0.0, 0.0, 1.0], [1.0, 0.0, 1.0]):
-        ...     events.after_batch(torch.arange(3), torch.tensor(errors))
-        >>> events.scores()  # forgotten twice, never forgotten, never learned
-        tensor([2., 0., inf])
     """
 
     def __init__(self, num_samples: int) -> None:
@@ -159,15 +147,7 @@ class ForgettingEvents(Observer):
 
 
 class Losses(Observer):
-    """The last loss of every sample, and how its losses vary.
-
-    Example:
-        >>> losses = Losses(2)
-        >>> for values in ([2.0, 2.0], [2.0, 1.0], [2.0, 0.0]):
-        ...     losses.after_batch(torch.arange(2), torch.tensor(values))
-        >>> losses.last, losses.variances()
-        (tensor([2., 0.]), tensor([0., 1.]))
-    """
+    """The last loss of every sample, and how its losses vary."""
 
     def __init__(self, num_samples: int) -> None:
         # the number of losses, the last, their mean, and the sum of squared differences from it

@@ -11,23 +11,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
 
 def per_sample_losses(outputs: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Return the cross-entropy of each sample, in nats; of a regression, the squared error.
-
-    Args:
-        outputs: (B, classes) logits; of a regression, (B, 1) predictions.
-        labels: (B,) int64; of a regression, (B,) of a floating-point type.
-        label_smoothing: of the cross-entropy, in [0, 1). Default: 0.
-
-    Returns:
-        (B,) float32.
-
-    Example:
-        >>> import torch
-        >>> per_sample_losses(torch.tensor([[2.0, 0.0]]), torch.tensor([0]))
-        tensor([0.1269])
-        >>> per_sample_losses(torch.tensor([[2.0], [0.0]]), torch.tensor([0.5, 0.5]))
-        tensor([2.2500, 0.2500])
-    """
+    """Return the cross-entropy (B,) of logits (B, classes), in nats; the squared error of a regression's (B, 1)."""
     if labels.is_floating_point():
         return F.mse_loss(outputs.squeeze(1).float(), labels, reduction="none")
     return F.cross_entropy(outputs.float(), labels, reduction="none", label_smoothing=label_smoothing)
@@ -56,13 +40,6 @@ def parameter_groups(model: nn.Module, spec: Any) -> list[dict[str, Any]]:
     """Return the parameters in one group, or the biases of batch normalisations in a second one with their own rate.
 
     The second group learns `bias_rate` times as fast and decays as much per step as the first.
-
-    Example:
-        >>> from types import SimpleNamespace
-        >>> spec = SimpleNamespace(learning_rate=0.5, weight_decay=0.08, bias_rate=8)
-        >>> groups = parameter_groups(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), spec)
-        >>> [len(group["params"]) for group in groups], groups[1]["lr"], groups[1]["weight_decay"]
-        ([3, 1], 4.0, 0.01)
     """
     if spec.bias_rate == 1:
         return [{"params": list(model.parameters())}]

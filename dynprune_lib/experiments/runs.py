@@ -292,12 +292,7 @@ def _check_field(name: str, value: Any, kind: Any) -> None:
 
 
 def sampler_settings(sampler: str) -> dict[str, Any]:
-    """Return the settings of a sampler with their defaults.
-
-    Example:
-        >>> sampler_settings("epsilon-greedy")["epsilon"]
-        0.1
-    """
+    """Return the settings of a sampler with their defaults."""
     return dict(_defaults(sampler_class(sampler)))  # type: ignore[arg-type]  # mypy takes the class for an instance
 
 
@@ -316,12 +311,6 @@ def _survives_json(value: Any) -> bool:
 
 
 def check_choice(what: str, value: str, allowed: Collection[str]) -> None:
-    """Raise SpecError, with the allowed values, if `value` is not one of them.
-
-    Example:
-        >>> check_choice("schedule", "linear", SCHEDULES)
-        Traceback (most recent call last):
-        dynprune_lib.errors.SpecError: unknown schedule 'linear': there are one-cycle, cosine
-    """
+    """Raise SpecError, with the allowed values, if `value` is not one of them."""
     if not isinstance(value, str) or value not in allowed:
         raise SpecError(f"unknown {what} {value!r}: there are {', '.join(map(str, allowed)) or 'none'}")

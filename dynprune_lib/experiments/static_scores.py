@@ -6,7 +6,7 @@ realisations of the scores, and no run is trained on what its own twin has found
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from typing import Any
@@ -17,8 +17,7 @@ from torch import Tensor
 from dynprune_lib.errors import SpecError, StoreError
 from dynprune_lib.experiments.data import TensorData
 from dynprune_lib.experiments.environment import describe_environment
-from dynprune_lib.experiments.evaluation import score_all
-from dynprune_lib.experiments.gradients import gradient_norms_of_all
+from dynprune_lib.experiments.evaluation import gradient_norms_of_all, score_all
 from dynprune_lib.experiments.observers import ForgettingEvents, Losses, Observer
 from dynprune_lib.experiments.records import Cost, EpochRecord, StaticScores, cost_of
 from dynprune_lib.experiments.runs import SCORING_SEEDS, RunSpec, check_choice
@@ -46,15 +45,15 @@ class ScoringMethod:
     Args:
         run: what the scoring models are trained as.
         epochs: number of epochs after which a model is asked; the schedule is that of `run`.
-        score: function of the trained state that returns (N,) scores.
-        models: number of models. Default: 1.
-        passes: cost of asking one model; its seconds are measured. Default: none.
-        observer: what watches the training of a model, a function of N. Default: none.
+        score: function of the trained state and of the observer that returns (N,) scores.
+        models: number of models.
+        passes: cost of asking one model; its seconds are measured.
+        observer: what watches the training of a model, a function of N.
     """
 
     run: RunSpec
     epochs: int
-    score: Callable[[TrainState], Tensor]
+    score: Callable[[TrainState, Any], Tensor]
     models: int = 1
     passes: Cost = field(default_factory=Cost)
     observer: Callable[[int], Observer] | None = None
@@ -92,11 +91,7 @@ def static_scores(
 
 
 def stored_scores(spec: RunSpec, data: TensorData, store: Store) -> StaticScores | None:
-    """Return the scores of a run if they are in the store, else None.
-
-    Raises:
-        StoreError: they are damaged, or of another data set.
-    """
+    """Return the scores of a run if they are in the store; StoreError if they are damaged or of other data."""
     needed = scoring_spec(spec)
     found = store.load_scores(needed)
     if found and found.environment["data_md5"] != data.md5:
@@ -123,20 +118,8 @@ def scoring_spec(spec: RunSpec) -> RunSpec:
     return replace(needed, seed=spec.scoring_seed, init_seed=None)
 
 
-def missing_scorings(specs: Iterable[RunSpec], store: Store) -> list[RunSpec]:
-    """Return the scorings that some runs need and the store does not have, each once, as `scoring_spec` names them."""
-    needed = [scoring_spec(spec) for spec in specs if spec.is_static_scored and spec.sampler in METHODS]
-    return list({spec.name: spec for spec in needed if not store.has_scores(spec)}.values())
-
-
 def scoring_epochs(scoring: RunSpec) -> int:
-    """Return the number of epochs that the models of a scoring train for, all together.
-
-    Example:
-        >>> el2n = RunSpec(dataset="digits", model="tiny", sampler="el2n", settings={"models": 8, "at_epoch": 2})
-        >>> scoring_epochs(scoring_spec(el2n))
-        16
-    """
+    """Return the number of epochs that the models of a scoring train for, all together."""
     method = METHODS[scoring.sampler](scoring, 1)
     return method.models * method.epochs
 
@@ -156,14 +139,15 @@ def _compute(spec: RunSpec, data: TensorData, store: Store, on_epoch: OnEpoch | 
     total, cost = begun["total"], Cost(**begun["cost"])
     for number in range(begun["done"], method.models):
         run = replace(method.run, seed=spec.seed + number)
-        state = build_train_state(run, data, observer=method.observer and method.observer(len(data.train)))
+        observer = method.observer(len(data.train)) if method.observer else None
+        state = build_train_state(run, data, observer=observer)
         if number == begun["done"] and "training" in begun:
             with store.reading_checkpoint(spec):
                 state.load_state_dict(begun["training"])
         before = {"done": number, "total": total, "cost": asdict(cost)}
         train_epochs(state, method.epochs, partial(_save, store, spec, before, state, conditions), tell)
         started = time.perf_counter()
-        total = total + method.score(state).cpu()
+        total = total + method.score(state, observer).cpu()
         asking = Cost(seconds=round(time.perf_counter() - started, 6))
         cost = cost + cost_of(state.epochs) + asking + method.passes
     return StaticScores(spec=spec, values=total / method.models, cost=cost, environment=environment)
@@ -181,15 +165,12 @@ def _full(spec: RunSpec) -> RunSpec:
 
 
 def _forget(spec: RunSpec, _: int) -> ScoringMethod:
-    def score(state: TrainState) -> Tensor:
-        events: Any = state.observers[-1]
-        return events.scores()
-
-    return ScoringMethod(replace(_full(spec), score="error"), spec.epochs, score, observer=ForgettingEvents)
+    run = replace(_full(spec), score="error")
+    return ScoringMethod(run, spec.epochs, lambda _, events: events.scores(), observer=ForgettingEvents)
 
 
 def _el2n(spec: RunSpec, num_samples: int) -> ScoringMethod:
-    def score(state: TrainState) -> Tensor:
+    def score(state: TrainState, _: Any) -> Tensor:
         return score_all(state.evaluated, state.data, state.spec.precision, el2n)
 
     passes = Cost(forward_passes=num_samples)
@@ -199,7 +180,7 @@ def _el2n(spec: RunSpec, num_samples: int) -> ScoringMethod:
 def _grand(spec: RunSpec, num_samples: int) -> ScoringMethod:
     exact = spec.settings["exact"]
 
-    def score(state: TrainState) -> Tensor:
+    def score(state: TrainState, _: Any) -> Tensor:
         return gradient_norms_of_all(state.evaluated, state.data, exact)
 
     passes = Cost(forward_passes=num_samples, backward_passes=num_samples * exact)
@@ -207,39 +188,28 @@ def _grand(spec: RunSpec, num_samples: int) -> ScoringMethod:
 
 
 def _aum(spec: RunSpec, _: int) -> ScoringMethod:
-    def score(state: TrainState) -> Tensor:
-        return state.sampler.memory["area"] / spec.epochs
-
-    # which sums up the margins, and keeps all samples
-    return ScoringMethod(replace(_full(spec), sampler="cautious-greedy"), spec.epochs, score)
+    run = replace(_full(spec), sampler="cautious-greedy")  # which sums up the margins, and keeps all samples
+    return ScoringMethod(run, spec.epochs, lambda state, _: state.sampler.memory["area"] / spec.epochs)
 
 
 def _cat(spec: RunSpec, _: int) -> ScoringMethod:
-    return _early_losses(spec, Losses.variances)
+    return ScoringMethod(_full(spec), spec.settings["at_epoch"], lambda _, each: each.variances(), observer=Losses)
 
 
 def _cowerage(spec: RunSpec, _: int) -> ScoringMethod:
-    return _early_losses(spec, lambda losses: losses.last)
+    return ScoringMethod(_full(spec), spec.settings["at_epoch"], lambda _, each: each.last, observer=Losses)
 
 
-def _early_losses(spec: RunSpec, score_of: Callable[[Losses], Tensor]) -> ScoringMethod:
-    def score(state: TrainState) -> Tensor:
-        losses: Any = state.observers[-1]
-        return score_of(losses)
-
-    return ScoringMethod(_full(spec), spec.settings["at_epoch"], score, observer=Losses)
-
-
-def _final_subset(spec: RunSpec, _: int) -> ScoringMethod:
-    def score(state: TrainState) -> Tensor:
-        return torch.zeros(len(state.data.train)).index_fill_(0, state.sampler.subset(), 1)
+def _final_subset(spec: RunSpec, num_samples: int) -> ScoringMethod:
+    def score(state: TrainState, _: Any) -> Tensor:
+        return torch.zeros(num_samples).index_fill_(0, state.sampler.subset(), 1)
 
     dynamic = replace(_full(spec), sampler=spec.settings["of"], prune_rate=spec.prune_rate)
     return ScoringMethod(dynamic, spec.epochs, score)
 
 
 def _groups(spec: RunSpec, _: int) -> ScoringMethod:
-    def score(state: TrainState) -> Tensor:
+    def score(state: TrainState, _: Any) -> Tensor:
         return torch.from_numpy(group_of(state.selections.counts.numpy(), state.spec)).float()
 
     dynamic = replace(_full(spec), sampler=spec.settings["of"], prune_rate=spec.settings["of_rate"])

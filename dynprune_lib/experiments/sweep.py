@@ -237,7 +237,9 @@ def _do(plan: Plan, task: Task, report: Callable[[str, Any], None], place: Place
         return "unwritable", str(error)
     except Exception as error:  # whatever it is, the other runs do not depend on it
         message = _what_happened(error)
-        _free_memory()
+        gc.collect()  # the frames of the traceback held the model
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
         return "failed", message
 
 
@@ -249,12 +251,6 @@ def _what_happened(error: Exception) -> str:
     if isinstance(error, DynpruneError):
         return str(error)
     return "".join(traceback.format_exception(error)).strip()
-
-
-def _free_memory() -> None:
-    gc.collect()  # the frames of the traceback held the model
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 @functools.cache  # a sweep that alternates between data sets keeps them

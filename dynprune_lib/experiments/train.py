@@ -17,13 +17,12 @@ from dynprune_lib.experiments.augment import alternating_flips, augment, normali
 from dynprune_lib.experiments.data import ImageData, TensorData
 from dynprune_lib.experiments.environment import describe_environment
 from dynprune_lib.experiments.evaluation import describe_predictions, evaluate, score_all
-from dynprune_lib.experiments.models import build_model
+from dynprune_lib.experiments.models import WHITENED, Whitening, build_model
 from dynprune_lib.experiments.observers import Contents, Observer, Selections, Trace
 from dynprune_lib.experiments.optimizers import OPTIMIZERS, SCHEDULES, per_sample_losses
 from dynprune_lib.experiments.precision import autocast
 from dynprune_lib.experiments.records import Cost, EpochRecord, RunRecord, StaticScores
 from dynprune_lib.experiments.runs import RunSpec, validate
-from dynprune_lib.experiments.speedrun import WHITENED, Whitening
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.samplers import PruningSampler
 from dynprune_lib.samplers.schedule import spread
@@ -85,18 +84,8 @@ def train(
 class TrainState:
     """Everything that a run needs and changes; a checkpoint is its `state_dict` after an epoch.
 
-    Args:
-        spec: what to run.
-        data: the data set, on the device to train on.
-        model: the model.
-        optimizer: of its parameters.
-        schedule: of the learning rate, one step per optimizer step.
-        sampler: selects the samples of every epoch.
-        selections: the first of the observers, which counts how often each sample is selected.
-        observers: that watch the run.
-        average: exponential average of the weights; None without `averaging`.
-        reference: another one, whose logits the score needs; None for scores of the model alone.
-        epochs: records of the finished epochs.
+    The first of the observers counts how often each sample is selected. There is an `average` of the weights with
+    `averaging`, and a `reference` model where the score needs its logits.
     """
 
     spec: RunSpec
@@ -141,8 +130,8 @@ def build_train_state(
     Args:
         spec: what to run.
         data: the data set, on the device to train on.
-        scores: (N,) static scores of a static sampler. Default: None.
-        observer: another one, in addition to those whose findings are in the record. Default: None.
+        scores: (N,) static scores of a static sampler.
+        observer: another one, in addition to those whose findings are in the record.
 
     Raises:
         SpecError: the spec does not fit the data.
@@ -182,10 +171,7 @@ def _average(model: nn.Module, decay: float) -> AveragedModel:
 
 
 def check_fit(spec: RunSpec, data: TensorData) -> None:
-    """Raise SpecError if the run does not fit the data.
-
-    Too few samples are kept for a batch or for the classes, or the run needs classes that a regression does not have.
-    """
+    """Raise SpecError if the run is not allowed, or keeps too few samples of the data, or needs classes."""
     validate(spec)
     if not data.classes and (spec.is_static_scored or spec.score != "loss" or spec.label_smoothing):
         raise SpecError(
@@ -221,13 +207,10 @@ def conditions_of(environment: dict[str, Any]) -> dict[str, str]:
 
 
 def train_epochs(state: TrainState, epochs: int, save: Callable[[], None], on_epoch: OnEpoch | None = None) -> None:
-    """Train until `epochs` epochs are complete.
+    """Train until `epochs` epochs are complete, those that are already among them.
 
-    Args:
-        state: trained in place.
-        epochs: total number, including those that are complete already.
-        save: called after an epoch unless saving has taken too much of the time, and when `on_epoch` raises.
-        on_epoch: called after every epoch. Default: None.
+    `save` is called after an epoch unless saving has taken too much of the time, and when `on_epoch`, which is called
+    after every epoch, raises.
     """
     begun, saving = time.perf_counter(), 0.0
     for epoch in range(len(state.epochs), epochs):
@@ -298,15 +281,9 @@ def rescore(state: TrainState) -> int:
 
 
 def train_steps(state: TrainState, batches: tuple[Tensor, ...], epoch: int) -> Tensor:
-    """Train on some batches, without synchronising the device.
+    """Train on batches of indices, without synchronising the device; return the losses (steps,), on the device.
 
-    Args:
-        state: trained in place.
-        batches: (B,) indices each, on the device.
-        epoch: decides the augmentation, together with the seed.
-
-    Returns:
-        (steps,) losses, on the device.
+    `epoch` decides the augmentation, together with the seed.
     """
     spec, data = state.spec, state.data
     # seeded by the epoch, so that a resumed run needs no random state of the interrupted one

@@ -39,12 +39,7 @@ class Placement:
 
 
 def placements(jobs: int, devices: Sequence[str], threads: int) -> list[Placement]:
-    """Share devices and cores among processes: on a CPU, each has cores of its own where there are enough.
-
-    Example:
-        >>> [(place.device, place.sharing) for place in placements(3, ["cuda:0", "cuda:1"], threads=1)]
-        [('cuda:0', 2), ('cuda:1', 1), ('cuda:0', 2)]
-    """
+    """Share devices and cores among processes: on a CPU, each has cores of its own where there are enough."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     is_pinned = devices[0] == "cpu" and len(cores) >= jobs
     shares = [tuple(cores[len(cores) * i // jobs : len(cores) * (i + 1) // jobs]) for i in range(jobs)]

@@ -1,7 +1,12 @@
+import dataclasses
+
 import pytest
 import torch
+from sklearn.metrics import r2_score
 
-from dynprune_lib.experiments.evaluation import calibration_error, describe_predictions, evaluate
+from dynprune_lib.experiments.data import load_dataset
+from dynprune_lib.experiments.evaluation import calibration_error, describe_predictions, evaluate, predict
+from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.train import build_train_state
 
 
@@ -28,3 +33,29 @@ def test_calibration_error_by_hand():
     confidence, correct = torch.tensor([0.85, 0.81, 0.35]), torch.tensor([1, 0, 1])
     assert calibration_error(confidence, correct, bins=10) == pytest.approx((2 * 0.33 + 0.65) / 3, abs=1e-6)
     assert calibration_error(torch.ones(4), torch.ones(4)) == 0
+
+
+@pytest.fixture(scope="module")
+def diabetes():
+    return load_dataset("diabetes")
+
+
+@pytest.fixture
+def regression():
+    """A run that takes a fraction of a second."""
+    spec = RunSpec(dataset="diabetes", model="mlp", sampler="ucb", prune_rate=0.5, epochs=4, batch_size=32)
+    return dataclasses.replace(spec, optimizer="adamw", learning_rate=0.003)
+
+
+def test_the_score_of_a_regression_is_the_explained_variance_and_never_negative(diabetes, regression):
+    state = build_train_state(regression, diabetes)
+    predicted = torch.cat([outputs for outputs, _ in predict(state.model, diabetes.train, diabetes, "float32")])
+    bias = state.model[-1].bias
+    with torch.no_grad():
+        bias += (diabetes.train.labels - predicted.squeeze(1)).mean() + 0.1
+        expected = state.model(diabetes.test.inputs).squeeze(1)
+        loss, score = evaluate(state.model, diabetes.test, diabetes, "float32")
+        assert loss == pytest.approx((expected - diabetes.test.labels).square().mean().item(), rel=1e-5)
+        assert score == pytest.approx(max(0, r2_score(diabetes.test.labels, expected)), abs=1e-6)
+        bias += 10
+        assert evaluate(state.model, diabetes.test, diabetes, "float32")[1] == 0

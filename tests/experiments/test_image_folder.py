@@ -51,7 +51,7 @@ def test_a_folder_of_images_is_a_data_set(folder):
     assert normalize(data.train.images, data).isfinite().all()  # though green is the same in all of them
 
 
-@pytest.mark.parametrize("kind", ["png", "jpg", "tif"])
+@pytest.mark.parametrize("kind", ["png", "jpg"])
 def test_images_are_turned_upright_by_their_exif_data(tmp_path, kind):
     for orientation, stored in {1: RAMP, 2: RAMP[:, ::-1], 3: RAMP[::-1, ::-1], 5: RAMP.T, 6: np.rot90(RAMP)}.items():
         exif = Image.Exif()
@@ -61,7 +61,7 @@ def test_images_are_turned_upright_by_their_exif_data(tmp_path, kind):
         assert np.abs(image.astype(int) - RAMP[..., None]).max() <= (3 if kind == "jpg" else 0)
 
 
-@pytest.mark.parametrize("kind", ["png", "tif", "pgm"])
+@pytest.mark.parametrize("kind", ["png", "tif"])
 def test_16_bits_are_scaled_and_not_clipped(tmp_path, kind):
     Image.fromarray(RAMP.astype(np.uint16) * 257).save(tmp_path / f"x.{kind}")
     assert (image_folder._decode(tmp_path / f"x.{kind}") == RAMP[..., None]).all()

@@ -2,12 +2,17 @@ import dataclasses
 import json
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.records import Cost, LastEpoch, LeftOut, RunRecord
-from dynprune_lib.experiments.runs import RunSpec
-from tests.helpers import make_record
+from dynprune_lib.experiments.runs import RunSpec, validate
+from dynprune_lib.experiments.store import Store
+from dynprune_lib.experiments.sweep import Plan, sweep
+from dynprune_lib.samplers import LastScore
+from tests.helpers import make_record, results
 
 BASE = {"dataset": "digits", "model": "tiny"}
 
@@ -27,41 +32,37 @@ def test_the_name_of_a_static_run_tells_whether_its_scores_are_of_its_own_seed()
     assert names[1000] == "forget-50-seed1000-1f3840a19d6b"
 
 
+OTHERS = {
+    "sampler": "epsilon-greedy",
+    "settings": {"c": 0.5},
+    "score": "entropy",
+    "optimizer": "adamw",
+    "schedule": "cosine",
+    "flip": "alternating",
+    "padding": "reflect",
+    "precision": "bfloat16",
+    "pad": 2,
+    "init_seed": 1,
+}
+
+
 def test_every_field_makes_another_run():
-    spec = RunSpec(**BASE, sampler="ucb", prune_rate=0.5)
-    others = [
-        {"dataset": "cifar10"},
-        {"model": "small"},
-        {"sampler": "epsilon-greedy", "settings": {}},
-        {"prune_rate": 0.501},
-        {"settings": {"c": 0.5}},
-        {"score": "entropy"},
-        {"rescore": True},
-        {"trace": 100},
-        {"epochs": 17},
-        {"batch_size": 64},
-        {"optimizer": "adamw"},
-        {"learning_rate": 0.2},
-        {"momentum": 0.8},
-        {"weight_decay": 0.0},
-        {"schedule": "cosine"},
-        {"label_smoothing": 0.1},
-        {"bias_rate": 16},
-        {"averaging": 0.98},
-        {"flip": "alternating"},
-        {"pad": 2},
-        {"padding": "reflect"},
-        {"validation": 100},
-        {"label_noise": 0.2},
-        {"imbalance": 50},
-        {"precision": "bfloat16"},
-        {"alone": True},
-        {"seed": 1},
-        {"init_seed": 1},
-    ]
-    assert {name for other in others for name in other} >= {field.name for field in dataclasses.fields(RunSpec)}
-    names = {dataclasses.replace(spec, **other).name for other in others}
-    assert len(names | {spec.name}) == len(others) + 1
+    spec, names = RunSpec(**BASE, prune_rate=0.5), set()
+    for each in dataclasses.fields(RunSpec):
+        value = getattr(spec, each.name)
+        other = OTHERS.get(each.name, f"other {value}" if isinstance(value, str) else not value)
+        if type(value) in (int, float):
+            other = value + (0.1 if isinstance(value, float) else 1)
+        names.add(dataclasses.replace(spec, **{each.name: other}).name)
+    assert len(names | {spec.name}) == len(dataclasses.fields(RunSpec)) + 1
+
+
+def test_no_sampler_is_built_where_a_record_is_read(monkeypatch):
+    record = make_record(RunSpec(**BASE, sampler="ucb", prune_rate=0.5))
+    monkeypatch.setattr(RunSpec, "make_sampler", lambda *_: pytest.fail("built"))
+    content = json.loads(record.to_json())
+    del content["scoring"]  # as in records of version 0.1
+    assert RunRecord.from_json(json.dumps(content)) == record
 
 
 def test_a_samplers_defaults_are_written_out_and_make_no_other_run():
@@ -164,13 +165,71 @@ def test_accuracy_is_of_the_last_epoch_and_time_without_evaluation():
     assert record.total("evaluation_seconds") == 6
 
 
-def test_costs_add_up():
-    cost = Cost(seconds=1.0, forward_passes=2, backward_passes=3)
-    assert cost + cost == Cost(seconds=2.0, forward_passes=4, backward_passes=6)
+@dataclasses.dataclass(eq=False)
+class LowestLoss(LastScore):
+    """Keeps the samples with the lowest last losses."""
+
+    _: dataclasses.KW_ONLY
+    noise: float = 0.0
+
+    def select(self):
+        noise = self.noise * torch.rand(self.num_samples, generator=self.random_generator("noise", self.epoch))
+        return (self.memory["last"].cpu() + noise).argsort()[: self.num_kept]
 
 
-def test_a_record_of_a_version_without_scoring_costs_is_read():
-    record = make_record(RunSpec(**BASE))
-    content = json.loads(record.to_json())
-    del content["scoring"]
-    assert RunRecord.from_json(json.dumps(content)) == record
+@dataclasses.dataclass(eq=False)
+class OnADevice(LastScore):
+    """Has a default that no record can hold."""
+
+    _: dataclasses.KW_ONLY
+    device: torch.device = torch.device("cpu")  # noqa: RUF009 (it is immutable)
+
+
+class Handwritten(LastScore):
+    """Has a constructor of its own, with an argument that is required and others by name."""
+
+    def __init__(self, num_samples, prune_rate, *, power, **others):
+        super().__init__(num_samples, prune_rate, **others)
+        self.power = power
+
+
+OWN = RunSpec(
+    dataset="digits",
+    model="tiny",
+    sampler="tests.experiments.test_runs:LowestLoss",
+    prune_rate=0.5,
+    settings={"noise": 0.1},
+    epochs=3,
+    batch_size=32,
+)
+
+
+def test_a_sampler_of_ones_own_is_named_and_its_settings_are_checked():
+    assert OWN.name.startswith("LowestLoss-50-seed0-")
+    assert OWN.settings["warm_up"] == 0
+    assert dataclasses.replace(OWN, settings={}).name != OWN.name
+    with pytest.raises(SpecError, match=r"unknown setting of .*LowestLoss 'c': there are period"):
+        validate(dataclasses.replace(OWN, settings={"c": 1.0}))
+    with pytest.raises(SpecError, match="nowhere"):
+        dataclasses.replace(OWN, sampler="nowhere:LowestLoss")
+
+
+def test_settings_that_no_record_can_hold_are_refused_before_training():
+    module = OWN.sampler.partition(":")[0]
+    with pytest.raises(SpecError, match=r"device of .*OnADevice is device\(type='cpu'\): settings are kept .* as JSON"):
+        validate(dataclasses.replace(OWN, sampler=f"{module}:OnADevice", settings={}))
+    handwritten = {"sampler": f"{module}:Handwritten"}
+    with pytest.raises(SpecError, match=r"power of .*Handwritten has no default: pass it as a setting"):
+        validate(dataclasses.replace(OWN, **handwritten, settings={}))
+    assert dataclasses.replace(OWN, **handwritten, settings={"power": 2}).settings == {"power": 2}
+
+
+@pytest.mark.slow
+def test_a_sampler_of_ones_own_trains_in_workers_as_in_one_process(tmp_path):
+    specs = [OWN, dataclasses.replace(OWN, seed=1)]
+    one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
+    sweep(specs, Plan(one, threads=1))
+    sweep(specs, Plan(two, jobs=2, threads=1))
+    for spec in specs:
+        assert one.load(spec).epochs[-1].samples_kept == 718
+        assert results(one.load(spec)) == results(two.load(spec))

@@ -13,8 +13,9 @@ from dynprune_lib.errors import SpecError, StoreError
 from dynprune_lib.experiments import static_scores as static
 from dynprune_lib.experiments.augment import normalize
 from dynprune_lib.experiments.corruption import add_label_noise
-from dynprune_lib.experiments.gradients import gradient_norms, last_layer_gradient_norms
+from dynprune_lib.experiments.evaluation import gradient_norms, last_layer_gradient_norms
 from dynprune_lib.experiments.models import build_model
+from dynprune_lib.experiments.runs import validate
 from dynprune_lib.experiments.selection_groups import GROUPS, group_of
 from dynprune_lib.experiments.static_scores import scoring_spec, static_scores
 from dynprune_lib.experiments.store import Store
@@ -190,7 +191,7 @@ def test_samples_of_a_group_are_left_out_at_random(spec):
 
 def test_an_unknown_group_is_refused(spec):
     with pytest.raises(ValueError, match="group is 'rare': it must be one of never, sometimes, always"):
-        static_spec(spec, "without-group", group="rare")
+        validate(static_spec(spec, "without-group", group="rare"))
 
 
 def test_every_static_sampler_has_a_scoring_method():

@@ -46,12 +46,6 @@ def test_workers_take_the_gpus_in_turn_and_are_not_pinned():
     assert {place.cores for place in places} == {()}
 
 
-@pytest.mark.usefixtures("gpus")
-def test_many_workers_share_the_one_gpu_that_is_chosen():
-    places = placements(12, available_devices((0,)), threads=1)
-    assert {(place.device, place.sharing) for place in places} == {("cuda:0", 12)}
-
-
 def test_workers_of_a_cpu_have_cores_of_their_own(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {7, 3, 5, 1, 9}, raising=False)
     assert [place.cores for place in placements(2, ["cpu"], 1)] == [(1, 3), (5, 7, 9)]

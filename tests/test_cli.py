@@ -42,19 +42,10 @@ def test_train_prints_and_keeps_the_result(tmp_path):
             "unknown setting of ucb 'k': there are period, warm_up, anneal_from, rescale, alpha, from_zero, ",
         ),
         ([*TRAIN, "--set", "c"], "'c' is not a setting: write name=value"),
-        ([*TRAIN, "--set", "c={a"], "'c={a' is not a setting: the value is not YAML"),
         ([*TRAIN, "--set", "c=: :"], "'c=: :' is not a setting: the value is not YAML"),
         ([*TRAIN, "--set", "c=abc"], "c is 'abc'"),
-        ([*TRAIN, "--set", "c=.inf"], "c is inf"),
-        ([*TRAIN, "--set", "c=2024-01-01"], "c is datetime.date(2024, 1, 1)"),
-        ([*TRAIN, "--set", "alpha=null"], "alpha is None"),
-        ([*TRAIN, "--set", "warm_up=x"], "warm_up is 'x'"),
-        (["train", "--sampler", "el2n", "--set", "models=-3"], "models is -3"),
-        (["train", "--sampler", "el2n", "--set", "at_epoch=0"], "at_epoch is 0"),
         ([*TRAIN, "--learning-rate", "inf"], "learning_rate is inf"),
-        ([*TRAIN, "--epochs", "0"], "epochs is 0"),
         (["train", "--data-dir", "~nobody-of-this-name/x"], "write the path without ~"),
-        ([*TRAIN, "--set", "c=-1"], "c is -1"),
         ([*TRAIN, "--prune-rate", "1.5"], "prune_rate is 1.5: it must be a number in [0, 1)"),
         (["train", "--dataset", "imagenet"], "unknown data set 'imagenet'"),
         (["train", "--data-dir", "/nowhere"], "/nowhere/cifar-10-batches-py/data_batch_1 is missing"),
@@ -64,13 +55,9 @@ def test_train_prints_and_keeps_the_result(tmp_path):
             ["sweep", "smoke", "--devices", "0;1"],
             "devices is '0;1': list numbers of GPUs, each once, as in --devices 0,1",
         ),
-        (["sweep", "smoke", "--devices", "0,0"], "devices is '0,0'"),
-        (["sweep", "smoke", "--devices", "0,00"], "devices is '0,00'"),
         (["sweep", "smoke", "--devices", "²"], "devices is '²'"),
         (["sweep", "smoke", "--devices", "99"], "device 99 is not a GPU that this process sees"),
         (["sweep", "smoke", "--gpus", "0"], "--gpus only works with --cluster: leave it out"),
-        (["sweep", "smoke", "--slurm", "qos=x"], "--slurm only works with --cluster"),
-        (["sweep", "smoke", "--chunk", "5"], "--chunk only works with --cluster"),
         (
             ["sweep", "smoke", "--cluster", "slurm", "--minutes", "9", "--devices", "0"],
             "--devices only works without --cluster",
@@ -81,12 +68,8 @@ def test_train_prints_and_keeps_the_result(tmp_path):
         (["status", "smoke", "--experiment", "x"], "unknown experiment of profile smoke 'x'"),
         (["reproduce", "--profile", "big"], "unknown profile 'big'"),
         (["reproduce", "-p", "profil=smoke"], "no notebook has the parameter profil: there are"),
-        (["reproduce", "-p", "profile=laptop"], "no notebook has the parameter profile: there are"),
         (["reproduce", "-p", "seeds=0"], "the parameter seeds is 0: it must be a list of integers, such as [0, 1]"),
-        (["reproduce", "-p", "seeds=[]"], "the parameter seeds is []"),
-        (["reproduce", "-p", "seeds=[a]"], "the parameter seeds is ['a']"),
         (["reproduce", "-p", "dataset=5"], "the parameter dataset is 5: it must be text"),
-        ([*JOBS, "-p", "sedes=[0]"], "no notebook has the parameter sedes"),
         ([*JOBS, "--only", "99"], "no notebook has the number '99'"),
         ([*JOBS, "-p", "dataset=cifar100"], "jobs of a cluster do not use the parameter dataset"),
         (["data", "cifar10", "--data-dir", "/nowhere"], "dynprune data cifar10 --download"),
@@ -144,6 +127,7 @@ def test_a_run_from_a_plain_checkout_is_interrupted_and_goes_on(tmp_path, number
     _, errors = interrupted.communicate(timeout=100)
     assert interrupted.returncode == 128 + number
     assert "interrupted, ucb-0-seed0-" in errors
+    assert "under way; the same command resumes from the last checkpoint" in errors
     assert "Traceback" not in errors
     for again in (start(tmp_path / "a"), start(tmp_path / "b")):
         _, errors = again.communicate(timeout=300)
@@ -205,13 +189,6 @@ def test_what_is_not_installed_is_named(monkeypatch):
     done = call("render")
     assert done.exit_code == 1
     assert done.stderr == "dynprune: nbformat is not installed: pip install -e '.[notebooks]' in the checkout\n"
-
-
-@pytest.mark.slow
-def test_the_command_is_installed():
-    done = subprocess.run([sys.executable, "-m", "dynprune_lib", "--help"], capture_output=True, text=True, check=True)
-    for command in ("train", "sweep", "reproduce", "data"):
-        assert command in done.stdout
 
 
 def test_a_record_reads_well(tmp_path):

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -37,30 +36,6 @@ def start():
     for process in started:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-
-
-def wait_for(condition, process):
-    end = time.monotonic() + 4 * SOON
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def is_training(results):
-    return lambda: list(Path(results).rglob("*.pt"))
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_run_in_a_line(start, tmp_path, number):
-    process = start("train", *LONG, "--results", tmp_path)
-    wait_for(is_training(tmp_path), process)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=SOON)
-    assert process.returncode == 128 + number
-    assert "interrupted, ucb-0-seed0-" in errors
-    assert "under way; the same command resumes from the last checkpoint" in errors
-    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -1,12 +1,8 @@
-import dataclasses
-
 import pytest
 import torch
 from sklearn.metrics import r2_score
 
-from dynprune_lib.experiments.data import load_dataset
 from dynprune_lib.experiments.evaluation import calibration_error, describe_predictions, evaluate, predict
-from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.train import build_train_state
 
 
@@ -33,18 +29,6 @@ def test_calibration_error_by_hand():
     confidence, correct = torch.tensor([0.85, 0.81, 0.35]), torch.tensor([1, 0, 1])
     assert calibration_error(confidence, correct, bins=10) == pytest.approx((2 * 0.33 + 0.65) / 3, abs=1e-6)
     assert calibration_error(torch.ones(4), torch.ones(4)) == 0
-
-
-@pytest.fixture(scope="module")
-def diabetes():
-    return load_dataset("diabetes")
-
-
-@pytest.fixture
-def regression():
-    """A run that takes a fraction of a second."""
-    spec = RunSpec(dataset="diabetes", model="mlp", sampler="ucb", prune_rate=0.5, epochs=4, batch_size=32)
-    return dataclasses.replace(spec, optimizer="adamw", learning_rate=0.003)
 
 
 def test_the_score_of_a_regression_is_the_explained_variance_and_never_negative(diabetes, regression):

@@ -33,37 +33,6 @@ def test_absences_against_plain_python(epochs):
     assert found.median_absence == sorted(longest)[2]  # the lower one of two
 
 
-def test_counting_resumes_from_a_state():
-    subsets = [torch.tensor(subset) for subset in ([0, 1], [0], [2, 3])]
-    whole, first, second = Selections(4), Selections(4), Selections(4)
-    for subset in subsets:
-        whole.begin_epoch(subset, None)
-    first.begin_epoch(subsets[0], None)
-    second.load_state_dict(first.state_dict())
-    for subset in subsets[1:]:
-        second.begin_epoch(subset, None)
-    assert second.summary() == whole.summary()
-    assert len(first.overlap) == 1
-    assert first.counts.tolist() == [1, 1, 0, 0]
-
-
-def test_forgetting_by_hand():
-    presentations = {  # right or wrong, presentation by presentation -> score
-        "rrrr": 0,
-        "wwrr": 0,
-        "rwrw": 2,
-        "wrww": 1,
-        "rwww": 1,
-        "wwww": float("inf"),  # never learned: kept first
-    }
-    counter = ForgettingEvents(len(presentations))
-    for epoch in range(4):
-        errors = torch.tensor([float(history[epoch] == "w") for history in presentations])
-        order = torch.randperm(len(presentations), generator=torch.Generator().manual_seed(epoch))
-        counter.after_batch(order, errors[order])
-    assert counter.scores().tolist() == list(presentations.values())
-
-
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=1, max_size=10))
 def test_forgetting_against_a_plain_loop(epochs):

@@ -1,6 +1,5 @@
 """Whatever happens to a sweep, what it has made stays whole, and the rest goes on or stops with a clear message."""
 
-import contextlib
 import dataclasses
 import multiprocessing
 import random
@@ -132,97 +131,53 @@ def test_a_folder_that_cannot_be_written_is_told_before_any_training(monkeypatch
         sweep(SPECS, Plan(Store(tmp_path / "folder")))
 
 
-def test_a_record_cut_short_is_told_and_the_other_runs_are_made(store):
+def out_of_memory(*_):
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def fault(*_):
+    return 1 / 0
+
+
+@pytest.mark.parametrize(
+    ("happens", "message"),
+    [
+        (out_of_memory, r"CUDA out of memory: try fewer runs at a time \(--jobs\) or a smaller batch"),
+        (fault, r"(?s)Traceback.*test_reliability.py.*ZeroDivisionError"),
+    ],
+)
+@pytest.mark.parametrize(("where", "wrong"), [("train", SPECS[0]), ("static_scores", SPECS[3])])
+def test_what_happens_to_a_run_does_not_stop_the_others(monkeypatch, store, where, wrong, happens, message):
+    original = getattr(make_module, where)
+    monkeypatch.setattr(make_module, where, lambda spec, *rest: (happens if spec == wrong else original)(spec, *rest))
+    with pytest.raises(SweepError, match=message):
+        sweep([wrong, SPECS[1]], Plan(store))
+    assert [store.has(spec) for spec in (wrong, SPECS[1])] == [False, True]
+
+
+def test_a_damaged_file_stops_its_run_alone(store):
     sweep(SPECS[:1], Plan(store))
     path = store.folder / f"{SPECS[0].name}.json"
     path.write_text(path.read_text()[:100])
-    with pytest.raises(SweepError, match=r"is no whole run record .*: remove it and the run is made again"):
-        sweep(SPECS[:2], Plan(store))
-    assert store.has(SPECS[1])
+    store.save_checkpoint(SPECS[1], {}, {})
+    checkpoint = store.folder / ".running" / f"{SPECS[1].name}.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    with pytest.raises(SweepError) as caught:
+        sweep(SPECS[:3], Plan(store))
+    record, begun = str(caught.value).splitlines()
+    assert "is no whole run record" in record
+    assert "remove it and the run is made again" in record
+    assert "is no checkpoint to go on from" in begun
+    assert "remove it and the run begins anew" in begun
+    assert store.has(SPECS[2])
 
 
-def test_a_damaged_checkpoint_stops_its_run_alone(store):
-    store.save_checkpoint(SPECS[0], {}, {})
-    path = store.folder / ".running" / f"{SPECS[0].name}.pt"
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(SweepError, match=r"is no checkpoint to go on from .*: remove it and the run begins anew"):
-        sweep(SPECS[:2], Plan(store))
-    assert [store.has(spec) for spec in SPECS[:2]] == [False, True]
-
-
-OUT_OF_MEMORY = {
-    "cuda": torch.OutOfMemoryError("CUDA out of memory"),
-    "cpu": RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"),
-    "python": MemoryError(),
-}
-
-
-@pytest.mark.parametrize("where", ["train", "static_scores"])
-@pytest.mark.parametrize("device", OUT_OF_MEMORY)
-def test_a_run_that_the_device_has_no_memory_for_does_not_stop_the_others(monkeypatch, store, device, where):
-    original, scored = getattr(make_module, where), SPECS[3]
-
-    def short_of_memory(spec, *rest):
-        if spec == scored:
-            raise OUT_OF_MEMORY[device]
-        return original(spec, *rest)
-
-    monkeypatch.setattr(make_module, where, short_of_memory)
-    with pytest.raises(SweepError, match=r"memory.*: try fewer runs at a time \(--jobs\) or a smaller batch"):
-        sweep([scored, SPECS[1]], Plan(store))
-    assert [store.has(spec) for spec in (scored, SPECS[1])] == [False, True]
-
-
-@pytest.mark.parametrize("device", OUT_OF_MEMORY)
-def test_a_checkpoint_that_memory_is_too_short_for_is_not_called_damaged(store, device):
-    error = OUT_OF_MEMORY[device]
-    with pytest.raises(type(error)), store.reading_checkpoint(SPECS[0]):
-        raise error
-
-
-def test_a_fault_of_the_code_is_told_with_its_traceback_and_does_not_stop_the_others(monkeypatch, store):
-    original = make_module.train
-
-    def train(spec, *rest):
-        return original(spec, *rest) if spec != SPECS[0] else 1 / 0
-
-    monkeypatch.setattr(make_module, "train", train)
-    with pytest.raises(SweepError, match=r"(?s)Traceback.*test_reliability.py.*ZeroDivisionError"):
-        sweep(SPECS[:2], Plan(store))
-    assert [store.has(spec) for spec in SPECS[:2]] == [False, True]
-
-
-def test_a_run_that_another_process_finished_just_before_is_not_made_again(monkeypatch, store, digits):
-    class Late(Store):
-        @contextlib.contextmanager
-        def claim(self, spec):  # between the look at the list and the claim, another process makes it
-            if not self.has(spec):
-                train(spec, digits, store)
-            with store.claim(spec):
-                yield
-
-    monkeypatch.setattr(make_module, "train", lambda *_: pytest.fail("trained again"))
-    sweep(SPECS[:1], Plan(Late(store.folder)))
-    assert store.has(SPECS[0])
-
-
-def test_two_data_sets_never_mix_in_one_record(store, digits):
-    with pytest.raises(Stop):
-        train(SPECS[0], digits, store, stop_after(2))
-    other = dataclasses.replace(digits, md5="another")
-    with pytest.raises(StoreError, match=r"data_md5 \w+, here it is another\): remove it and the run begins anew"):
-        train(SPECS[0], other, store)
-    with pytest.raises(Stop):
-        static_scores(SPECS[3], digits, store, stop_after(2))
-    with pytest.raises(StoreError, match="here it is another"):
-        static_scores(SPECS[3], other, store)
-
-
-def test_two_precisions_never_mix_in_one_record(store, digits, monkeypatch):
-    monkeypatch.setattr("dynprune_lib.experiments.precision._computes_in_bfloat16", lambda _: True)
-    spec = dataclasses.replace(SPECS[0], precision="bfloat16")
-    with pytest.raises(Stop):
-        train(spec, digits, store, stop_after(2))
-    monkeypatch.setattr("dynprune_lib.experiments.precision._computes_in_bfloat16", lambda _: False)
-    with pytest.raises(StoreError, match="precision bfloat16, here it is float32"):
-        train(spec, digits, store)
+@pytest.mark.parametrize(("begin", "spec"), [(train, SPECS[0]), (static_scores, SPECS[3])])
+def test_two_data_sets_or_precisions_never_mix_in_one_record(store, digits, monkeypatch, begin, spec):
+    for bfloat16, data in ((True, digits), (True, dataclasses.replace(digits, md5="another")), (False, digits)):
+        spec = dataclasses.replace(spec, precision="bfloat16")
+        monkeypatch.setattr("dynprune_lib.experiments.precision._computes_in_bfloat16", lambda _, used=bfloat16: used)
+        what = r"data_md5 \w+, here it is another" if data is not digits else "precision bfloat16, here it is float32"
+        mixed = pytest.raises(StoreError, match=rf"{what}\): remove it and the run begins anew")
+        with pytest.raises(Stop) if bfloat16 and data is digits else mixed:
+            begin(spec, data, store, stop_after(2))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from dynprune_lib import SAMPLERS, StaticScored
-from dynprune_lib.errors import SpecError, StoreError
+from dynprune_lib.errors import StoreError
 from dynprune_lib.experiments import static_scores as static
 from dynprune_lib.experiments.augment import normalize
 from dynprune_lib.experiments.corruption import add_label_noise
@@ -21,7 +21,6 @@ from dynprune_lib.experiments.static_scores import scoring_spec, static_scores
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.experiments.train import build_train_state, train, train_epoch
-from dynprune_lib.samplers import CautiousGreedy
 from dynprune_lib.scores import el2n
 from tests.helpers import Stop, results, stop_after
 
@@ -57,15 +56,6 @@ def test_aum_scores_of_a_training_are_low_for_wrong_labels(digits, store, spec):
     scores = static_scores(dataclasses.replace(static_spec(spec, "aum"), epochs=8), noisy, store).values
     lowest = scores.argsort()[: int(noisy.wrong.sum())]
     assert noisy.wrong[lowest].float().mean() > 0.6  # by chance, 0.2
-
-
-def test_aum_by_hand():
-    observer = CautiousGreedy(2, prune_rate=0.0)
-    for margins in ([1.0, -2.0], [3.0, 0.5]):
-        observer.observe(torch.arange(2), -torch.tensor(margins))
-    assert observer.memory["area"].tolist() == [4.0, -1.5]
-    observer.set_epoch(1)
-    assert len(observer) == 2
 
 
 def test_forget_scores_of_a_training_against_its_own_predictions(digits, store, spec):
@@ -121,32 +111,10 @@ def gradients_one_by_one(model, x, labels, parameters):
     return torch.stack(norms)
 
 
-def test_grand_against_autograd_one_sample_at_a_time(model_and_batch):
-    model, x, labels = model_and_batch
-    expected = gradients_one_by_one(model, x, labels, list(model.parameters()))
-    torch.testing.assert_close(gradient_norms(model, x, labels), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_the_last_layer_form_against_autograd(model_and_batch):
-    model, x, labels = model_and_batch
-    expected = gradients_one_by_one(model, x, labels, list(model[-1].parameters()))
-    torch.testing.assert_close(last_layer_gradient_norms(model, x, labels), expected, rtol=1e-4, atol=1e-5)
-
-
 def test_the_last_layer_form_needs_a_last_layer():
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2, bias=False))
     with pytest.raises(ValueError, match="no linear layer with a bias: use the gradient of all"):
         last_layer_gradient_norms(model, torch.ones(1, 4), torch.zeros(1, dtype=torch.int64))
-
-
-@pytest.mark.parametrize("exact", [True, False])
-def test_grand_costs_a_pass_and_a_way_back_if_it_is_exact(digits, store, spec, exact):
-    scores = static_scores(static_spec(spec, "grand", models=1, at_epoch=1, exact=exact), digits, store)
-    assert scores.values.shape == (1437,)
-    assert scores.values.isfinite().all()
-    trained = 1437 // 32 * 32
-    assert scores.cost.backward_passes == trained + 1437 * exact
-    assert scores.cost.forward_passes == trained + 1437
 
 
 def test_the_final_subset_is_that_of_the_dynamic_run(digits, store, spec):
@@ -199,12 +167,6 @@ def test_every_static_sampler_has_a_scoring_method():
     assert static.METHODS.keys() == expected, "give each static sampler a function in METHODS of static_scores.py"
 
 
-def test_a_static_sampler_without_a_scoring_method_is_refused(digits, store, spec, monkeypatch):
-    monkeypatch.delitem(static.METHODS, "forget")
-    with pytest.raises(SpecError, match=r"unknown sampler with a scoring method .*'forget': there are el2n, grand"):
-        static_scores(static_spec(spec, "forget"), digits, store)
-
-
 def test_scores_are_computed_once_and_charged_to_every_run_that_uses_them(store, spec, monkeypatch):
     specs = [
         dataclasses.replace(static_spec(spec, "forget"), seed=seed, prune_rate=rate)
@@ -243,32 +205,12 @@ def test_an_interrupted_scoring_ends_with_the_same_scores(digits, tmp_path, spec
     assert results(trained[0]) == results(trained[1])
 
 
-@pytest.mark.slow
-def test_an_interrupted_static_run_ends_with_the_same_record(digits, tmp_path, spec):
-    wanted = static_spec(spec, "forget")
-    whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
-    scores = static_scores(wanted, digits, whole)
-    expected = train(wanted, digits, whole, scores=scores)
-    with pytest.raises(Stop):
-        train(wanted, digits, parts, stop_after(2), scores=scores)
-    assert results(train(wanted, digits, parts, scores=scores)) == results(expected)
-
-
 def test_scores_of_another_data_set_are_refused(digits, store, spec):
     wanted = static_spec(spec, "el2n", models=1, at_epoch=1)
     static_scores(wanted, digits, store)
     other = dataclasses.replace(digits, md5="another")
     with pytest.raises(StoreError, match="are of another data set than digits is here: remove them"):
         static_scores(wanted, other, store)
-
-
-def test_damaged_scores_are_named_with_the_remedy(digits, store, spec):
-    wanted = static_spec(spec, "el2n", models=1, at_epoch=1)
-    static_scores(wanted, digits, store)
-    (path,) = (store.folder / "scores").glob("*.npz")
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(StoreError, match=r"is no whole file of scores .*: remove it and they are made again"):
-        static_scores(wanted, digits, store)
 
 
 @pytest.mark.parametrize("sampler", ["forget", "aum", "cat", "cowerage"])
@@ -296,23 +238,28 @@ def test_seeds_have_scores_of_their_own(digits, store, spec):
     assert {scoring_spec(run).init_seed for run in runs} == {None}
 
 
-def test_a_run_with_a_seed_of_scoring_models_is_refused(digits, store, spec):
-    with pytest.raises(SpecError, match="seed is 1000: seeds from 1000 on are those of scoring models"):
-        static_scores(dataclasses.replace(static_spec(spec, "forget"), seed=1000), digits, store)
+def test_grand_and_its_last_layer_form_against_autograd_one_sample_at_a_time(model_and_batch):
+    model, x, labels = model_and_batch
+    for norms, parameters in ((gradient_norms, model), (last_layer_gradient_norms, model[-1])):
+        expected = gradients_one_by_one(model, x, labels, list(parameters.parameters()))
+        torch.testing.assert_close(norms(model, x, labels), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_too_high_a_rate_is_refused_before_anything_is_scored(digits, store, spec, monkeypatch):
-    monkeypatch.setattr("dynprune_lib.experiments.static_scores._compute", lambda *_: pytest.fail("scored"))
-    wanted = dataclasses.replace(static_spec(spec, "forget"), prune_rate=0.99)
-    with pytest.raises(ValueError, match="keeps 14 of 1437 samples, fewer than one batch of 32"):
-        static_scores(wanted, digits, store)
+@pytest.mark.parametrize("exact", [True, False])
+def test_grand_costs_a_pass_and_a_way_back_if_it_is_exact(digits, store, spec, exact):
+    scores = static_scores(static_spec(spec, "grand", models=1, at_epoch=1, exact=exact), digits, store)
+    assert scores.values.isfinite().all()
+    trained = 1437 // 32 * 32
+    assert (scores.cost.backward_passes, scores.cost.forward_passes) == (trained + 1437 * exact, trained + 1437)
 
 
-@pytest.mark.slow
-def test_several_processes_share_one_scoring(tmp_path, spec):
-    forget = dataclasses.replace(static_spec(spec, "forget"), epochs=2)
-    specs = [dataclasses.replace(forget, prune_rate=rate) for rate in (0.2, 0.3, 0.4, 0.5)]
-    store = Store(tmp_path)
-    sweep(specs, Plan(store, jobs=2, threads=1))
-    assert all(store.has(each) for each in specs)
-    assert len(list((tmp_path / "scores").glob("*.json"))) == 1
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 1000}, "seed is 1000: seeds from 1000 on are those of scoring models"),
+        ({"prune_rate": 0.99}, "keeps 14 of 1437 samples, fewer than one batch of 32"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_before_any_training(digits, store, spec, changes, message):
+    with pytest.raises(ValueError, match=message):
+        static_scores(dataclasses.replace(static_spec(spec, "forget"), **changes), digits, store, pytest.fail)

@@ -3,7 +3,7 @@ import warnings
 
 import pytest
 
-from dynprune_lib.errors import SweepError
+from dynprune_lib.errors import SpecError, SweepError
 from dynprune_lib.experiments import sweep as sweep_module
 from dynprune_lib.experiments.data import DataError
 from dynprune_lib.experiments.locks import use_device
@@ -112,4 +112,18 @@ def test_an_interrupt_names_the_run_under_way(store, specs, monkeypatch):
 def test_ensure_runs_gives_the_records_of_a_figure(tmp_path):
     records = ensure_runs(load_profile("smoke"), "quickstart", results=tmp_path, seeds=[5])
     assert [(record.spec.sampler, record.spec.seed) for record in records] == [("full", 5), ("ucb", 5)]
-    assert ensure_runs(load_profile("smoke"), "quickstart", results=tmp_path, seeds=[5]) == records
+
+
+def test_a_wrong_run_is_told_before_any_training(store, specs):
+    with pytest.raises(SpecError, match=r"prune_rate is 1\.5: it must be a number in"):
+        sweep([*specs, dataclasses.replace(specs[0], prune_rate=1.5)], Plan(store))
+    assert store.records() == []
+
+
+def test_a_data_set_is_loaded_once(monkeypatch, specs, tmp_path):
+    loaded, original = [], sweep_module.load_dataset
+    monkeypatch.setattr(sweep_module, "load_dataset", lambda name, *rest: loaded.append(name) or original(name, *rest))
+    sweep_module._load_on.cache_clear()
+    other = dataclasses.replace(specs[0], dataset="breast_cancer", model="mlp")
+    sweep([specs[0], other, specs[1], dataclasses.replace(other, seed=1)], Plan(Store(tmp_path)))
+    assert sorted(loaded) == ["breast_cancer", "digits"]

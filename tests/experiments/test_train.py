@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -117,7 +118,10 @@ def test_a_reference_model_scores_every_batch_and_its_passes_are_counted(digits,
 
 
 def test_what_a_run_costs_is_counted(digits, store, spec):
+    started = time.perf_counter()
     record = train(spec, digits, store)
+    parts = ("training_seconds", "selection_seconds", "evaluation_seconds")
+    assert sum(record.total(part) for part in parts) < time.perf_counter() - started
     kept = round(0.5 * len(digits.train))
     for epoch in record.epochs:
         assert epoch.samples_kept == kept

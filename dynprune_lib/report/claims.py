@@ -84,8 +84,8 @@ class Claim:
         short: the verdict in a few words.
         verdict: the verdict in one or two sentences.
         numbers: each number that the sentences quote, as it is shown, with its `file` in `figures` (default: `cells`),
-            the values of some columns that choose its `row`, its `column` and, if it is shown per cent or with another
-            sign, a `factor`.
+            the values of some columns that choose its `row`, its `column` and, if a sentence has it per cent or names
+            its sign in words, a `factor`.
     """
 
     claim: str
@@ -131,7 +131,7 @@ def check_number(number: dict[str, Any], cells: str) -> str:
         return f"{len(table)} rows of {path.name} have {number['row']}: it must be one"
     value, shown = number.get("factor", 1) * float(table[number["column"]].iloc[0]), str(number["shown"])
     digits = len(shown.partition(".")[2])
-    is_right = f"{abs(value):.{digits}f}" == shown.lstrip("+-")
+    is_right = f"{value:.{digits}f}" == shown.lstrip("+")
     return "" if is_right else f"{shown} is quoted, {path.name} has {value:.{digits + 1}f}: write the sentence anew"
 
 

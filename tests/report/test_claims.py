@@ -17,10 +17,10 @@ ENTRY = {
     "cells": "laptop/claim_C9.csv",
     "decision": {"UCB": "mixed", "RS2": "open"},
     "short": "by 1.3 points",
-    "verdict": "UCB gains 1.3 points at 50 % and loses 0.50x.",
+    "verdict": "UCB gains 1.3 points at 50 % and loses 0.50 at 70 %.",
     "numbers": [
         {"shown": 1.3, "row": {"method": "UCB", "rate": 0.5}, "column": "mean"},
-        {"shown": "0.50", "row": {"method": "UCB", "rate": 0.7}, "column": "mean"},
+        {"shown": "0.50", "factor": -1, "row": {"method": "UCB", "rate": 0.7}, "column": "mean"},
     ],
 }
 CELLS = pd.DataFrame(
@@ -79,6 +79,8 @@ def test_an_entry_that_says_what_its_file_says_has_no_faults(checkout):
 def test_a_changed_record_is_noticed_in_the_sentence_that_quotes_it(checkout):
     (fault,) = faults(checkout, CELLS.replace(1.29, 1.36))
     assert fault == "C9: 1.3 is quoted, claim_C9.csv has 1.36: write the sentence anew"
+    (fault,) = faults(checkout, CELLS.replace(-0.5, 0.5))
+    assert fault == "C9: 0.50 is quoted, claim_C9.csv has -0.500: write the sentence anew"
     (fault,) = faults(checkout, CELLS.replace({"side": {"above": ""}}))
     assert fault.startswith("C9: the decision is {'UCB': 'open', 'RS2': 'open'}, not {")
     (fault,) = faults(checkout, CELLS.assign(n=2))

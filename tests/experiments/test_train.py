@@ -27,11 +27,13 @@ from dynprune_lib.scores import SCORES
 from tests.helpers import Stop, results, stop_after
 
 
-def test_digits_are_learned(digits, store, spec):
+def test_digits_are_learned_and_the_random_state_of_the_user_is_left_alone(digits, store, spec):
+    before = torch.get_rng_state()
     spec = dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, epochs=6)
     record = train(spec, digits, store)
     assert record.test_accuracy > 0.9
     assert store.load(record.spec) == record
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 DESKTOP = {"precision": "bfloat16", "averaging": 0.9, "bias_rate": 8, "flip": "alternating"}
@@ -216,12 +218,6 @@ def test_a_static_subset_without_a_class_is_told_with_the_name_of_the_class(digi
         build_train_state(spec, digits, scores - 2 * (digits.train.labels == 7))
 
 
-def test_the_random_state_of_the_user_is_left_alone(digits, store, spec):
-    before = torch.get_rng_state()
-    train(spec, digits, store)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 def test_rescoring_tells_the_sampler_every_sample_and_its_passes_are_counted(digits, spec):
     spec = dataclasses.replace(spec, rescore=True, score="el2n", settings={"period": 2, "alpha": 1.0})
     training = build_train_state(spec, digits)
@@ -324,6 +320,15 @@ def test_pruned_runs_alternate_flips_by_the_views_of_each_sample(digits, spec, m
         state.epochs.append(train_epoch(state, epoch))
     assert max(map(len, seen.values())) >= 3
     assert all(one != other for flips in seen.values() for one, other in itertools.pairwise(flips))
+
+
+@pytest.mark.parametrize(("flip", "may_be_mirrored"), [("alternating", False), ("random", True), ("random", False)])
+def test_other_runs_leave_flips_to_chance_and_the_data_set(digits, spec, monkeypatch, flip, may_be_mirrored):
+    given = []
+    monkeypatch.setattr(train_module, "augment", lambda images, _pad, flip, *_: given.append(flip) or images)
+    state = build_train_state(dataclasses.replace(spec, flip=flip), dataclasses.replace(digits, flip=may_be_mirrored))
+    train_steps(state, (torch.arange(32),), epoch=0)
+    assert given == [may_be_mirrored]
 
 
 def test_the_schedule_follows_the_epochs_of_any_length(digits, spec):

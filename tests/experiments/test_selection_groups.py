@@ -1,7 +1,6 @@
 import dataclasses
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -20,6 +19,8 @@ from dynprune_lib.report.selections import (
     shares_by_place,
     typical,
 )
+from dynprune_lib.report.tables import tabulate
+from tests.helpers import make_record
 
 
 def run(epochs, rate=0.5, sampler="ucb", **settings):
@@ -127,10 +128,19 @@ def test_a_static_run_selects_what_its_scores_say_in_every_epoch(digits, store):
     assert set(store.selections(spec)) == {0, 4}
 
 
-def test_what_a_run_leaves_out_is_read_from_its_variant():
-    variants = ["of_rescore = True", "group = sometimes, of_rescore = True", "group = always", ""]
-    runs = pd.DataFrame({"method": ["without-group"] * 3 + ["static-random"], "variant": variants})
-    assert left_out(runs).tolist() == ["never", "sometimes", "always", "random"]
+def test_what_a_run_leaves_out_is_its_group():
+    specs = [
+        RunSpec(dataset="digits", model="tiny", sampler="without-group", prune_rate=0.5, settings={"group": group})
+        for group in GROUPS
+    ]
+    specs.append(RunSpec(dataset="digits", model="tiny", sampler="static-random", prune_rate=0.5))
+    runs = tabulate(map(make_record, specs))
+    assert dict(zip(runs["method"] + runs["variant"], left_out(runs), strict=True)) == {
+        "without-group": "never",  # the default
+        "without-groupgroup = sometimes": "sometimes",
+        "without-groupgroup = always": "always",
+        "static-random": "random",
+    }
 
 
 def test_typical_samples_are_in_their_group_in_every_run():

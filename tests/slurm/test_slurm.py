@@ -60,7 +60,7 @@ def test_jobs_that_are_pre_empted_and_requeued_make_the_records_of_a_sweep(slurm
     specs, store = profile.runs(experiment, seeds), Store(tmp_path / "smoke")
     which = ["smoke", "--experiment", experiment, *(f"--seed={seed}" for seed in seeds), "--results", tmp_path]
     dynprune = [sys.executable, "-m", "dynprune_lib"]
-    options = ["--cluster=slurm", "--jobs=3", "--chunk=8", "--minutes=10", "--gpus=0", "--partition=main"]
+    options = ["--cluster=slurm", "--jobs=3", "--chunk=4", "--minutes=10", "--gpus=0", "--partition=main"]
     number = re.search(r"jobs \(slurm\): (\d+)_0", slurm(*dynprune, "sweep", *which, *options))[1]
 
     def show(index):

@@ -169,8 +169,8 @@ def open_study(
 ) -> Study:
     """Read the records of an experiment; train the missing runs on request.
 
-    An experiment that a profile leaves out is that of the next smaller profile that has it; one that none of them has
-    is a study without records.
+    An experiment that a profile leaves out is that of the next smaller profile that has it, else of the next larger
+    one; of the smallest profile, whose records are not committed, it is a study without records.
 
     Args:
         name: an experiment of the plan.
@@ -203,11 +203,13 @@ def smaller_studies(study: Study) -> list[Study]:
 
 
 def _with_runs(name: str, profile: str, dataset: str | None) -> Profile:
-    """Return a profile, or the next smaller one that has runs of an experiment."""
+    """Return a profile, or the nearest one with committed records that has runs of an experiment."""
     check_choice("profile", profile, PROFILES)
     check_choice("experiment", name, EXPERIMENTS)
-    candidates = [load_profile(each, dataset) for each in reversed(PROFILES[: PROFILES.index(profile) + 1])]
-    return next((each for each in candidates[:-1] if each.experiments[name].runs), candidates[-1])
+    smaller, larger = PROFILES[: PROFILES.index(profile)], PROFILES[PROFILES.index(profile) + 1 :]
+    others = [each for each in (*reversed(smaller), *larger) if profile in RECORDED and each in RECORDED]
+    candidates = [load_profile(each, dataset) for each in (profile, *others)]
+    return next((each for each in candidates if each.experiments[name].runs), candidates[0])
 
 
 def _records(

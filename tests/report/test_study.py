@@ -41,12 +41,15 @@ def fill(tmp_path, profile, figure, seeds):
         save_record(tmp_path / profile, make_record(spec))
 
 
-def test_an_experiment_that_a_profile_lacks_is_that_of_the_next_smaller_one(tmp_path):
+def test_an_experiment_that_a_profile_lacks_is_that_of_the_nearest_one(tmp_path):
     fill(tmp_path, "laptop", "high_rate", [0])
     for profile in ("resnet18", "desktop", "laptop"):
         assert open_study("high_rate", profile, results=tmp_path, seeds=[0]).profile.name == "laptop"
+    fill(tmp_path, "desktop", "wrong_labels", [0])
+    for profile in ("resnet18", "desktop", "laptop"):  # which no smaller one has
+        assert open_study("wrong_labels", profile, results=tmp_path, seeds=[0]).profile.name == "desktop"
     assert not load_profile("smoke").experiments["summit"].runs
-    assert open_study("summit", "laptop", results=tmp_path).records == []
+    assert open_study("summit", "smoke", results=tmp_path).records == []
 
 
 def test_reading_never_trains(tmp_path):

@@ -16,13 +16,6 @@ from dynprune_lib.errors import DynpruneError
 from dynprune_lib.paths import root
 from dynprune_lib.report.statistics import SEEDS
 
-DECISIONS = {
-    "holds": "on the claimed side in every setting",
-    "fails": "on the other side in every setting",
-    "mixed": "on one of the sides in some settings",
-    "open": "on neither side in any setting",
-    "too few seeds": f"no setting has {SEEDS} seeds",
-}
 DECIMAL = re.compile(r"[+-]?\d+\.\d+")
 
 
@@ -34,7 +27,8 @@ def decide(cells: pd.DataFrame) -> str:
             "below" where it lies on the other, else empty; `n`, the number of seeds, absent where nothing is random.
 
     Returns:
-        A key of DECISIONS.
+        "holds" if every setting lies on the claimed side, "fails" if every one lies on the other, "open" if every one
+        lies on neither, else "mixed"; "too few seeds" if no setting has SEEDS of them.
 
     Example:
         >>> decide(pd.DataFrame({"side": ["above", "", "below"], "n": 5}))
@@ -47,9 +41,7 @@ def decide(cells: pd.DataFrame) -> str:
     if cells.empty:
         return "too few seeds"
     sides = set(cells["side"])
-    return {frozenset({"above"}): "holds", frozenset({"below"}): "fails", frozenset({""}): "open"}.get(
-        frozenset(sides), "mixed"
-    )
+    return "mixed" if len(sides) > 1 else {"above": "holds", "below": "fails", "": "open"}[sides.pop()]
 
 
 def decisions(cells: pd.DataFrame) -> pd.DataFrame:

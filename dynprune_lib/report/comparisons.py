@@ -60,12 +60,13 @@ def differences_of_methods(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]])
     return table.assign(**{name: table[name].map(lambda each: style(each).label) for name in ("method", "baseline")})
 
 
-def in_every_study(studies: Iterable[Study], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+def in_every_study(studies: Iterable[Study], pairs: Sequence[tuple[str, str]], at_least: float = 0.0) -> pd.DataFrame:
     """Return the differences of several pairs of methods at each rate of several studies, all tested together (Holm).
 
     Args:
         studies: each has variances of its own.
         pairs: (method, baseline) each.
+        at_least: the lowest rate. Default: 0, all rates.
 
     Returns:
         A table of `statistics.holm`, with the columns of `differences_of_methods`, `dataset` and `net`, their titles.
@@ -77,7 +78,8 @@ def in_every_study(studies: Iterable[Study], pairs: Sequence[tuple[str, str]]) -
         for study in studies
     ]
     both = pd.concat(tables, ignore_index=True)
-    return holm(both.drop_duplicates(["method", "baseline", "rate", "dataset", "net"]))  # a size may have one data set
+    both = both.drop_duplicates(["method", "baseline", "rate", "dataset", "net"])  # a size may have one data set
+    return holm(both[both["rate"] >= at_least])
 
 
 def difference_table(runs: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
@@ -159,11 +161,8 @@ def differences_of_bandits(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
     is_baseline = (runs["method"] == baseline) & (runs["variant"] == "")
     costs_no_more = (runs["passes"] <= runs.loc[is_baseline, "passes"].max()) & (runs["forward_only"] == 0)
     compared = runs[is_baseline | (costs_no_more & runs["method"].isin(["ucb", "epsilon-greedy"]))]
-    cells = compared.assign(cell=list(zip(compared["method"], compared["variant"], strict=True)))
-    names = {cell: "/".join(cell) for cell in set(cells["cell"])}
-    table = dunnett(cells.assign(name=cells["cell"].map(names)), "name", names[baseline, ""]).droplevel("rate")
-    back = {name: cell for cell, name in names.items()}
-    return table.assign(
-        method=[style(back[name][0]).label for name in table.index],
-        settings=[back[name][1] or "default" for name in table.index],
-    ).reset_index(drop=True)
+    names = (compared["method"] + "/" + compared["variant"]).rename("name")
+    table = dunnett(compared.assign(name=names), "name", f"{baseline}/").droplevel("rate")
+    kinds = compared.groupby(names)[["method", "variant"]].first().loc[table.index]
+    labels, settings = kinds["method"].map(lambda method: style(method).label), kinds["variant"].replace("", "default")
+    return table.assign(method=labels, settings=settings).reset_index(drop=True)

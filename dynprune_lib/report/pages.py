@@ -109,10 +109,10 @@ def _decision(claim: Claim) -> str:
 
 def start_page() -> str:
     """Return `notebooks/README.md`: what each notebook asks, and what it found."""
-    rows = []
+    rows, claims = [], load_claims()
     for path in sorted((root() / "notebooks").glob("*.ipynb")):
         heading = "".join(json.loads(path.read_text())["cells"][0]["source"]).splitlines()[0].removeprefix("# ")
-        answers = [f"{claim.claim}: {claim.short}" for claim in load_claims() if claim.notebook == path.stem]
+        answers = [f"{claim.claim}: {claim.short}" for claim in claims if claim.notebook == path.stem]
         rows.append({"notebook": f"[{path.stem}]({path.name})", "about": heading, "answer": "<br>".join(answers)})
     return "\n".join([START, "", *_markdown(pd.DataFrame(rows)), ""])
 

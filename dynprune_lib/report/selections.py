@@ -137,8 +137,8 @@ def traces(study: Study, ceiling: Study) -> Traces:
                 of_nets.setdefault(spec.model, []).append(trace)
             if spec.model == shared.model and shared.init_seed in (spec.seed, spec.init_seed):
                 alike.append(trace)
-    first, *_, other = of_nets.values() if len(of_nets) > 1 else [*of_nets.values()] * 2
-    return Traces(shared.traced_epochs, np.stack(alike), np.stack(first), np.stack(other))
+    nets = [np.stack(runs) for runs in of_nets.values()]
+    return Traces(shared.traced_epochs, np.stack(alike), nets[0], nets[-1])
 
 
 def group_shares(groups: np.ndarray) -> pd.Series:

@@ -240,19 +240,3 @@ def without_loss(table: pd.DataFrame, margin: float) -> pd.Series:
         [True, False]
     """
     return table["mean"] - table["ci95"] > -margin
-
-
-def seeds_needed(table: pd.DataFrame, half_width: float) -> pd.Series:
-    """Return with how many runs of each cell the 95 % interval of a difference would be that narrow.
-
-    The run-to-run variance is taken to be that of the runs at hand, which is an estimate itself.
-
-    Args:
-        table: a table of `differences`.
-        half_width: of the interval, in percentage points.
-
-    Example:
-        >>> seeds_needed(pd.DataFrame({"se": [0.2], "n": [4]}), half_width=0.2).tolist()  # 4 x (1.96 x 0.2 / 0.2)^2
-        [16.0]
-    """
-    return np.ceil(table["n"] * (stats.norm.isf(ERROR / 2) * table["se"] / half_width) ** 2)

@@ -138,7 +138,7 @@ class Study:
         figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
         atomic_write(target.with_suffix(".png"), small_png(png.getvalue()))
         atomic_write(target.with_suffix(".pdf"), pdf.getvalue())
-        atomic_write(target.with_suffix(".csv"), data.to_csv(index=False, float_format="%.6g").encode())
+        self._save_numbers(target.name, data)
 
     def headline(self, message: str, profile: str, neutral: str) -> str:
         """Return the title of a figure with its setting: a message that was written for the runs of one profile, or a
@@ -152,9 +152,11 @@ class Study:
             claim: its name.
             cells: see `claims.decide`.
         """
-        content = cells.to_csv(index=False, float_format="%.6g").encode()
-        atomic_write(self.folder / f"claim_{claim}.csv", content)
+        self._save_numbers(f"claim_{claim}", cells)
         return decisions(cells)
+
+    def _save_numbers(self, name: str, table: pd.DataFrame) -> None:
+        atomic_write(self.folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g").encode())
 
 
 def open_study(

@@ -6,7 +6,8 @@ import pytest
 from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.report import frontier, frontier_tables
 from dynprune_lib.report.frontier_figure import plot_forest, plot_frontier
-from tests.helpers import make_record
+from dynprune_lib.report.study import open_study
+from tests.helpers import ROOT, make_record
 from tests.report.tables import FULL, curve
 
 mpl.use("Agg")
@@ -226,3 +227,10 @@ def test_the_forest_has_a_row_for_each_method_and_setting():
     assert rows == ["CIFAR-10: UCB", "CIFAR-10: RS2", "CIFAR-10: UCB, annealed"]
     assert [text.get_text() for text in axes.texts] == [f"{each:.2f}x" for each in table["speed_up"]]
     assert [line.get_marker() for line in axes.lines].count(">") == 2  # ends beyond the edge
+
+
+def test_the_curve_goes_through_the_committed_means_as_well_as_the_page_says():
+    studies = [open_study(name, "desktop") for name in ("frontier", "frontier_elsewhere")]
+    first, second = (frontier.Curve(frontier.mean_of_seeds(frontier.measure_compute(study.runs))) for study in studies)
+    quoted = f"(p = {first.misfit:.2f} and {second.misfit:.2f})"
+    assert quoted in (ROOT / "docs" / "statistics.md").read_text()

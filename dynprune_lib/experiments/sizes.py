@@ -59,6 +59,7 @@ class Size:
     other_static_rates: Sequence[float] = ()
     other_lengths: Sequence[float] = (1, 0.5, 2)
     other_saved: Sequence[float] = (0.5, 0.7)
+    other_saved_of_newer: Sequence[float] = ()
     noises: Sequence[float] = (0.2, 0.4)
     imbalances: Sequence[float] = (50,)
     texts: Sequence[str] = ()  # need a download
@@ -125,6 +126,7 @@ SIZES = {  # the smallest first
         pruned_lengths=[],
         noises=[],
         texts=["trec"],
+        other_saved_of_newer=[0.5, 0.7],
         main_saved=[0.5],
         main_seeds=10,
         figure_seeds=5,

@@ -184,7 +184,7 @@ def data(
         download(name, data_dir)
     found = load_dataset(name, data_dir)
     size = sum(part.inputs.nbytes for part in (found.train, found.test)) / 2**20
-    is_downloaded = name in DATASETS and DATASETS[name].download
+    is_downloaded = name in DATASETS and DATASETS[name].files
     typer.echo(f"{name} is complete" + (f" in {resolved_data_dir(data_dir)}" if is_downloaded else ""))
     kind = "images" if isinstance(found, ImageData) else "samples"
     task = f"{len(found.classes)} classes" if found.classes else "a regression"

@@ -22,6 +22,7 @@ from dynprune_lib.experiments import tabular
 from dynprune_lib.experiments.image_folder import read_image_folder
 from dynprune_lib.experiments.public_files import download_files, read_files, torchvision_class
 from dynprune_lib.experiments.text import QUESTION_TYPES, known_words, parse, token_ids
+from dynprune_lib.experiments.transformer import SHA256, pretrained_file, word_pieces
 from dynprune_lib.paths import data_dir as default_data_dir
 from dynprune_lib.paths import expand
 
@@ -105,14 +106,16 @@ class Dataset:
         read: function of the folder of all data sets that returns its parts.
         pad: padding of random crops of images, in pixels. Default: None, the inputs are no images.
         flip: whether a mirrored image still belongs to its class. Default: False.
-        download: whether its files are in `public_files`. Default: False, there is nothing to download.
+        files: name of its files in `public_files`. Default: "", there is nothing to download.
+        pretrained: whether it is read as a pretrained model reads it. Default: False.
     """
 
     title: str
     read: Callable[[Path], Parts]
     pad: int | None = None
     flip: bool = False
-    download: bool = False
+    files: str = ""
+    pretrained: bool = False
 
 
 def load_dataset(name: str, data_dir: str | Path | None = None, device: torch.device | str = "cpu") -> TensorData:
@@ -175,8 +178,12 @@ def download(name: str, data_dir: str | Path | None = None) -> None:
     Raises:
         DataError: the name is unknown, the network does not reach the files, or the folder cannot be written.
     """
-    if _find(name).download:
-        download_files(name, default_data_dir(data_dir))
+    dataset = _find(name)
+    if dataset.files:
+        download_files(dataset.files, default_data_dir(data_dir))
+    if dataset.pretrained:
+        for file in SHA256:
+            pretrained_file(file, download=True)
 
 
 def _find(name: str) -> Dataset:
@@ -203,6 +210,36 @@ def _read_trec(root: Path) -> Parts:
     known = known_words(train[0])
     first, second = ((token_ids(sentences, known), labels) for sentences, labels in (train, test))
     return QUESTION_TYPES, first, second
+
+
+def _read_trec_subwords(root: Path) -> Parts:
+    train, test = (_sentences(content) for content in read_files("trec", root))
+    inputs = word_pieces(train[0] + test[0]).split([len(train[0]), len(test[0])])
+    return QUESTION_TYPES, (inputs[0], train[1]), (inputs[1], test[1])
+
+
+def _read_sentences(name: str, classes: tuple[str, ...], root: Path) -> Parts:
+    """Return a data set without a test part: 2,000 of its sentences, random but always the same, are for testing."""
+    sentences, labels = _sentences(read_files(name, root)[0])
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    inputs, targets = word_pieces(sentences)[order], torch.tensor(labels)[order]
+    return classes, (inputs[2_000:], targets[2_000:]), (inputs[:2_000], targets[:2_000])
+
+
+def _sentences(content: bytes) -> tuple[list[str], list[int]]:
+    """Return sentences and their labels, which come first in each line."""
+    lines = [line.partition(" ") for line in content.decode("latin-1").strip().split("\n")]
+    return [sentence for _, _, sentence in lines], [int(label) for label, _, _ in lines]
+
+
+def _read_digit_tokens(root: Path) -> Parts:
+    """Return each digit as a sentence: the mean brightness, from 1 to 16, of its 16 squares of 2 x 2 pixels."""
+    classes, *parts = _read_digits(root)
+    first, second = (
+        (images.reshape(-1, 4, 2, 4, 2).mean((2, 4)).reshape(-1, 16).astype(np.int64) // 16 + 1, labels)
+        for images, labels in parts
+    )
+    return classes, first, second
 
 
 def _read_cifar(name: str, root: Path) -> Parts:
@@ -243,10 +280,21 @@ def _pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
 
 DATASETS = {
     "digits": Dataset("digits (8x8)", _read_digits, pad=1),
-    "cifar10": Dataset("CIFAR-10", partial(_read_cifar, "cifar10"), pad=4, flip=True, download=True),
-    "cifar100": Dataset("CIFAR-100", partial(_read_cifar, "cifar100"), pad=4, flip=True, download=True),
-    "fashion_mnist": Dataset("Fashion-MNIST", _read_fashion_mnist, pad=2, flip=True, download=True),
-    "trec": Dataset("TREC questions", _read_trec, download=True),
+    "cifar10": Dataset("CIFAR-10", partial(_read_cifar, "cifar10"), pad=4, flip=True, files="cifar10"),
+    "cifar100": Dataset("CIFAR-100", partial(_read_cifar, "cifar100"), pad=4, flip=True, files="cifar100"),
+    "fashion_mnist": Dataset("Fashion-MNIST", _read_fashion_mnist, pad=2, flip=True, files="fashion_mnist"),
+    "trec": Dataset("TREC questions", _read_trec, files="trec"),
+    "trec_subwords": Dataset("TREC questions", _read_trec_subwords, files="trec", pretrained=True),
+    "rt_polarity": Dataset(
+        "movie reviews",
+        partial(_read_sentences, "rt_polarity", ("negative", "positive")),
+        files="rt_polarity",
+        pretrained=True,
+    ),
+    "subj": Dataset(
+        "subjectivity", partial(_read_sentences, "subj", ("subjective", "objective")), files="subj", pretrained=True
+    ),
+    "digit_tokens": Dataset("digits as sentences", _read_digit_tokens),
     "breast_cancer": Dataset("breast cancer", tabular.breast_cancer),
     "hastie": Dataset("Hastie 10.2", tabular.hastie),
     "diabetes": Dataset("diabetes", tabular.diabetes),

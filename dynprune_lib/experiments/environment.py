@@ -13,6 +13,7 @@ from dynprune_lib import __version__
 from dynprune_lib.experiments.data import TensorData
 from dynprune_lib.experiments.precision import used_precision
 from dynprune_lib.experiments.runs import RunSpec
+from dynprune_lib.experiments.transformer import SHA256, WEIGHTS
 from dynprune_lib.paths import PACKAGE, root
 
 
@@ -30,6 +31,7 @@ def describe_environment(spec: RunSpec, data: TensorData, jobs: int) -> dict[str
         "jobs": jobs,
         "data_md5": data.md5,
         "precision": used_precision(spec.precision, data.device),
+        **({"weights_sha256": SHA256[WEIGHTS]} if spec.model == "minilm" else {}),
     }
 
 

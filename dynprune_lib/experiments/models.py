@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.text import PADDING, VOCABULARY
+from dynprune_lib.experiments.transformer import minilm, tiny_bert
 
 WHITENED = 5_000  # images from which the whitening is estimated
 MOMENTUM = 0.1  # of the running statistics of norms, as in torch
@@ -220,6 +221,8 @@ MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "tiny": tiny,
     "mlp": mlp,
     "bag": bag,
+    "minilm": minilm,
+    "tiny-bert": tiny_bert,
 }
 
 

@@ -311,3 +311,23 @@ def beyond_images(size: Size) -> Iterator[Row]:
         yield row
         yield row | run(saved=0.5)
         yield row | run(saved=0.5, sampler=["rs2", "ucb", "infobatch"])
+
+
+def _fine_tuned(size: Size, **fields: Any) -> Row:
+    return run(epochs=4, batch_size=32, optimizer="adamw", weight_decay=0.01) | size.fine_tuning | fields
+
+
+@shown_in("11_beyond_images")
+def fine_tuning(size: Size) -> Iterator[Row]:
+    """Full data in 1, 2 and 4 epochs, and methods at the same compute; of two epochs, none can be on all the data."""
+    yield _fine_tuned(size, saved=0.5, length=size.fine_tuned_lengths, sampler=["full", "rs2", "dynamic-random", "ucb"])
+    annealed = [length for length in size.fine_tuned_lengths if length >= 1]
+    yield _fine_tuned(size, saved=0.5, length=annealed, sampler="ucb", anneal=EIGHTH)
+
+
+@shown_in("11_beyond_images")
+def fine_tuning_rates(size: Size) -> Iterator[Row]:
+    """The learning rate is that of these that is best on held-out training data."""
+    yield _fine_tuned(
+        size, length=0.5, sampler="full", seeds=1, validation=size.held_out_sentences, learning=[1, 0.5, 2]
+    )

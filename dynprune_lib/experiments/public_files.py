@@ -11,10 +11,14 @@ from typing import Any, NamedTuple
 from dynprune_lib._torchvision import torchvision_datasets
 from dynprune_lib.errors import DataError
 
-TREC = "https://raw.githubusercontent.com/harvardnlp/sent-conv-torch/d61ded09c99c0199d8c5bca946cd65864de2b296/data"
-TREC_FILES = {
-    "TREC.train.all": "c62c403d02ef12ad46da9bfb308473d4",
-    "TREC.test.all": "0e43dfe89110e97af7e7d5c5dbc55293",
+TEXTS = "https://raw.githubusercontent.com/harvardnlp/sent-conv-torch/d61ded09c99c0199d8c5bca946cd65864de2b296/data"
+TEXT_FILES = {
+    "trec": {
+        "TREC.train.all": "c62c403d02ef12ad46da9bfb308473d4",
+        "TREC.test.all": "0e43dfe89110e97af7e7d5c5dbc55293",
+    },
+    "rt_polarity": {"rt-polarity.all": "908b4ca55b130f6adb0b5d55868b35fa"},  # Pang and Lee 2005
+    "subj": {"subj.all": "0e323da2c3f41688c010c426fdd5a3bf"},  # Pang and Lee 2004
 }
 
 
@@ -28,10 +32,10 @@ class Published(NamedTuple):
 
 
 def published(name: str) -> Published:
-    """Return what is published as cifar10, cifar100, fashion_mnist or trec."""
-    if name == "trec":
-        files = list(TREC_FILES.items())
-        return Published("text", files, [(f"{TREC}/{file}", md5) for file, md5 in files], "text")
+    """Return what is published as cifar10, cifar100, fashion_mnist or a name in TEXT_FILES."""
+    if name in TEXT_FILES:
+        files = list(TEXT_FILES[name].items())
+        return Published("text", files, [(f"{TEXTS}/{file}", md5) for file, md5 in files], "text")
     source = torchvision_class(name)
     if name == "fashion_mnist":
         folder, files = "FashionMNIST/raw", source.resources
@@ -69,7 +73,7 @@ def read_files(name: str, root: Path) -> list[bytes]:
 def download_files(name: str, root: Path) -> None:
     """Download the files of a data set unless they are whole."""
     found, utils = published(name), torchvision_datasets().utils
-    fetch = utils.download_url if name == "trec" else utils.download_and_extract_archive
+    fetch = utils.download_url if name in TEXT_FILES else utils.download_and_extract_archive
     folder = root / found.unpacked_in
     try:
         read_files(name, root)

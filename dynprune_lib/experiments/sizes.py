@@ -63,6 +63,9 @@ class Size:
     noises: Sequence[float] = (0.2, 0.4)
     imbalances: Sequence[float] = (50,)
     texts: Sequence[str] = ()  # need a download
+    fine_tuning: dict[str, Any] = field(default_factory=dict)  # data sets, model and recipe
+    fine_tuned_lengths: Sequence[float] = (0.5, 1, 2)
+    held_out_sentences: int = 1000
     tables: Sequence[str] = ("breast_cancer", "hastie", "diabetes", "friedman")
     main_saved: Sequence[float] = ()  # the comparison that most readers look for has more seeds
     main_seeds: int = 0
@@ -98,6 +101,9 @@ SIZES = {  # the smallest first
         ablation_warm_up=1,
         ablation_annealing=0.2,
         tables=["breast_cancer", "diabetes"],
+        fine_tuning={"dataset": ["digit_tokens"], "model": "tiny-bert", "learning_rate": 0.003},
+        fine_tuned_lengths=[1],
+        held_out_sentences=200,
         full_lengths=[1, 0.5, 2],
         pruned_lengths=[1],
         noises=[0.2],
@@ -126,6 +132,12 @@ SIZES = {  # the smallest first
         pruned_lengths=[],
         noises=[],
         texts=["trec"],
+        fine_tuning={
+            "dataset": ["trec_subwords", "subj", "rt_polarity"],
+            "model": "minilm",
+            "learning_rate": 1e-4,
+            "precision": "bfloat16",
+        },
         other_saved_of_newer=[0.5, 0.7],
         main_saved=[0.5],
         main_seeds=10,

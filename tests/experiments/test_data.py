@@ -11,6 +11,7 @@ import torch
 from dynprune_lib._torchvision import torchvision_datasets
 from dynprune_lib.errors import DynpruneError
 from dynprune_lib.experiments.data import DataError, ImageData, download, load_dataset
+from dynprune_lib.experiments.public_files import TEXT_FILES
 from dynprune_lib.experiments.text import VOCABULARY
 
 
@@ -168,7 +169,7 @@ def trec(tmp_path, monkeypatch):
     for name, content in QUESTIONS.items():
         (folder / name).write_bytes(content.encode("latin-1"))
     md5s = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in QUESTIONS}
-    monkeypatch.setattr("dynprune_lib.experiments.public_files.TREC_FILES", md5s)
+    monkeypatch.setitem(TEXT_FILES, "trec", md5s)
     return folder
 
 

@@ -1,7 +1,10 @@
+import itertools
+
 import torch
 import torch.nn.functional as F
 
 from dynprune_lib.experiments.augment import alternating_flips, augment, normalize
+from dynprune_lib.experiments.data import ImageData
 
 
 def images(batch=64, size=6, channels=3):
@@ -9,31 +12,22 @@ def images(batch=64, size=6, channels=3):
     return torch.randint(1, 256, (batch, size, size, channels), generator=generator, dtype=torch.uint8)
 
 
-def every_crop(image, pad):
-    """All crops of the padded image, by plain slicing."""
-    height, width, channels = image.shape
-    padded = torch.zeros(height + 2 * pad, width + 2 * pad, channels, dtype=torch.uint8)
-    padded[pad : pad + height, pad : pad + width] = image
-    offsets = range(2 * pad + 1)
-    return {(top, left): padded[top : top + height, left : left + width] for top in offsets for left in offsets}
-
-
-def which(image, result, pad):
-    """(top, left, mirrored) of the crop that the result is."""
-    for mirrored, candidate in ((False, image), (True, image.flip(1))):
-        for (top, left), crop in every_crop(candidate, pad).items():
-            if torch.equal(crop, result):
-                return top, left, mirrored
-    return None
+def crops(image, pad):
+    """All crops of an image and of its mirror image, padded with zeros, by plain slicing: which, by their pixels."""
+    (height, width, channels), found = image.shape, {}
+    for mirrored, each in enumerate((image, image.flip(1))):
+        padded = torch.zeros(height + 2 * pad, width + 2 * pad, channels, dtype=torch.uint8)
+        padded[pad : pad + height, pad : pad + width] = each
+        for top, left in itertools.product(range(2 * pad + 1), repeat=2):
+            found[padded[top : top + height, left : left + width].numpy().tobytes()] = top, left, mirrored
+    return found
 
 
 def test_every_result_is_a_crop_of_its_image_and_all_crops_occur():
     batch = images(600)
     results = augment(batch, 1, True, torch.Generator().manual_seed(1))
-    assert results.shape == batch.shape
-    assert results.dtype == torch.uint8
-    found = [which(image, result, 1) for image, result in zip(batch, results, strict=True)]
-    assert None not in found
+    assert (results.shape, results.dtype) == (batch.shape, torch.uint8)
+    found = [crops(image, 1)[result.numpy().tobytes()] for image, result in zip(batch, results, strict=True)]
     counts = torch.tensor([found.count(crop) for crop in set(found)])
     assert len(counts) == 3 * 3 * 2
     assert counts.min() > 600 / 18 / 3  # uniform: 33 expected, standard deviation 5.6
@@ -49,10 +43,11 @@ def test_a_reflected_border_is_that_of_torch():
         assert torch.equal(result, image[row : row + 6, column : column + 6])
 
 
-def test_the_images_to_mirror_can_be_given():
+def test_the_images_to_mirror_can_be_given_and_may_be_none():
     batch, flip = images(), torch.arange(64) % 3 == 0
     results = augment(batch, 0, flip, torch.Generator())
     assert torch.equal(results, torch.where(flip[:, None, None, None], batch.flip(2), batch))
+    assert torch.equal(augment(batch, 0, False, torch.Generator()), batch)
 
 
 def test_a_sample_is_mirrored_every_other_time_that_it_is_trained_on():
@@ -65,26 +60,13 @@ def test_a_sample_is_mirrored_every_other_time_that_it_is_trained_on():
     assert not torch.equal(first, alternating_flips(6, torch.zeros(1_000, dtype=torch.int32)))
 
 
-def test_no_image_is_mirrored_without_flip():
+def test_normalized_images_have_mean_0_and_deviation_1_and_lie_channels_last():
     batch = images()
-    results = augment(batch, 0, True, torch.Generator().manual_seed(0))
-    assert 10 < sum(not torch.equal(a, b) for a, b in zip(batch, results, strict=True)) < 54
-    assert torch.equal(augment(batch, 0, False, torch.Generator().manual_seed(0)), batch)
-
-
-def test_normalized_training_images_have_mean_0_and_deviation_1(digits):
-    x = normalize(digits.train.images, digits)
-    assert x.shape == (1437, 1, 8, 8)
-    assert abs(x.mean().item()) < 1e-5
-    assert abs(x.std().item() - 1) < 1e-3
-
-
-def test_normalized_images_lie_channels_last():
-    from dynprune_lib.experiments.data import ImageData
-
-    batch = images()
-    data = ImageData("", (), None, None, "", mean=torch.zeros(3), std=torch.ones(3), pad=0, flip=False)
-    x = normalize(batch, data)
+    pixels = batch.float().flatten(0, 2)
+    mean, std = pixels.mean(0), pixels.std(0, correction=0)
+    x = normalize(batch, ImageData("", (), None, None, "", mean=mean, std=std, pad=0, flip=False))
     assert x.shape == (64, 3, 6, 6)
     assert x.is_contiguous(memory_format=torch.channels_last)
-    assert x[5, 2, 1, 4] == batch[5, 1, 4, 2]
+    torch.testing.assert_close(x.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(x.std((0, 2, 3), correction=0), torch.ones(3))
+    assert x[5, 2, 1, 4] == (batch[5, 1, 4, 2] - mean[2]) / std[2]

@@ -11,16 +11,14 @@ from dynprune_lib.errors import SpecError, SweepError
 from dynprune_lib.experiments import sweep as sweep_module
 from dynprune_lib.experiments.cluster import Chunk, Request, chunks, submit
 from dynprune_lib.experiments.profile import load_profile
-from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
 from tests.helpers import results
 
 pytest.importorskip("submitit", reason="the extra cluster is not installed")
-slow = pytest.mark.slow
 
 SPECS = load_profile("smoke").runs("quickstart", [0, 1])
-LOCAL = Request("local", minutes=30, jobs=2, gpus=0)
+LOCAL = Request("local", minutes=30, gpus=0)
 
 
 @pytest.fixture
@@ -45,7 +43,7 @@ def slurm(tmp_path, monkeypatch):
 
 
 def test_runs_with_the_same_scores_are_in_one_chunk(spec):
-    el2n = RunSpec(dataset="digits", model="tiny", sampler="el2n", prune_rate=0.3, epochs=4)
+    el2n = replace(spec, sampler="el2n", settings={})
     static = [replace(el2n, prune_rate=rate, seed=seed) for seed in (0, 1) for rate in (0.3, 0.5, 0.7)]
     dynamic = [replace(spec, seed=seed) for seed in range(3)]
     made = chunks([dynamic[0], static[0], dynamic[1], *static[1:], dynamic[2]], size=2)
@@ -53,28 +51,19 @@ def test_runs_with_the_same_scores_are_in_one_chunk(spec):
     assert chunks(dynamic, size=2) == [tuple(dynamic[:2]), tuple(dynamic[2:])]
 
 
-@slow
-def test_jobs_make_the_records_of_a_sweep(plan, tmp_path):
-    jobs = submit(SPECS, plan, LOCAL, "test")
-    assert len(jobs) == 2
-    for job in jobs:
-        job.result()
-    alone = Store(tmp_path / "alone")
-    sweep(SPECS, Plan(alone, threads=1))
-    assert [results(plan.store.load(spec)) for spec in SPECS] == [results(alone.load(spec)) for spec in SPECS]
-    assert submit(SPECS, plan, LOCAL, "test") == []  # nothing is missing
-
-
-@slow
-def test_a_job_that_is_pre_empted_is_requeued_and_goes_on(plan):
-    (job,) = submit(SPECS, plan, replace(LOCAL, jobs=1), "test")
+@pytest.mark.slow
+def test_a_job_that_is_pre_empted_is_requeued_and_makes_the_records_of_a_sweep(plan, tmp_path):
+    (job,) = submit(SPECS, plan, LOCAL, "test")
     while not plan.store.records():
         time.sleep(0.01)
     (process,) = psutil.Process(job._process.pid).children()  # job._interrupt() would end the one that watches it
     process.send_signal(signal.SIGUSR2)
     job.result()
-    assert len(plan.store.records()) == len(SPECS)
     assert "Requeued job" in job.stdout() + job.stderr()
+    alone = Store(tmp_path / "alone")
+    sweep(SPECS, Plan(alone, threads=1))
+    assert [results(plan.store.load(spec)) for spec in SPECS] == [results(alone.load(spec)) for spec in SPECS]
+    assert submit(SPECS, plan, LOCAL, "test") == []  # nothing is missing
 
 
 def test_two_jobs_that_make_a_run_twice_end_with_its_one_record(plan, short, monkeypatch):
@@ -101,7 +90,9 @@ def test_a_run_that_fails_is_left_to_the_next_submission(plan, short, monkeypatc
     monkeypatch.setattr(sweep_module, "make_run", lambda *_: pytest.fail("tried again"))
     with pytest.raises(SweepError, match="fewer than one batch of 5000"):
         job.checkpoint().function()  # as when it is requeued
-    submit([wrong], plan, replace(LOCAL, cluster="debug"), "test")  # which begins when it is waited for
+    others = [replace(wrong, seed=seed) for seed in range(3, 6)]
+    jobs = submit([wrong, *others], plan, replace(LOCAL, cluster="debug", jobs=2), "test")  # begin when waited for
+    assert [len(job._submission.function.specs) for job in jobs] == [2, 2]
     assert plan.store.failure(wrong) is None
 
 

@@ -2,6 +2,7 @@ import gzip
 import hashlib
 import pickle
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.error import URLError
 
 import numpy as np
@@ -55,36 +56,41 @@ def test_a_missing_file_and_a_half_downloaded_one_are_named(tmp_path, name, file
         load_dataset(name, tmp_path)
 
 
+def saved(folder, contents):
+    """Write files into a new folder; return their names and md5s."""
+    folder.mkdir(parents=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return [(name, hashlib.md5(content).hexdigest()) for name, content in contents.items()]
+
+
 @pytest.fixture
 def fashion_mnist(tmp_path, monkeypatch):
-    """A small data set in the format and the layout of Fashion-MNIST."""
-    folder = tmp_path / "FashionMNIST" / "raw"
-    folder.mkdir(parents=True)
-    random = np.random.default_rng(0)
-    resources = []
+    """A small data set in the format and the layout of Fashion-MNIST; returns the folder of its files."""
+    folder, random, contents = tmp_path / "FashionMNIST" / "raw", np.random.default_rng(0), {}
     for part, count in (("train", 20), ("t10k", 10)):
         images = random.integers(0, 256, (count, 28, 28), dtype=np.uint8)
         labels = np.arange(count, dtype=np.uint8) % 10
-        for name, array, magic in (
-            (f"{part}-images-idx3-ubyte", images, 2051),
-            (f"{part}-labels-idx1-ubyte", labels, 2049),
-        ):
+        for kind, array, magic in (("images-idx3", images, 2051), ("labels-idx1", labels, 2049)):
             content = b"".join(size.to_bytes(4, "big") for size in (magic, *array.shape)) + array.tobytes()
-            (folder / name).write_bytes(content)
-            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
-            resources.append((f"{name}.gz", hashlib.md5((folder / f"{name}.gz").read_bytes()).hexdigest()))
-    monkeypatch.setattr(torchvision_datasets().FashionMNIST, "resources", resources)
-    return tmp_path
+            contents[f"{part}-{kind}-ubyte.gz"] = gzip.compress(content)
+    monkeypatch.setattr(torchvision_datasets().FashionMNIST, "resources", saved(folder, contents))
+    return folder
 
 
-def test_fashion_mnist_is_read_from_the_checked_archives_alone(fashion_mnist):
-    whole = load_dataset("fashion_mnist", fashion_mnist).md5
-    (fashion_mnist / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").write_bytes(b"cut")
-    processed = fashion_mnist / "FashionMNIST" / "processed"  # of older versions of torchvision, which it prefers
+def test_fashion_mnist_is_read_from_the_checked_archives_alone(fashion_mnist, tmp_path):
+    data = load_dataset("fashion_mnist", tmp_path)
+    assert data.train.images.shape == (20, 28, 28, 1)
+    first = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+    assert (data.train.images.numpy()[..., 0] == first).all()
+    assert data.test.labels.tolist() == list(range(10))
+    assert data.classes[0] == "T-shirt/top"
+    (fashion_mnist / "t10k-images-idx3-ubyte").write_bytes(b"cut")
+    processed = tmp_path / "FashionMNIST" / "processed"  # of older versions of torchvision, which it prefers
     processed.mkdir()
     for name in ("training.pt", "test.pt"):
         torch.save((torch.zeros(5, 28, 28, dtype=torch.uint8), torch.zeros(5)), processed / name)
-    assert load_dataset("fashion_mnist", fashion_mnist).md5 == whole
+    assert load_dataset("fashion_mnist", tmp_path).md5 == data.md5
 
 
 class Hostile:
@@ -102,16 +108,12 @@ def cifar(tmp_path, monkeypatch):
     """A small data set in the format and the layout of CIFAR-10; returns the folder of its files."""
     source = torchvision_datasets().CIFAR10
     folder = tmp_path / source.base_folder
-    folder.mkdir()
     images = {"data": np.zeros((4, 3 * 32 * 32), np.uint8), "labels": [0, 1, 0, 1]}
     contents = {"data_batch_1": images, "test_batch": images, "batches.meta": {"label_names": ["cat", "dog"]}}
-    md5s = {}
-    for name, content in contents.items():
-        (folder / name).write_bytes(pickle.dumps(content))
-        md5s[name] = hashlib.md5((folder / name).read_bytes()).hexdigest()
-    monkeypatch.setattr(source, "train_list", [["data_batch_1", md5s["data_batch_1"]]])
-    monkeypatch.setattr(source, "test_list", [["test_batch", md5s["test_batch"]]])
-    monkeypatch.setattr(source, "meta", source.meta | {"md5": md5s["batches.meta"]})
+    train, test, meta = saved(folder, {name: pickle.dumps(content) for name, content in contents.items()})
+    monkeypatch.setattr(source, "train_list", [train])
+    monkeypatch.setattr(source, "test_list", [test])
+    monkeypatch.setattr(source, "meta", source.meta | {"md5": meta[1]})
     return folder
 
 
@@ -165,11 +167,8 @@ QUESTIONS = {"TREC.train.all": "3 Who was it ?\n4 Where was it ?\n", "TREC.test.
 def trec(tmp_path, monkeypatch):
     """A small data set in the format and the layout of TREC; returns the folder of its files."""
     folder = tmp_path / "text"
-    folder.mkdir()
-    for name, content in QUESTIONS.items():
-        (folder / name).write_bytes(content.encode("latin-1"))
-    md5s = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in QUESTIONS}
-    monkeypatch.setitem(TEXT_FILES, "trec", md5s)
+    md5s = saved(folder, {name: content.encode("latin-1") for name, content in QUESTIONS.items()})
+    monkeypatch.setattr("dynprune_lib.experiments.public_files.TREC_FILES", dict(md5s))
     return folder
 
 
@@ -217,28 +216,13 @@ def test_tables_are_standardised_and_the_same_every_time(name, rows, features):
     assert load_dataset(name).md5 == data.md5
 
 
-@pytest.fixture
-def no_network(monkeypatch):
-    def refuse(*_, **__):
-        raise URLError("no network")
-
-    monkeypatch.setattr("urllib.request.urlopen", refuse)
-
-
-@pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("name", ["cifar10", "trec"])
-def test_a_download_without_a_network_is_an_error_that_names_the_address(tmp_path, name):
-    with pytest.raises(DataError, match=r"cannot download http.*no network.*check the network") as caught:
-        download(name, tmp_path)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.usefixtures("no_network")
-@pytest.mark.parametrize("name", ["cifar10", "trec"])
-def test_a_download_below_a_file_is_an_error_that_names_it(tmp_path, name):
+def test_a_download_that_fails_is_an_error_of_one_line_that_names_address_and_folder(tmp_path, name, monkeypatch):
+    monkeypatch.setattr("urllib.request.urlopen", Mock(side_effect=URLError("no network")))
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=f"cannot download http.* to {tmp_path}/file/x.*can be written"):
-        download(name, tmp_path / "file" / "x")
+    for folder, reason in ((tmp_path, "no network.*check the network"), (tmp_path / "file" / "x", "can be written")):
+        with pytest.raises(DataError, match=f"^cannot download http.* to {folder}.*{reason}.*$"):
+            download(name, folder)
 
 
 def test_a_data_folder_that_cannot_be_read_is_an_error_that_names_it():
@@ -246,10 +230,3 @@ def test_a_data_folder_that_cannot_be_read_is_an_error_that_names_it():
         load_dataset("cifar10", "~nobody-of-that-name/x")
     with pytest.raises(DataError, match=r"cannot read .*File name too long"):
         load_dataset("cifar10", "x" * 5_000)
-
-
-def test_fashion_mnist_is_read_from_torchvisions_layout(fashion_mnist):
-    data = load_dataset("fashion_mnist", fashion_mnist)
-    assert data.train.images.shape == (20, 28, 28, 1)
-    assert data.test.labels.tolist() == list(range(10))
-    assert data.classes[0] == "T-shirt/top"

@@ -7,21 +7,14 @@ from dynprune_lib.experiments.train import build_train_state
 
 
 def test_evaluation_against_one_batch_in_float32(digits, spec):
-    model = build_train_state(spec, digits).model
+    model, labels = build_train_state(spec, digits).model, digits.test.labels
     loss, accuracy = evaluate(model, digits.test, digits, "float32")
-    x = ((digits.test.images.float() - digits.mean) / digits.std).permute(0, 3, 1, 2)
-    logits = model(x)
-    assert loss == pytest.approx(torch.nn.functional.cross_entropy(logits, digits.test.labels).item(), rel=1e-5)
-    assert accuracy == (logits.argmax(1) == digits.test.labels).double().mean().item()
-
-
-def test_accuracy_of_each_class(digits, spec):
-    model = build_train_state(spec, digits).model
     logits = model(((digits.test.images.float() - digits.mean) / digits.std).permute(0, 3, 1, 2))
-    found = describe_predictions(model, digits, "float32")
-    for label, accuracy in enumerate(found.class_accuracy):
-        own = logits[digits.test.labels == label]
-        assert accuracy == pytest.approx((own.argmax(1) == label).double().mean().item(), abs=1e-6)
+    correct = (logits.argmax(1) == labels).double()
+    assert loss == pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
+    assert accuracy == correct.mean().item()
+    each = [correct[labels == label].mean().item() for label in range(10)]
+    assert describe_predictions(model, digits, "float32").class_accuracy == pytest.approx(each, abs=1e-6)
 
 
 def test_calibration_error_by_hand():

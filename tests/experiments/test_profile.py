@@ -1,4 +1,3 @@
-import itertools
 import re
 
 import numpy as np
@@ -17,6 +16,11 @@ def test_every_profile_loads_and_has_the_same_experiments(name):
     profile = load_profile(name)
     assert profile.experiments.keys() == load_profile("smoke").experiments.keys()
     assert len({spec.name for spec in profile.runs()}) == len(profile.runs())
+
+
+def test_resnet18_begins_with_the_cheapest_runs_of_the_frontier():
+    passes = [spec.epochs * (1 - spec.prune_rate) for spec in load_profile("resnet18").runs("frontier", [0])]
+    assert passes == sorted(passes)
 
 
 @pytest.mark.parametrize("name", ["laptop", "desktop"])
@@ -44,21 +48,9 @@ def test_units_of_a_size_become_epochs_and_rates():
         _absolute(row | {"saved": 0.9})
 
 
-def test_the_runs_that_the_project_is_about():
-    runs = {(spec.sampler, spec.prune_rate, spec.seed) for spec in load_profile("laptop").runs()}
-    for case in itertools.product(
-        ("dynamic-random", "epsilon-greedy", "ucb", "static-random", "forget", "el2n"), (0.3, 0.5, 0.7, 0.9), (0, 1, 2)
-    ):
-        assert case in runs
-    texts_and_tables = {"trec", "breast_cancer", "hastie", "diabetes", "friedman"}
-    assert {spec.dataset for spec in load_profile("laptop").runs()} == {"cifar10", "cifar100"} | texts_and_tables
-
-
-def test_runs_with_a_data_set_and_a_model_of_their_own_have_one_recipe_at_every_size():
-    names = {name: {spec.name for spec in load_profile(name).runs("beyond_images", [0])} for name in PROFILES}
-    assert set() == names["resnet18"] == names["desktop"] < names["smoke"] < names["laptop"]
+def test_runs_with_a_recipe_of_their_own_keep_it_on_another_data_set():
     other = load_profile("smoke", "cifar10")
-    assert {spec.name for spec in other.runs("beyond_images", [0])} == names["smoke"]
+    assert other.runs("beyond_images", [0]) == load_profile("smoke").runs("beyond_images", [0]) != []
     assert {spec.dataset for spec in other.runs("quickstart")} == {"cifar10"}
 
 
@@ -66,18 +58,12 @@ def test_no_run_of_the_smallest_size_needs_a_download():
     assert not any(DATASETS[spec.dataset].download for spec in load_profile("smoke").runs())
 
 
-def test_the_main_comparison_has_more_seeds_after_those_of_all_runs():
-    profile = load_profile("laptop")
-    runs = profile.runs("equal_compute_elsewhere")
-    usual = [spec for spec in runs if spec.seed < 5]  # the seeds of the figure
-    more = runs[len(usual) :]
-    assert [spec.seed for spec in more] == [seed for seed in range(5, 10) for _ in range(6)]
-    assert {(spec.sampler, spec.epochs, spec.prune_rate) for spec in more} == {
-        ("full", 16, 0.0),
-        ("full", 8, 0.0),
-        *((sampler, 16, 0.5) for sampler in ("rs2", "ucb", "epsilon-greedy", "dynamic-random")),
-    }
-    assert {spec.seed for spec in profile.runs("equal_compute", seeds=[0])} == {0}
+def test_more_seeds_of_some_runs_come_after_those_of_all_runs():
+    runs = load_profile("laptop").runs("equal_compute_elsewhere")
+    seeds = [spec.seed for spec in runs]
+    assert seeds == sorted(seeds)
+    assert seeds.count(0) > seeds.count(5) == seeds.count(9) == 6
+    assert {spec.seed for spec in load_profile("laptop").runs("equal_compute", seeds=[0])} == {0}
 
 
 def test_unknown_names_list_the_known():
@@ -107,9 +93,3 @@ def test_the_committed_records_their_arrays_and_their_scores_are_whole(name):
             if scores := store.load_scores(scoring_spec(spec)):
                 assert record.scoring == scores.cost
                 assert "+" not in scores.environment["commit"], "made from changed files"
-
-
-def test_resnet18_begins_with_the_cheapest_runs_of_the_frontier():
-    runs = load_profile("resnet18").runs("frontier", [0])
-    passes = [spec.epochs * (1 - spec.prune_rate) for spec in runs]
-    assert passes == sorted(passes)

@@ -1,7 +1,8 @@
 """Scores computed before training: by hand, against plain reference code, and what they cost."""
 
-import dataclasses
 import itertools
+from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -15,7 +16,6 @@ from dynprune_lib.experiments.augment import normalize
 from dynprune_lib.experiments.corruption import add_label_noise
 from dynprune_lib.experiments.evaluation import gradient_norms, last_layer_gradient_norms
 from dynprune_lib.experiments.models import build_model
-from dynprune_lib.experiments.runs import validate
 from dynprune_lib.experiments.selection_groups import GROUPS, group_of
 from dynprune_lib.experiments.static_scores import scoring_spec, static_scores
 from dynprune_lib.experiments.store import Store
@@ -24,52 +24,55 @@ from dynprune_lib.experiments.train import build_train_state, train, train_epoch
 from dynprune_lib.scores import el2n
 from tests.helpers import Stop, results, stop_after
 
+BATCHES = 1437 // 32
+TRAINED = BATCHES * 32  # samples in the full batches of an epoch
+
 
 def static_spec(spec, sampler, **settings):
-    return dataclasses.replace(spec, sampler=sampler, settings=settings)
+    return replace(spec, sampler=sampler, settings=settings)
 
 
-@pytest.mark.parametrize(("sampler", "expected"), [("cat", "variance"), ("cowerage", "last")])
-def test_scores_of_early_losses_are_those_of_training(digits, store, spec, sampler, expected):
-    scores = static_scores(static_spec(spec, sampler, at_epoch=2), digits, store)
-    full = dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=1000)
-    training, losses = build_train_state(full, digits), []
+def scoring_model(spec, data, seed=1000):
+    """What scores samples, before its first epoch."""
+    return build_train_state(replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=seed), data)
+
+
+def trained_epochs(training, epochs):
+    """Train a model; yield the samples of each epoch and their logits."""
+    seen = []
     training.model.register_forward_hook(lambda _m, _i, logits: seen.append(logits.detach()))
-    for epoch in range(2):
-        seen = []
+    for epoch in range(epochs):
+        seen.clear()
         train_epoch(training, epoch)
-        index = training.sampler.indices()[: 1437 // 32 * 32]
-        loss = F.cross_entropy(torch.cat(seen[: 1437 // 32]), digits.train.labels[index], reduction="none")
+        yield training.sampler.indices()[:TRAINED], torch.cat(seen[:BATCHES])
+
+
+@pytest.mark.parametrize("sampler", ["cat", "cowerage"])
+def test_scores_of_early_losses_are_those_of_training(digits, store, spec, sampler):
+    scores, losses = static_scores(static_spec(spec, sampler, at_epoch=2), digits, store), []
+    for index, logits in trained_epochs(scoring_model(spec, digits), 2):
+        loss = F.cross_entropy(logits, digits.train.labels[index], reduction="none")
         losses.append(torch.full((1437,), torch.nan).index_copy_(0, index, loss))
-    both = torch.stack(losses)
-    if expected == "variance":
-        wanted = both.var(0).nan_to_num(0.0)
-    else:
-        wanted = torch.where(both[1].isnan(), both[0], both[1]).nan_to_num(0.0)
-    torch.testing.assert_close(scores.values, wanted, rtol=1e-4, atol=1e-5)
-    assert scores.cost.backward_passes == 2 * (1437 // 32 * 32)  # nothing for the scores themselves
+    first, second = losses
+    last = torch.where(second.isnan(), first, second)
+    wanted = torch.stack(losses).var(0) if sampler == "cat" else last
+    torch.testing.assert_close(scores.values, wanted.nan_to_num(0.0), rtol=1e-4, atol=1e-5)
+    assert scores.cost.backward_passes == 2 * TRAINED  # nothing for the scores themselves
 
 
 @pytest.mark.slow
 def test_aum_scores_of_a_training_are_low_for_wrong_labels(digits, store, spec):
     noisy = add_label_noise(digits, 0.2, seed=0)
-    scores = static_scores(dataclasses.replace(static_spec(spec, "aum"), epochs=8), noisy, store).values
+    scores = static_scores(replace(static_spec(spec, "aum"), epochs=8), noisy, store).values
     lowest = scores.argsort()[: int(noisy.wrong.sum())]
     assert noisy.wrong[lowest].float().mean() > 0.6  # by chance, 0.2
 
 
 def test_forget_scores_of_a_training_against_its_own_predictions(digits, store, spec):
     scores = static_scores(static_spec(spec, "forget"), digits, store).values
-    full = dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=1000)
-    training = build_train_state(full, digits)
     history = np.full((spec.epochs, len(digits.train)), np.nan)
-    training.model.register_forward_hook(lambda _m, _i, logits: seen.append(logits.detach().argmax(1)))
-    for epoch in range(spec.epochs):
-        seen = []
-        train_epoch(training, epoch)
-        index = training.sampler.indices()[: 1437 // 32 * 32]
-        right = torch.cat(seen[: 1437 // 32]) == digits.train.labels[index]
-        history[epoch, index] = right
+    for epoch, (index, logits) in enumerate(trained_epochs(scoring_model(spec, digits), spec.epochs)):
+        history[epoch, index] = logits.argmax(1) == digits.train.labels[index]
     for sample in range(len(digits.train)):
         shown = history[:, sample][~np.isnan(history[:, sample])]
         events = sum(shown[:-1] > shown[1:]) if shown.any() else float("inf")
@@ -77,38 +80,34 @@ def test_forget_scores_of_a_training_against_its_own_predictions(digits, store, 
 
 
 def test_el2n_is_the_mean_over_models_of_other_seeds(digits, store, spec):
-    wanted = dataclasses.replace(static_spec(spec, "el2n", models=2, at_epoch=1), seed=2)
+    wanted = replace(static_spec(spec, "el2n", models=2, at_epoch=1), seed=2)
     scores = static_scores(wanted, digits, store)
     expected = torch.zeros(len(digits.train))
     for seed in (3000, 3001):
-        full = dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=seed)
-        training = build_train_state(full, digits)
+        training = scoring_model(spec, digits, seed)
         train_epoch(training, 0)
         with torch.no_grad():
             logits = training.model.eval()(normalize(digits.train.images, digits))
         expected += el2n(logits, digits.train.labels) / 2
     torch.testing.assert_close(scores.values, expected, rtol=1e-4, atol=1e-5)
-    assert scores.cost.backward_passes == 2 * (1437 // 32 * 32)
+    assert scores.cost.backward_passes == 2 * TRAINED
     assert scores.cost.forward_passes == scores.cost.backward_passes + 2 * 1437
     assert scores.cost.seconds > 0
 
 
-@pytest.fixture(scope="module", params=["tiny", "small"])
-def model_and_batch(request):
-    shape = {"tiny": (1, 8, 8), "small": (3, 32, 32)}[request.param]
-    x = torch.randn(6, *shape, generator=torch.Generator().manual_seed(0))
-    model = build_model(request.param, x, 10, seed=0)
+@pytest.mark.parametrize(("name", "shape"), [("tiny", (1, 8, 8)), ("small", (3, 32, 32))])
+def test_grand_and_its_last_layer_form_against_autograd_one_sample_at_a_time(name, shape):
+    x, labels = torch.randn(6, *shape, generator=torch.Generator().manual_seed(0)), torch.arange(6)
+    model = build_model(name, x, 10, seed=0)
     model.train()(x)  # batch statistics that are not those of the start
-    return model.eval(), x, torch.arange(6)
-
-
-def gradients_one_by_one(model, x, labels, parameters):
-    norms = []
-    for sample, label in zip(x, labels, strict=True):
-        loss = F.cross_entropy(model(sample[None]), label[None])
-        gradients = torch.autograd.grad(loss, parameters)
-        norms.append(torch.cat([gradient.flatten() for gradient in gradients]).norm())
-    return torch.stack(norms)
+    for norms, part in ((gradient_norms, model), (last_layer_gradient_norms, model[-1])):
+        expected = []
+        for sample, label in zip(x, labels, strict=True):
+            loss = F.cross_entropy(model.eval()(sample[None]), label[None])
+            gradients = torch.autograd.grad(loss, list(part.parameters()))
+            expected.append(torch.cat([gradient.flatten() for gradient in gradients]).norm())
+        model.train()  # which they put in evaluation mode
+        torch.testing.assert_close(norms(model, x, labels), torch.stack(expected), rtol=1e-4, atol=1e-5)
 
 
 def test_the_last_layer_form_needs_a_last_layer():
@@ -120,19 +119,17 @@ def test_the_last_layer_form_needs_a_last_layer():
 def test_the_final_subset_is_that_of_the_dynamic_run(digits, store, spec):
     wanted = static_spec(spec, "final-subset")
     values = static_scores(wanted, digits, store).values
-    dynamic = dataclasses.replace(spec, sampler="ucb", settings={}, seed=1000)
-    training = build_train_state(dynamic, digits)
+    training = build_train_state(replace(spec, sampler="ucb", settings={}, seed=1000), digits)
     for epoch in range(spec.epochs):
         train_epoch(training, epoch)
-    assert values.nonzero().squeeze(1).tolist() == training.sampler.subset().tolist()
-    static_run = wanted.make_sampler(1437, values)
-    assert static_run.subset().tolist() == training.sampler.subset().tolist()
+    expected = training.sampler.subset().tolist()
+    assert values.nonzero().squeeze(1).tolist() == wanted.make_sampler(1437, values).subset().tolist() == expected
 
 
 def test_each_group_of_one_run_is_left_out(digits, tmp_path, spec):
-    long = dataclasses.replace(spec, epochs=6, prune_rate=0.1, seed=1)
+    long = replace(spec, epochs=6, prune_rate=0.1, seed=1)
     store, twin = Store(tmp_path), Store(tmp_path / "twin")
-    dynamic = dataclasses.replace(long, rescore=True, settings={"warm_up": 1}, prune_rate=0.5, seed=2000)
+    dynamic = replace(long, rescore=True, settings={"warm_up": 1}, prune_rate=0.5, seed=2000)
     train(dynamic, digits, twin)
     groups = group_of(twin.selections(dynamic), dynamic)
     for group in GROUPS:
@@ -149,17 +146,12 @@ def test_each_group_of_one_run_is_left_out(digits, tmp_path, spec):
 
 
 def test_samples_of_a_group_are_left_out_at_random(spec):
-    wanted = static_spec(dataclasses.replace(spec, prune_rate=0.25), "without-group", group="sometimes")
+    wanted = static_spec(replace(spec, prune_rate=0.25), "without-group", group="sometimes")
     groups = torch.tensor([0.0, 1.0, 2.0, 1.0] * 100)
-    kept = [dataclasses.replace(wanted, seed=seed).make_sampler(400, groups).subset() for seed in (0, 1)]
+    kept = [replace(wanted, seed=seed).make_sampler(400, groups).subset() for seed in (0, 1)]
     assert all((groups[subset] == 1).sum() == 100 for subset in kept)  # of 200
     common = len(np.intersect1d(*kept)) - 200
     assert 35 <= common <= 65  # 50 are expected of two independent halves
-
-
-def test_an_unknown_group_is_refused(spec):
-    with pytest.raises(ValueError, match="group is 'rare': it must be one of never, sometimes, always"):
-        validate(static_spec(spec, "without-group", group="rare"))
 
 
 def test_every_static_sampler_has_a_scoring_method():
@@ -168,22 +160,16 @@ def test_every_static_sampler_has_a_scoring_method():
 
 
 def test_scores_are_computed_once_and_charged_to_every_run_that_uses_them(store, spec, monkeypatch):
-    specs = [
-        dataclasses.replace(static_spec(spec, "forget"), seed=seed, prune_rate=rate)
-        for seed, rate in ((0, 0.5), (0, 0.7), (1, 0.5))
-    ]
-    computed = []
-    original = static._compute
-    monkeypatch.setattr(
-        "dynprune_lib.experiments.static_scores._compute", lambda *args: computed.append(1) or original(*args)
-    )
+    forget = static_spec(spec, "forget")
+    specs = [replace(forget, seed=seed, prune_rate=rate) for seed, rate in ((0, 0.5), (0, 0.7), (1, 0.5))]
+    compute = Mock(side_effect=static._compute)
+    monkeypatch.setattr(static, "_compute", compute)
     sweep(specs, Plan(store))
-    assert computed == [1, 1]  # once for each seed
-    full_pass = 1437 // 32 * 32
+    assert compute.call_count == 2  # once for each seed
     for each in specs:
         record = store.load(each)
         assert record.scoring == store.load_scores(scoring_spec(each)).cost
-        assert record.scoring.backward_passes == spec.epochs * full_pass
+        assert record.scoring.backward_passes == spec.epochs * TRAINED
         assert record.training.backward_passes < record.scoring.backward_passes
 
 
@@ -208,58 +194,35 @@ def test_an_interrupted_scoring_ends_with_the_same_scores(digits, tmp_path, spec
 def test_scores_of_another_data_set_are_refused(digits, store, spec):
     wanted = static_spec(spec, "el2n", models=1, at_epoch=1)
     static_scores(wanted, digits, store)
-    other = dataclasses.replace(digits, md5="another")
+    other = replace(digits, md5="another")
     with pytest.raises(StoreError, match="are of another data set than digits is here: remove them"):
         static_scores(wanted, other, store)
 
 
-@pytest.mark.parametrize("sampler", ["forget", "aum", "cat", "cowerage"])
-def test_the_sampler_that_observes_shuffles_with_the_seed_of_the_scoring(digits, store, spec, sampler, monkeypatch):
-    seeds, build = [], static.build_train_state
-
-    def watched(*args, **kwargs):
-        state = build(*args, **kwargs)
-        seeds.append(state.sampler.seed)
-        return state
-
-    monkeypatch.setattr("dynprune_lib.experiments.static_scores.build_train_state", watched)
-    wanted = static_spec(spec, sampler)
-    for seed in range(2):
-        static_scores(dataclasses.replace(wanted, seed=seed), digits, store)
-    assert seeds == [1000, 2000]
-
-
 def test_seeds_have_scores_of_their_own(digits, store, spec):
     wanted = static_spec(spec, "el2n", models=2, at_epoch=1)
-    runs = [dataclasses.replace(wanted, seed=seed, init_seed=5) for seed in range(3)]
+    runs = [replace(wanted, seed=seed, init_seed=5) for seed in range(3)]
     scores = [static_scores(run, digits, store).values for run in runs]
     assert not any(torch.equal(one, other) for one, other in itertools.combinations(scores, 2))
     assert [scoring_spec(run).seed for run in runs] == [1000, 2000, 3000]
     assert {scoring_spec(run).init_seed for run in runs} == {None}
 
 
-def test_grand_and_its_last_layer_form_against_autograd_one_sample_at_a_time(model_and_batch):
-    model, x, labels = model_and_batch
-    for norms, parameters in ((gradient_norms, model), (last_layer_gradient_norms, model[-1])):
-        expected = gradients_one_by_one(model, x, labels, list(parameters.parameters()))
-        torch.testing.assert_close(norms(model, x, labels), expected, rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize("exact", [True, False])
 def test_grand_costs_a_pass_and_a_way_back_if_it_is_exact(digits, store, spec, exact):
     scores = static_scores(static_spec(spec, "grand", models=1, at_epoch=1, exact=exact), digits, store)
     assert scores.values.isfinite().all()
-    trained = 1437 // 32 * 32
-    assert (scores.cost.backward_passes, scores.cost.forward_passes) == (trained + 1437 * exact, trained + 1437)
+    assert (scores.cost.backward_passes, scores.cost.forward_passes) == (TRAINED + 1437 * exact, TRAINED + 1437)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"sampler": "without-group", "settings": {"group": "rare"}}, "group is 'rare': it must be one of never, some"),
         ({"seed": 1000}, "seed is 1000: seeds from 1000 on are those of scoring models"),
         ({"prune_rate": 0.99}, "keeps 14 of 1437 samples, fewer than one batch of 32"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_before_any_training(digits, store, spec, changes, message):
     with pytest.raises(ValueError, match=message):
-        static_scores(dataclasses.replace(static_spec(spec, "forget"), **changes), digits, store, pytest.fail)
+        static_scores(replace(static_spec(spec, "forget"), **changes), digits, store, pytest.fail)

@@ -3,6 +3,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -111,14 +112,20 @@ def test_scores_of_another_shape_or_without_a_number_are_refused(store, spec, va
         store.load_scores(spec)
 
 
-def test_scores_of_another_scoring_are_refused(store, spec):
-    save_all(store, spec)
+@pytest.mark.parametrize(
+    ("load", "reason"),
+    [
+        (Store.load, "not of RunSpec.*: remove it and the run is made again"),
+        (Store.load_scores, "they are of another scoring, ucb-50"),
+        (lambda store, spec: store.load_checkpoint(spec, {}), "it is of another run"),
+    ],
+)
+def test_what_is_of_another_run_than_its_name_says_is_refused(store, spec, load, reason):
     other = dataclasses.replace(spec, seed=1)
-    for suffix in (".json", ".npz"):
-        path = store.folder / "scores" / (spec.name + suffix)
-        path.rename(path.with_name(other.name + suffix))
-    with pytest.raises(StoreError, match=f"they are of another scoring, {spec.name}"):
-        store.load_scores(other)
+    for path in save_all(store, spec):
+        path.rename(path.with_name(other.name + path.suffix))
+    with pytest.raises(StoreError, match=reason):
+        load(store, other)
 
 
 def change_columns(store, spec, change):
@@ -147,14 +154,6 @@ def test_a_record_with_impossible_values_is_none(store, spec, column, values, re
     change_columns(store, spec, lambda columns: {name: ([1] * 4)[:3] for name in columns})
     with pytest.raises(StoreError, match="it has 3 of 4 epochs"):
         store.load(spec)
-
-
-def test_a_record_of_another_run_under_this_name_is_refused(store, spec):
-    store.save(make_record(spec), {"selections": np.zeros(1)})
-    other = dataclasses.replace(spec, seed=1)
-    (store.folder / f"{spec.name}.json").rename(store.folder / f"{other.name}.json")
-    with pytest.raises(StoreError, match="remove it and the run is made again"):
-        store.load(other)
 
 
 def test_a_record_that_is_no_json_for_others_is_never_written(spec):
@@ -196,42 +195,26 @@ def test_a_flipped_bit_of_a_checkpoint_is_found(place, bit):
             store.load_checkpoint(spec, {})
 
 
-def test_a_checkpoint_of_another_version_or_run_is_refused(store, spec):
+def test_a_checkpoint_of_another_version_is_refused(store, spec):
     path = store.folder / ".running" / f"{spec.name}.pt"
     path.parent.mkdir(parents=True)
     torch.save({"epochs": []}, path)  # as version 1 had it
     with pytest.raises(StoreError, match="another version made it, or it is damaged"):
         store.load_checkpoint(spec, {})
-    other = dataclasses.replace(spec, seed=1)
-    store.save_checkpoint(other, {}, {})
-    (path.parent / f"{other.name}.pt").rename(path)
-    with pytest.raises(StoreError, match="it is of another run"):
-        store.load_checkpoint(spec, {})
 
 
-def test_a_checkpoint_from_before_a_field_existed_goes_on(tmp_path, monkeypatch):
-    store, spec = Store(tmp_path), RunSpec(dataset="digits", model="tiny")
-    with store.claim(spec):
-        with monkeypatch.context() as earlier:
-            older = {name: value for name, value in dataclasses.asdict(spec).items() if name != "label_noise"}
-            earlier.setattr("dynprune_lib.experiments.store.asdict", lambda _: older)
-            store.save_checkpoint(spec, {"epochs": []}, {"precision": "float32"})
-        assert store.load_checkpoint(spec, {"precision": "float32"}) == {"epochs": []}
-        noisy = dataclasses.replace(spec, label_noise=0.2)
-    noisy_path, path = (store._running(each, ".pt") for each in (noisy, spec))
-    path.rename(noisy_path)
-    with pytest.raises(StoreError, match="it is of another run"):
-        store.load_checkpoint(noisy, {"precision": "float32"})
+def test_a_checkpoint_from_before_a_field_existed_goes_on(store, spec, monkeypatch):
+    with monkeypatch.context() as earlier:
+        older = {name: value for name, value in dataclasses.asdict(spec).items() if name != "label_noise"}
+        earlier.setattr("dynprune_lib.experiments.store.asdict", lambda _: older)
+        store.save_checkpoint(spec, {"epochs": []}, {"precision": "float32"})
+    assert store.load_checkpoint(spec, {"precision": "float32"}) == {"epochs": []}
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     path = tmp_path / "file"
     atomic_write(path, b"old")
-
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr("os.fsync", Mock(side_effect=OSError(28, "No space left on device")))
     with pytest.raises(StoreError, match=r"cannot write .*file: No space left on device"):
         atomic_write(path, b"new")
     assert path.read_bytes() == b"old"

@@ -1,7 +1,9 @@
 import dataclasses
 import warnings
+from unittest.mock import Mock
 
 import pytest
+import torch
 
 from dynprune_lib.errors import SpecError, SweepError
 from dynprune_lib.experiments import sweep as sweep_module
@@ -22,25 +24,28 @@ def test_what_is_missing_is_made_and_nothing_twice(store, specs, capsys):
     sweep(specs[:1], Plan(store))
     made = store.load(specs[0])
     sweep(specs, Plan(store))
-    assert [store.load(spec) is not None for spec in specs] == [True] * 3
+    assert all(store.has(spec) for spec in specs)
     assert store.load(specs[0]) == made
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split(":")[0] for line in lines] == [
-        f"ucb 50% seed {seed}" for seed in range(3)
-    ]  # and no bar in a file
+    lines = capsys.readouterr().err.splitlines()  # and no bar in a file
+    assert [line.split(":")[0] for line in lines] == [f"ucb 50% seed {seed}" for seed in range(3)]
     sweep(specs, Plan(store))
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.slow
-def test_several_processes_make_the_same_records(tmp_path, specs):
-    one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
-    sweep(specs, Plan(one, threads=1))
-    sweep(specs, Plan(two, jobs=2, threads=1))
-    for spec in specs:
+def test_several_processes_make_the_same_records_of_any_sampler_and_one_that_fails_stops_no_other(tmp_path, specs):
+    own = dataclasses.replace(specs[0], sampler="tests.own_sampler:LowestLoss", settings={"noise": 0.1})
+    alone, wrong = (dataclasses.replace(specs[0], **change) for change in ({"alone": True}, {"batch_size": 5_000}))
+    message = "keeps 718 of 1437 samples, fewer than one batch of 5000"
+    one, two = stores = Store(tmp_path / "one"), Store(tmp_path / "two")
+    for jobs, store in enumerate(stores, 1):
+        with pytest.raises(SweepError, match=f"^{wrong.name}: .*{message}.*$"):
+            sweep([wrong, *specs, own, alone], Plan(store, jobs=jobs, threads=1))
+        assert message in store.failure(wrong)
+        assert [path.name for path in (store.folder / ".running").iterdir()] == [f"{wrong.name}.failed"]
+    for spec in (*specs, own, alone):
         assert results(one.load(spec)) == results(two.load(spec))
-        assert two.load(spec).environment["jobs"] == 2
-    assert list((two.folder / ".running").iterdir()) == []
+        assert two.load(spec).environment["jobs"] == (1 if spec.alone else 2)
 
 
 class Clock:
@@ -64,16 +69,6 @@ def test_a_deadline_stops_before_it_and_loses_nothing(store, specs, monkeypatch)
     assert store.records() == []
 
 
-@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_run_that_fails_does_not_stop_the_others_and_is_told_in_a_line(store, specs, jobs):
-    wrong = dataclasses.replace(specs[0], batch_size=5_000)
-    message = "keeps 718 of 1437 samples, fewer than one batch of 5000"
-    with pytest.raises(SweepError, match=f"^{wrong.name}: .*{message}.*$"):
-        sweep([wrong, *specs], Plan(store, jobs=jobs, threads=1))
-    assert all(store.load(spec) for spec in specs)
-    assert message in store.failure(wrong)
-
-
 def test_missing_data_is_told_before_any_training(store, specs, tmp_path):
     elsewhere = dataclasses.replace(specs[0], dataset="cifar10", model="small")
     with pytest.raises(DataError, match="data_batch_1 is missing"):
@@ -88,22 +83,16 @@ def test_a_run_that_another_process_makes_is_left_to_it(store, specs):
     assert [store.load(spec) is not None for spec in specs] == [False, True, True]
 
 
-@pytest.mark.slow
 def test_a_run_that_needs_the_device_alone_is_left_out_while_another_is_on_it(store, specs, tmp_path, monkeypatch):
     monkeypatch.setenv("DYNPRUNE_CACHE", str(tmp_path))
     alone = dataclasses.replace(specs[0], alone=True)
-    with use_device(sweep_module.torch.device("cpu"), alone=False):
+    with use_device(torch.device("cpu"), alone=False):
         sweep([alone], Plan(store))
     assert not store.has(alone)
-    sweep([*specs[:2], alone], Plan(store, jobs=2, threads=1))
-    assert [store.load(spec).environment["jobs"] for spec in (alone, *specs[:2])] == [1, 2, 2]
 
 
 def test_an_interrupt_names_the_run_under_way(store, specs, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(sweep_module, "make_run", interrupted)
+    monkeypatch.setattr(sweep_module, "make_run", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt, match=f"interrupted, {specs[0].name} under way; the same command resumes"):
         sweep(specs, Plan(store))
 
@@ -120,10 +109,10 @@ def test_a_wrong_run_is_told_before_any_training(store, specs):
     assert store.records() == []
 
 
-def test_a_data_set_is_loaded_once(monkeypatch, specs, tmp_path):
-    loaded, original = [], sweep_module.load_dataset
-    monkeypatch.setattr(sweep_module, "load_dataset", lambda name, *rest: loaded.append(name) or original(name, *rest))
+def test_a_data_set_is_loaded_once(monkeypatch, specs, store):
+    load = Mock(side_effect=sweep_module.load_dataset)
+    monkeypatch.setattr(sweep_module, "load_dataset", load)
     sweep_module._load_on.cache_clear()
     other = dataclasses.replace(specs[0], dataset="breast_cancer", model="mlp")
-    sweep([specs[0], other, specs[1], dataclasses.replace(other, seed=1)], Plan(Store(tmp_path)))
-    assert sorted(loaded) == ["breast_cancer", "digits"]
+    sweep([specs[0], other, specs[1], dataclasses.replace(other, seed=1)], Plan(store))
+    assert sorted(call.args[0] for call in load.call_args_list) == ["breast_cancer", "digits"]

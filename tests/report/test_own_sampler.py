@@ -9,7 +9,7 @@ from tests.helpers import make_record
 
 mpl.use("Agg")
 
-NAME = "tests.report.own_sampler:Mine"
+NAME = "tests.own_sampler:LowestLoss"
 
 
 @pytest.fixture
@@ -34,24 +34,24 @@ def runs(records):
 
 
 def test_tables_have_its_class_name_last(runs):
-    assert tables.accuracy_table(runs).index.tolist() == ["full data", "RS2", "Mine"]
+    assert tables.accuracy_table(runs).index.tolist() == ["full data", "RS2", "LowestLoss"]
     assert set(runs[runs["method"] == NAME]["variant"]) == {"", "anneal_from = 3"}
     table = comparisons.differences_of_methods(runs[runs["variant"] == ""], [(NAME, "rs2")])
     (found,) = table[["method", "baseline"]].values.tolist()
-    assert found == ["Mine", "RS2"]
-    assert comparisons.differences_from_default(runs).index.tolist() == ["Mine, anneal_from = 3"]
+    assert found == ["LowestLoss", "RS2"]
+    assert comparisons.differences_from_default(runs).index.tolist() == ["LowestLoss, anneal_from = 3"]
 
 
 def test_figures_have_its_class_name(runs, records):
     (axes,) = figures.plot_accuracy_vs_pruning_rate(runs, "title").axes
-    assert [container.get_label() for container in axes.containers] == ["RS2", "Mine"]
+    assert [container.get_label() for container in axes.containers] == ["RS2", "LowestLoss"]
     curves = tables.learning_curves(records, 0.5)
     (axes,) = figures.plot_learning_curves(curves, "title").axes
-    assert [line.get_label() for line in axes.lines] == ["full data", "RS2", "Mine"]
+    assert [line.get_label() for line in axes.lines] == ["full data", "RS2", "LowestLoss"]
 
 
 def test_the_equal_compute_comparison_has_it(runs):
     differences = equal_compute.differences_from_baseline(equal_compute.label_methods(runs))
-    assert differences["method_label"].tolist() == ["Mine", "Mine, annealed"]
+    assert differences["method_label"].tolist() == ["LowestLoss", "LowestLoss, annealed"]
     figure = figures.plot_ranking(differences, equal_compute.BASELINE, "title")
-    assert {label.get_text() for label in figure.axes[0].get_yticklabels()} == {"Mine", "Mine, annealed"}
+    assert {label.get_text() for label in figure.axes[0].get_yticklabels()} == {"LowestLoss", "LowestLoss, annealed"}

@@ -168,7 +168,7 @@ def trec(tmp_path, monkeypatch):
     """A small data set in the format and the layout of TREC; returns the folder of its files."""
     folder = tmp_path / "text"
     md5s = saved(folder, {name: content.encode("latin-1") for name, content in QUESTIONS.items()})
-    monkeypatch.setattr("dynprune_lib.experiments.public_files.TREC_FILES", dict(md5s))
+    monkeypatch.setitem(TEXT_FILES, "trec", dict(md5s))
     return folder
 
 

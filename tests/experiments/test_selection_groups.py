@@ -1,26 +1,9 @@
-import dataclasses
-
 import numpy as np
 import pytest
-import torch
 
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.experiments.selection_groups import GROUPS, group_of, selection_counts
-from dynprune_lib.experiments.static_scores import static_scores
-from dynprune_lib.experiments.train import build_train_state, train, train_epoch
-from dynprune_lib.report.selections import (
-    agreement,
-    group_agreement,
-    group_shares,
-    left_out,
-    mean_correlation,
-    order_of_first_epoch,
-    rank_correlation,
-    shares_by_place,
-    typical,
-)
-from dynprune_lib.report.tables import tabulate
-from tests.helpers import make_record
+from dynprune_lib.experiments.selection_groups import group_of, selection_counts
+from dynprune_lib.experiments.train import train
 
 
 def run(epochs, rate=0.5, sampler="ucb", **settings):
@@ -35,17 +18,18 @@ def run(epochs, rate=0.5, sampler="ucb", **settings):
     )
 
 
-def test_groups_by_hand():
-    # at 50 % the first 2 of 12 epochs try every sample once: 10 are left to choose in
-    selections = np.array([1, 2, 9, 10, 11, 12])
-    assert [GROUPS[group] for group in group_of(selections, run(12))] == [
-        "never",  # 0 of 10
-        "sometimes",  # 1 of 10
-        "sometimes",  # 8 of 10
-        "always",  # 9 of 10
-        "always",
-        "always",
-    ]
+@pytest.mark.parametrize(
+    ("selections", "epochs", "warm_up", "groups"),
+    [
+        # at 50 % the first 2 of 12 epochs try every sample once: 10 are left to choose in
+        ([1, 2, 9, 10, 11, 12], 12, 0, [0, 1, 1, 2, 2, 2]),  # never in 0 of 10, sometimes in 1 to 8, always in 9 or 10
+        # all 10 epochs after the warm-up are left to choose in
+        ([1, 2, 9, 10, 11], 11, 1, [0, 1, 1, 2, 2]),
+        ([2, 3, 10, 11, 12], 12, 2, [0, 1, 1, 2, 2]),
+    ],
+)
+def test_groups_by_hand(selections, epochs, warm_up, groups):
+    assert group_of(np.array(selections), run(epochs, warm_up=warm_up)).tolist() == groups
 
 
 @pytest.mark.parametrize(("rate", "trials"), [(0.5, 2), (0.7, 4), (0.9, 10), (0.0, 1)])
@@ -55,106 +39,7 @@ def test_a_training_of_trials_alone_is_refused(rate, trials):
     group_of(np.ones(3), run(trials + 1, rate))
 
 
-@pytest.mark.parametrize("warm_up", [1, 2])
-def test_groups_after_a_warm_up_by_hand(warm_up):
-    # all 10 epochs after the warm-up are left to choose in
-    selections = warm_up + np.array([0, 1, 8, 9, 10])
-    assert group_of(selections, run(10 + warm_up, warm_up=warm_up)).tolist() == [0, 1, 1, 2, 2]
-
-
 def test_what_a_sampler_without_scores_selects_is_known_without_training(digits, store):
     spec = run(4, sampler="dynamic-random", warm_up=1)
     train(spec, digits, store)
     assert np.array_equal(selection_counts(spec, 1437), store.selections(spec))
-
-
-def test_shares_of_the_groups():
-    assert group_shares(np.array([0, 1, 1, 2])).to_dict() == {"never": 0.25, "sometimes": 0.5, "always": 0.25}
-
-
-def test_the_order_of_the_first_epoch_is_known_without_training(digits, monkeypatch):
-    spec, seen = run(1), []
-    steps = "dynprune_lib.experiments.train.train_steps"
-    monkeypatch.setattr(steps, lambda _, batches, __: seen.extend(batches) or torch.zeros(1))
-    train_epoch(build_train_state(spec, digits), 0)
-    order = order_of_first_epoch(spec, 1437)
-    assert torch.equal(torch.cat(seen), torch.from_numpy(order[: 718 // 32 * 32]))
-    assert sorted(order) == list(range(1437))
-
-
-def test_shares_early_and_late_in_an_epoch():
-    found = shares_by_place(np.array([0, 1, 2, 1]), np.array([3, 1, 0, 2]), parts=2)
-    assert found.to_dict("list") == {"never": [0, 0.5], "sometimes": [1, 0], "always": [0, 0.5]}
-
-
-def test_agreement_with_other_runs_by_hand():
-    found = group_agreement(np.array([[0, 0, 1, 1]]), np.array([[0, 1, 1, 2]]))
-    assert found.loc["never"].tolist() == [0.5, 0.25]
-    assert found.loc["sometimes"].tolist() == [0.5, 0.5]
-    assert np.isnan(found.loc["always", "agreement"])  # the first run has none
-
-
-def test_agreement_among_runs_by_hand():
-    sets = np.array([[1, 1, 0, 0, 0, 0], [1, 0, 1, 1, 0, 0], [1, 1, 0, 0, 0, 1]], bool)
-    # in the order 0-1, 0-2, 1-0, 1-2, 2-0, 2-1
-    expected = np.mean([1 / 2, 2 / 2, 1 / 3, 1 / 3, 2 / 3, 1 / 3])
-    assert agreement(sets) == {"agreement": pytest.approx(expected), "chance": pytest.approx(8 / 18)}
-
-
-def test_independent_sets_agree_by_chance():
-    generator = np.random.default_rng(0)
-    found = agreement(generator.random((4, 100_000)) < 0.3)
-    assert found["agreement"] == pytest.approx(0.3, abs=0.005)
-    assert found["chance"] == pytest.approx(0.3, abs=0.005)
-
-
-def test_a_single_run_agrees_with_no_other():
-    assert np.isnan(agreement(np.array([[True, False]]))["agreement"])
-    assert np.isnan(mean_correlation(np.array([[1.0, 2.0]])))
-
-
-def test_mean_correlation_by_hand():
-    rows = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
-    assert mean_correlation(rows) == pytest.approx(-1)
-    assert mean_correlation(rows[:1], np.array([[1.0, 2.0, 3.0], [1.0, 3.0, 2.0]])) == pytest.approx(0.75)  # 1 and 0.5
-
-
-def test_a_static_run_selects_what_its_scores_say_in_every_epoch(digits, store):
-    spec = dataclasses.replace(run(4, 0.3), sampler="el2n", settings={"models": 1, "at_epoch": 1}, seed=1)
-    scores = static_scores(spec, digits, store)
-    train(spec, digits, store, scores=scores)
-    kept = spec.make_sampler(len(digits.train), scores.values).subset()
-    assert np.flatnonzero(store.selections(spec)).tolist() == kept.tolist()
-    assert set(store.selections(spec)) == {0, 4}
-
-
-def test_what_a_run_leaves_out_is_its_group():
-    specs = [
-        RunSpec(dataset="digits", model="tiny", sampler="without-group", prune_rate=0.5, settings={"group": group})
-        for group in GROUPS
-    ]
-    specs.append(RunSpec(dataset="digits", model="tiny", sampler="static-random", prune_rate=0.5))
-    runs = tabulate(map(make_record, specs))
-    assert dict(zip(runs["method"] + runs["variant"], left_out(runs), strict=True)) == {
-        "without-group": "never",  # the default
-        "without-groupgroup = sometimes": "sometimes",
-        "without-groupgroup = always": "always",
-        "static-random": "random",
-    }
-
-
-def test_typical_samples_are_in_their_group_in_every_run():
-    groups = np.array([[0, 1, 1, 2, 1], [0, 1, 1, 2, 2]])
-    counts = np.array([[1, 9, 5, 10, 3], [1, 8, 6, 10, 10]])
-    found = typical(counts, groups, 2)
-    assert {name: index.tolist() for name, index in found.items()} == {"never": [0], "sometimes": [2, 1], "always": [3]}
-
-
-def test_rank_correlation_against_scipy():
-    from scipy import stats
-
-    rows = np.random.default_rng(0).integers(0, 9, (3, 50)).astype(float)
-    expected = stats.spearmanr(rows, axis=1).statistic
-    np.testing.assert_allclose(rank_correlation(rows), expected, atol=1e-12)
-    with_unseen = np.concatenate([rows, [[np.inf], [1.0], [2.0]]], axis=1)
-    np.testing.assert_allclose(rank_correlation(with_unseen), expected, atol=1e-12)

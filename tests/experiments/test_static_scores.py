@@ -126,6 +126,15 @@ def test_the_final_subset_is_that_of_the_dynamic_run(digits, store, spec):
     assert values.nonzero().squeeze(1).tolist() == wanted.make_sampler(1437, values).subset().tolist() == expected
 
 
+def test_a_static_run_selects_what_its_scores_say_in_every_epoch(digits, store, spec):
+    wanted = static_spec(replace(spec, prune_rate=0.3), "el2n", models=1, at_epoch=1)
+    scores = static_scores(wanted, digits, store)
+    train(wanted, digits, store, scores=scores)
+    kept = wanted.make_sampler(len(digits.train), scores.values).subset()
+    assert np.flatnonzero(store.selections(wanted)).tolist() == kept.tolist()
+    assert set(store.selections(wanted)) == {0, 4}
+
+
 def test_each_group_of_one_run_is_left_out(digits, tmp_path, spec):
     long = replace(spec, epochs=6, prune_rate=0.1, seed=1)
     store, twin = Store(tmp_path), Store(tmp_path / "twin")

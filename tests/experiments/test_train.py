@@ -1,6 +1,6 @@
-import dataclasses
 import itertools
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,11 +26,12 @@ from dynprune_lib.experiments.train import (
 from dynprune_lib.scores import SCORES
 from tests.helpers import Stop, results, stop_after
 
+FULL = {"sampler": "full", "prune_rate": 0.0, "settings": {}}
+
 
 def test_digits_are_learned_and_the_random_state_of_the_user_is_left_alone(digits, store, spec):
     before = torch.get_rng_state()
-    spec = dataclasses.replace(spec, sampler="full", settings={}, prune_rate=0.0, epochs=6)
-    record = train(spec, digits, store)
+    record = train(replace(spec, **FULL, epochs=6), digits, store)
     assert record.test_accuracy > 0.9
     assert store.load(record.spec) == record
     assert torch.equal(torch.get_rng_state(), before)
@@ -46,7 +47,7 @@ INTERRUPTED = [
 
 @pytest.mark.parametrize("changes", INTERRUPTED)
 def test_an_interrupted_run_ends_with_the_same_record(digits, tmp_path, spec, changes):
-    spec = dataclasses.replace(spec, **changes)
+    spec = replace(spec, **changes)
     whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
     expected = train(spec, digits, whole)
     for epochs in (1, 2):
@@ -65,22 +66,23 @@ def test_an_interrupted_run_ends_with_the_same_record(digits, tmp_path, spec, ch
     [
         ({"prune_rate": 0.99}, "prune_rate 0.99 keeps 14 of 1437 samples, fewer than one batch of 32: lower"),
         ({"prune_rate": 0.995, "batch_size": 2}, "keeps 7 of 1437 .* than one sample per class, 10: lower the rate$"),
-        ({"epochs": 0}, "epochs is 0"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_training(digits, store, spec, changes, message):
     with pytest.raises(ValueError, match=message):
-        train(dataclasses.replace(spec, **changes), digits, store, lambda *_: pytest.fail("trained"))
+        train(replace(spec, **changes), digits, store, lambda *_: pytest.fail("trained"))
 
 
 def test_an_init_seed_is_of_the_initialisation_alone(digits, spec):
-    one, other = (dataclasses.replace(spec, **seeds) for seeds in ({"seed": 0}, {"seed": 1, "init_seed": 0}))
-    states = [build_train_state(each, digits) for each in (one, other)]
-    parameters = zip(*(state.model.parameters() for state in states), strict=True)
-    assert all(torch.equal(*pair) for pair in parameters)
-    assert not torch.equal(*(state.sampler.indices() for state in states))
+    states = [build_train_state(replace(spec, seed=seed, init_seed=0), digits) for seed in (0, 1)]
+    states.append(build_train_state(replace(spec, seed=0), digits))
+    first, other, _ = states
+    for parameters in zip(*(state.model.parameters() for state in states), strict=True):
+        assert all(torch.equal(parameters[0], each) for each in parameters)
+    assert not torch.equal(first.sampler.indices(), other.sampler.indices())
     losses = [train_steps(state, (torch.arange(32),), epoch=0) for state in states]
-    assert not torch.equal(*losses)  # of the same samples, with another augmentation
+    assert torch.equal(losses[0], losses[2])
+    assert not torch.equal(losses[0], losses[1])  # of the same samples, with another augmentation
 
 
 def test_saving_takes_a_twentieth_of_the_time_at_most(monkeypatch):
@@ -107,7 +109,7 @@ def test_a_run_that_is_stopped_between_checkpoints_loses_nothing(digits, store, 
 
 
 def test_a_reference_model_scores_every_batch_and_its_passes_are_counted(digits, spec):
-    spec = dataclasses.replace(spec, sampler="molpeg", settings={"decay": 0.9}, epochs=2)
+    spec = replace(spec, sampler="molpeg", settings={"decay": 0.9}, epochs=2)
     state = build_train_state(spec, digits)
     epoch = train_epoch(state, 0)
     assert epoch.forward_passes == 2 * epoch.backward_passes
@@ -139,7 +141,7 @@ def test_what_a_run_costs_is_counted(digits, store, spec):
 
 @pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
 def test_the_schedule_ends_with_the_last_step_that_a_pruned_run_makes(digits, spec, schedule):
-    spec = dataclasses.replace(spec, schedule=schedule, prune_rate=0.7)
+    spec = replace(spec, schedule=schedule, prune_rate=0.7)
     training = build_train_state(spec, digits)
     rates = []
     training.optimizer.register_step_pre_hook(lambda *_: rates.append(training.optimizer.param_groups[0]["lr"]))
@@ -155,8 +157,7 @@ def test_the_schedule_ends_with_the_last_step_that_a_pruned_run_makes(digits, sp
 
 @pytest.mark.parametrize("name", ["loss", "el2n"])
 def test_the_sampler_is_told_the_score_of_the_spec(digits, spec, name):
-    spec = dataclasses.replace(spec, score=name, sampler="full", prune_rate=0.0, settings={}, label_smoothing=0.1)
-    training = build_train_state(spec, digits)
+    training = build_train_state(replace(spec, **FULL, score=name, label_smoothing=0.1), digits)
     seen = []
     training.model.register_forward_hook(lambda _module, _inputs, logits: seen.append(logits.detach()))
     recorded = []
@@ -169,13 +170,11 @@ def test_the_sampler_is_told_the_score_of_the_spec(digits, spec, name):
 
 @pytest.mark.filterwarnings("ignore:.*not finite")
 def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(digits, store, spec, monkeypatch):
-    def explode(*args, **kwargs):
-        explode.calls += 1
-        losses = original(*args, **kwargs)
-        return losses * float("nan") if explode.calls == 22 + 1 + 5 else losses  # 22 steps, an evaluation, 5 steps
+    original, calls = torch.nn.functional.cross_entropy, itertools.count(1)
 
-    explode.calls = 0
-    original = torch.nn.functional.cross_entropy
+    def explode(*args, **kwargs):  # 22 steps, an evaluation, 5 steps
+        return original(*args, **kwargs) * (float("nan") if next(calls) == 22 + 1 + 5 else 1)
+
     monkeypatch.setattr("torch.nn.functional.cross_entropy", explode)
     with pytest.raises(TrainingDiverged, match="the loss is nan at step 4 of epoch 1"):
         train(spec, digits, store)
@@ -185,7 +184,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(digits, store, s
 
 def test_augmentation_is_decided_by_seed_and_epoch(digits, spec):
     def augmented(seed, epoch):
-        state, seen = build_train_state(dataclasses.replace(spec, seed=seed), digits), []
+        state, seen = build_train_state(replace(spec, seed=seed), digits), []
         state.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
         train_steps(state, (torch.arange(32), torch.arange(32)), epoch)
         assert not torch.equal(*seen)  # nor do two batches of an epoch have the same crops
@@ -197,29 +196,28 @@ def test_augmentation_is_decided_by_seed_and_epoch(digits, spec):
         assert not torch.equal(augmented(seed, epoch), first)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("steps", [1, 3])
 def test_any_number_of_steps_trains(digits, store, spec, steps):
-    changes = {"sampler": "full", "prune_rate": 0.0, "settings": {}, "epochs": 1}
-    record = train(dataclasses.replace(spec, batch_size=1437 // steps, **changes), digits, store)
+    record = train(replace(spec, **FULL, epochs=1, batch_size=1437 // steps), digits, store)
     assert record.total("steps") == steps
 
 
 def test_weights_that_the_last_step_broke_are_no_result(digits, store, spec):
-    changes = {"sampler": "full", "prune_rate": 0.0, "settings": {}, "epochs": 1}
+    spec = replace(spec, **FULL, epochs=1, batch_size=1437, learning_rate=1e38)
     with pytest.raises(TrainingDiverged, match=r"the test loss is (nan|inf) after epoch 0"):
-        train(dataclasses.replace(spec, batch_size=1437, learning_rate=1e38, **changes), digits, store)
+        train(spec, digits, store)
     assert not store.has(spec)
 
 
 def test_a_static_subset_without_a_class_is_told_with_the_name_of_the_class(digits, spec):
-    spec = dataclasses.replace(spec, sampler="el2n", settings={}, prune_rate=0.5)
+    spec = replace(spec, sampler="el2n", settings={}, prune_rate=0.5)
     scores = (digits.train.labels != 7).float() + (digits.train.labels > 4)
     with pytest.warns(UserWarning, match="el2n at prune_rate 0.5 keeps no sample of the classes .*7.*: the model"):
         build_train_state(spec, digits, scores - 2 * (digits.train.labels == 7))
 
 
 def test_rescoring_tells_the_sampler_every_sample_and_its_passes_are_counted(digits, spec):
-    spec = dataclasses.replace(spec, rescore=True, score="el2n", settings={"period": 2, "alpha": 1.0})
+    spec = replace(spec, rescore=True, score="el2n", settings={"period": 2, "alpha": 1.0})
     training = build_train_state(spec, digits)
     train_epoch(training, 0)
     assert torch.isinf(training.sampler.memory["mean"]).all()  # an untrained model is not asked
@@ -233,7 +231,7 @@ def test_rescoring_tells_the_sampler_every_sample_and_its_passes_are_counted(dig
 
 
 def test_the_scores_of_the_traced_samples_are_kept(digits, store, spec):
-    spec = dataclasses.replace(spec, trace=100, prune_rate=0.0, settings={"alpha": 1.0})
+    spec = replace(spec, trace=100, prune_rate=0.0, settings={"alpha": 1.0})
     train(spec, digits, store)
     trace = store.trace(spec)
     assert trace.shape == (3, 100)  # after epochs 1, 2 and 4
@@ -260,8 +258,7 @@ def floats(model):
 
 
 def test_the_average_of_the_weights_is_evaluated(digits, spec):
-    spec = dataclasses.replace(spec, averaging=0.9, epochs=1, sampler="full", prune_rate=0.0, settings={})
-    state = build_train_state(spec, digits)
+    state = build_train_state(replace(spec, **FULL, averaging=0.9, epochs=1), digits)
     expected = [value.clone() for value in floats(state.model)]
     steps, step = 0, state.schedule.step
 
@@ -284,7 +281,7 @@ def test_the_average_of_the_weights_is_evaluated(digits, spec):
 
 
 def test_norm_biases_have_a_rate_of_their_own_at_every_step(digits, spec):
-    state = build_train_state(dataclasses.replace(spec, bias_rate=8), digits)
+    state = build_train_state(replace(spec, bias_rate=8), digits)
     others, biases = state.optimizer.param_groups
     assert biases["weight_decay"] == others["weight_decay"] / 8
     for _ in range(5):
@@ -298,16 +295,16 @@ def test_held_out_samples_are_evaluated_on_and_not_trained_on(digits, store, spe
     parts = [{image.numpy().tobytes() for image in part.images} for part in (held_out.train, held_out.test)]
     assert (len(held_out.train), len(held_out.test)) == (len(digits.train) - 200, 200)
     assert not parts[0] & parts[1]
-    record = make_run(dataclasses.replace(spec, validation=200), digits, store)
+    record = make_run(replace(spec, validation=200), digits, store)
     assert record.epochs[0].samples_kept == round((len(digits.train) - 200) / 2)
     assert round(200 * record.test_accuracy, 6).is_integer()
     with pytest.raises(SpecError, match="validation is 1437: digits has 1437 training samples, hold out fewer"):
-        make_run(dataclasses.replace(spec, validation=1437), digits, store)
+        make_run(replace(spec, validation=1437), digits, store)
 
 
 def test_pruned_runs_alternate_flips_by_the_views_of_each_sample(digits, spec, monkeypatch):
-    spec = dataclasses.replace(spec, flip="alternating", prune_rate=1 - 704 / 1437)  # full batches only
-    state = build_train_state(spec, dataclasses.replace(digits, flip=True))
+    spec = replace(spec, flip="alternating", prune_rate=1 - 704 / 1437)  # full batches only
+    state = build_train_state(spec, replace(digits, flip=True))
     seen = {}
 
     def remember(images, _pad, flip, *_):
@@ -326,19 +323,19 @@ def test_pruned_runs_alternate_flips_by_the_views_of_each_sample(digits, spec, m
 def test_other_runs_leave_flips_to_chance_and_the_data_set(digits, spec, monkeypatch, flip, may_be_mirrored):
     given = []
     monkeypatch.setattr(train_module, "augment", lambda images, _pad, flip, *_: given.append(flip) or images)
-    state = build_train_state(dataclasses.replace(spec, flip=flip), dataclasses.replace(digits, flip=may_be_mirrored))
+    state = build_train_state(replace(spec, flip=flip), replace(digits, flip=may_be_mirrored))
     train_steps(state, (torch.arange(32),), epoch=0)
     assert given == [may_be_mirrored]
 
 
 def test_the_schedule_follows_the_epochs_of_any_length(digits, spec):
-    spec = dataclasses.replace(spec, sampler="infobatch", prune_rate=0.3, settings={"fill": False}, epochs=6)
+    spec = replace(spec, sampler="infobatch", prune_rate=0.3, settings={"fill": False}, epochs=6)
     state = build_train_state(spec, digits)
     at_starts = []
     for epoch in range(spec.epochs):
         at_starts.append(state.schedule.get_last_lr()[0])
         state.epochs.append(train_epoch(state, epoch))
-    fixed = build_train_state(dataclasses.replace(spec, settings={}), digits)
+    fixed = build_train_state(replace(spec, settings={}), digits)
     expected = []
     for _ in range(spec.epochs):
         expected.append(fixed.schedule.get_last_lr()[0])
@@ -355,7 +352,7 @@ def test_the_schedule_follows_the_epochs_of_any_length(digits, spec):
 
 @pytest.mark.parametrize("sampler", ["ucb", "infobatch"])
 def test_a_regression_has_a_record_like_all_others(diabetes, store, regression, sampler):
-    spec = dataclasses.replace(regression, sampler=sampler, settings={})
+    spec = replace(regression, sampler=sampler, settings={})
     record = train(spec, diabetes, store)
     assert store.load(spec) == record
     assert record.last_epoch is None  # classes and calibration are of classifications
@@ -381,7 +378,7 @@ def test_a_table_and_sentences_are_learned(store):
 
 
 def test_a_regression_can_be_rescored_and_held_out(diabetes, store, regression):
-    record = make_run(dataclasses.replace(regression, rescore=True, validation=64), diabetes, store)
+    record = make_run(replace(regression, rescore=True, validation=64), diabetes, store)
     assert record.epochs[1].forward_passes == record.epochs[1].backward_passes + 256
 
 
@@ -396,4 +393,4 @@ def test_a_regression_can_be_rescored_and_held_out(diabetes, store, regression):
 )
 def test_what_needs_classes_is_refused_for_a_regression(diabetes, store, regression, wrong, message):
     with pytest.raises(ValueError, match=message):
-        make_run(dataclasses.replace(regression, **wrong), diabetes, store, lambda *_: pytest.fail("trained"))
+        make_run(replace(regression, **wrong), diabetes, store, lambda *_: pytest.fail("trained"))

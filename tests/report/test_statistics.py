@@ -36,18 +36,15 @@ def simulated_differences(runs, pairs):
     return statistics.differences(statistics.pool_variances(runs, COLUMNS), named)
 
 
-def test_variances_are_pooled_by_degrees_of_freedom():
-    cells = statistics.pool_variances(runs_of(a=[1, 2, 3], b=[4, 8], c=[5]), COLUMNS)
-    assert cells["mean"].tolist() == [2, 6, 5]
-    assert cells["own_variance"].iloc[:2].tolist() == [1, 8]
-    assert cells["variance"].iloc[:2].tolist() == pytest.approx([10 / 3] * 2)  # (2 x 1 + 1 x 8) / 3
-    assert cells["df"].iloc[:2].tolist() == [3, 3]
-    assert cells[["variance", "df"]].iloc[2].isna().all()
-
-
-def test_variances_are_not_pooled_over_rates():
-    runs = pd.concat([runs_of(a=[1, 2, 3]), runs_of(a=[1, 3, 5]).assign(rate=0.9)])
-    assert statistics.pool_variances(runs, COLUMNS)["variance"].tolist() == [1, 4]
+def test_variances_are_pooled_by_degrees_of_freedom_and_not_over_rates():
+    runs = pd.concat([runs_of(a=[1, 2, 3], b=[4, 8], c=[5]), runs_of(a=[1, 3, 5]).assign(rate=0.9)])
+    cells = statistics.pool_variances(runs, COLUMNS)
+    assert cells["mean"].tolist() == [2, 3, 6, 5]  # a, a at the other rate, b, c
+    assert cells["n"].tolist() == [3, 3, 2, 1]
+    assert cells["own_variance"].iloc[:3].tolist() == [1, 4, 8]
+    assert cells["variance"].iloc[:3].tolist() == pytest.approx([10 / 3, 4, 10 / 3])  # (2 x 1 + 1 x 8) / 3
+    assert cells["df"].iloc[:3].tolist() == [3, 2, 3]
+    assert cells[["variance", "df"]].iloc[3].isna().all()
 
 
 def test_cells_with_outlying_variances_form_a_pool_of_their_own():
@@ -115,7 +112,7 @@ def test_intervals_cover_the_difference(sd):
 
 def test_the_interval_of_an_average_covers_the_common_difference():
     generator, pairs = np.random.default_rng(0), [(1, 0), (3, 2), (5, 4), (7, 6)]
-    table = simulated_differences(simulated(generator, 2_000, [0, 1, 5, 6, 9, 10, 2, 3]), pairs)
+    table = simulated_differences(simulated(generator, 1_000, [0, 1, 5, 6, 9, 10, 2, 3]), pairs)
     found = np.array([statistics.average(rows) for _, rows in table.groupby(np.arange(len(table)) // len(pairs))])
     assert (abs(found[:, 0] - 1) < found[:, 1]).mean() == pytest.approx(0.95, abs=0.02)
 
@@ -125,25 +122,11 @@ def test_a_difference_without_interval_does_not_count_in_an_average():
     assert statistics.average(table).tolist() == pytest.approx([1, 0.5 * stats.t.isf(0.025, 4), 1])
 
 
-def test_pooling_makes_intervals_shorter():
-    runs = simulated(np.random.default_rng(0), 300, [0.0] * 8)
-    table = simulated_differences(runs, [(1, 0)])
-    assert table["ci95"].mean() < 0.75 * table["ci95_unpooled"].mean()
-
-
 def test_holm_by_hand():
     table = pd.DataFrame({"mean": [1.0, -2.0, 3.0, 4.0], "p": [0.02, 0.01, np.nan, 0.04], "se": 1.0, "df": 9.0})
     tested = statistics.holm(table)
     assert tested["p_family"].tolist() == pytest.approx([0.04, 0.03, np.nan, 0.04], nan_ok=True)
     assert tested["side"].tolist() == ["above", "below", "", "above"]
-
-
-@pytest.mark.slow
-def test_the_family_wise_error_of_holm():
-    runs = simulated(np.random.default_rng(0), 1_000, [0.0] * 5)
-    table = simulated_differences(runs, [(1, 0), (2, 0), (3, 4)])
-    wrong = [(statistics.holm(rows)["side"] != "").any() for _, rows in table.groupby(level=0)]
-    assert np.mean(wrong) == pytest.approx(0.05, abs=0.015)
 
 
 def test_dunnett_is_scipys():
@@ -181,10 +164,10 @@ def test_rates_without_the_baseline_are_left_out():
 
 @pytest.mark.slow
 def test_the_family_wise_error_of_dunnett_over_rates():
-    runs = simulated(np.random.default_rng(0), 1_000, [0.0] * 4).rename(columns={"rate": "table"})
+    runs = simulated(np.random.default_rng(0), 400, [0.0] * 4).rename(columns={"rate": "table"})
     runs = runs.assign(rate=runs["table"] % 2, table=runs["table"] // 2)  # two rates per table
     wrong = [(statistics.dunnett(table, "method", 0)["side"] != "").any() for _, table in runs.groupby("table")]
-    assert np.mean(wrong) == pytest.approx(0.05, abs=0.02)
+    assert np.mean(wrong) == pytest.approx(0.05, abs=0.03)
 
 
 def test_the_smallest_detectable_difference_by_hand():
@@ -205,9 +188,3 @@ def test_the_smallest_detectable_difference_is_found_in_four_of_five_tables():
 def test_without_loss_by_hand():
     table = pd.DataFrame({"mean": [-0.2, -0.2, 1.0, 0.0], "ci95": [0.29, 0.31, 2.0, np.nan]})
     assert statistics.without_loss(table, 0.5).tolist() == [True, False, False, False]
-
-
-def test_a_loss_as_large_as_the_margin_is_seldom_called_none():
-    runs = simulated(np.random.default_rng(0), 2_000, [0.0, -0.5, 0.0, 0.0])
-    table = simulated_differences(runs, [(1, 0)])
-    assert statistics.without_loss(table, 0.5).mean() == pytest.approx(0.025, abs=0.01)

@@ -1,4 +1,4 @@
-"""Command line: dynprune train | sweep | status | reproduce | render | docs | data."""
+"""Command line: dynprune train | compare | sweep | status | reproduce | render | docs | data."""
 
 from dataclasses import fields
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dynprune_lib.cli_common import DATASET_NAMES, DataDir, Results, names, parse_settings, report_user_errors
+from dynprune_lib.cli_compare import compare_sampler
 from dynprune_lib.cli_sweep import (
     Chunk,
     Cluster,
@@ -34,7 +35,7 @@ from dynprune_lib.samplers import SAMPLERS
 from dynprune_lib.scores import SCORES
 
 app = typer.Typer(
-    help="Dynamic data pruning: train a run, make the runs of a profile, reproduce the notebooks, check a data set.",
+    help="Dynamic data pruning: train a run, compare a method, make the runs of a profile, reproduce the notebooks.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -106,6 +107,7 @@ def train(
 Only = Annotated[list[str] | None, typer.Option("--only", help="Only this notebook: --only 03; may be repeated.")]
 Start = Annotated[str | None, typer.Option("--from", help="Only this notebook and those after it: --from 05.")]
 
+app.command(name="compare")(report_user_errors()(compare_sampler))
 app.command(name="sweep")(report_user_errors()(sweep_profile))
 app.command(name="status")(report_user_errors()(show_status))
 

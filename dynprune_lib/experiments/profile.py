@@ -118,13 +118,14 @@ def load_profile(name: str, dataset: str | None = None) -> Profile:
         seeds=size.seeds,
         margin=size.margin,
         experiments={
-            key: _experiment(notebook, rows(size) if key in (size.experiments or EXPERIMENTS) else (), size, given)
+            key: experiment_of(notebook, rows(size) if key in (size.experiments or EXPERIMENTS) else (), size, given)
             for key, (notebook, rows) in EXPERIMENTS.items()
         },
     )
 
 
-def _experiment(notebook: str, groups: Iterable[Row], size: Size, given: Row) -> Experiment:
+def experiment_of(notebook: str, groups: Iterable[Row], size: Size, given: Row) -> Experiment:
+    """Return the runs that rows of the plan describe; `given` fields replace those of the size and the rows."""
     runs: dict[str, RunSpec] = {}
     roles: dict[str, Role] = {}
     own_seeds: dict[str, set[int]] = {}

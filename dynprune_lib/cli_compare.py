@@ -21,10 +21,9 @@ from dynprune_lib.cli_sweep import (
     submit_jobs,
 )
 from dynprune_lib.experiments.profile import PROFILES, load_profile
-from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, available_devices, sweep
 from dynprune_lib.files import atomic_write
-from dynprune_lib.paths import results_dir, root
+from dynprune_lib.paths import root
 
 
 def compare_sampler(
@@ -57,16 +56,17 @@ def compare_sampler(
     comparison = compare.plan_comparison(
         sampler,
         profile,
-        Store(results_dir() / profile),
-        made := Store(results_dir(results).resolve() / "compare"),
+        results=results,
         settings=parse_settings(setting or []),
         seeds=seeds,
         label_noise=label_noise,
     )
     device = available_devices(parse_devices(devices))[0]
     if specs := comparison.to_train(device):
-        typer.echo(f"{comparison.label} keeps the contract; {len(specs)} runs to train, for {made.folder}")
-        plan = Plan(made, absolute(data_dir), jobs, load_profile(profile).threads, devices=parse_devices(devices))
+        typer.echo(f"{comparison.label} keeps the contract; {len(specs)} runs to train, for {comparison.made.folder}")
+        plan = Plan(
+            comparison.made, absolute(data_dir), jobs, load_profile(profile).threads, devices=parse_devices(devices)
+        )
         if request:
             submit_jobs(specs, plan, request, "compare", wait_for_them=True)
         else:

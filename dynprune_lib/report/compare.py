@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,7 @@ from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec, check_choice
 from dynprune_lib.experiments.sizes import EIGHTH, SIZES
 from dynprune_lib.experiments.store import Store
+from dynprune_lib.paths import results_dir
 from dynprune_lib.report.claims import decisions
 from dynprune_lib.report.comparisons import contrast
 from dynprune_lib.report.corrupted_data import wrong_labels_kept
@@ -93,9 +95,8 @@ class Comparison:
 def plan_comparison(
     sampler: str,
     profile: str,
-    committed: Store,
-    made: Store,
     *,
+    results: Path | None = None,
     settings: dict[str, Any] | None = None,
     seeds: int = 3,
     label_noise: float = 0.0,
@@ -108,8 +109,8 @@ def plan_comparison(
     Args:
         sampler: "module:Class", or a name in SAMPLERS.
         profile: one of PROFILES.
-        committed: store of the records of the profile.
-        made: store of the runs that are trained for the comparison.
+        results: folder of the runs that are trained for comparisons, in `compare`. Default: `results` in the checkout,
+            where the records of the profile are.
         settings: of the sampler. Default: its own defaults.
         seeds: number of seeds, at least 1. Default: 3.
         label_noise: share of wrong training labels, in [0, 1); above 0, half of the compute is the one level. Default:
@@ -122,6 +123,7 @@ def plan_comparison(
     settings, size = settings or {}, SIZES[profile]
     _check(sampler, settings, seeds)
     levels: Sequence[float] = (HALF,) if label_noise else (*size.saved, *size.much_saved)
+    committed, made = Store(results_dir() / profile), Store(results_dir(results).resolve() / "compare")
     rivals = experiment_of("", _rows_of_rivals(levels, label_noise), size, {})
     recorded = [spec for spec in _repeated(rivals.runs, MOST_SEEDS) if committed.has(spec)]
     known = {spec.prune_rate for spec in recorded if spec.sampler == "rs2"}

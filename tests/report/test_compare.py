@@ -6,7 +6,6 @@ from typer.testing import CliRunner
 from dynprune_lib.cli import app
 from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.records import Composition
-from dynprune_lib.experiments.store import Store
 from dynprune_lib.report import compare
 from tests.helpers import make_record
 
@@ -15,13 +14,12 @@ BASE = {"full": 0.9, "rs2": 0.8, "ucb": 0.81, GOOD: 0.85, RANDOM: 0.8}  # test a
 
 
 @pytest.fixture
-def plan(tmp_path):
-    """A function that plans a comparison on the smoke profile."""
+def plan(tmp_path, monkeypatch):
+    """A function that plans a comparison, with no other records than those of the test."""
+    monkeypatch.setattr(compare, "results_dir", lambda given=None: given or tmp_path)
 
     def planned(sampler=GOOD, profile="smoke", **options):
-        return compare.plan_comparison(
-            sampler, profile, Store(tmp_path / profile), Store(tmp_path / "compare"), **options
-        )
+        return compare.plan_comparison(sampler, profile, **options)
 
     return planned
 
@@ -128,7 +126,7 @@ def test_what_cannot_be_compared_is_refused_before_any_training(plan, sampler, o
 @pytest.mark.slow
 def test_the_command_trains_what_is_missing_and_writes_a_row_a_table_and_a_figure(tmp_path, monkeypatch):
     monkeypatch.setattr("dynprune_lib.cli_compare.root", lambda: tmp_path)
-    monkeypatch.setattr("dynprune_lib.cli_compare.results_dir", lambda given=None: given or tmp_path)
+    monkeypatch.setattr(compare, "results_dir", lambda given=None: given or tmp_path)
     command = ["compare", GOOD, "--profile", "smoke", "--seeds", "1", "--results", str(tmp_path / "own")]
     first = CliRunner().invoke(app, command)
     assert first.exit_code == 0, first.output

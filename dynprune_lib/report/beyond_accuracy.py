@@ -20,17 +20,11 @@ COLUMNS = {
 
 
 def beyond_accuracy(records: Iterable[RunRecord], role: Callable[[RunSpec], Role] = stated_role) -> pd.DataFrame:
-    """Return means over seeds of what a record has besides the accuracy, of the last epoch.
+    """Return what records say besides the accuracy: one row per method and rate, means over seeds, of the last epoch.
 
-    Args:
-        records: the run records; those of version 0.1 lack most of this and are left out.
-        role: function that returns the role of a spec, such as `Experiment.role`. Default: the sampler at its rate.
-
-    Returns:
-        One row per method and rate. Columns: test accuracy of the worst class in %; negative log-likelihood on the test
-        set; expected calibration error in %; the share in % of an epoch's left-out samples that the epoch before left
-        out as well, a mean over the pruned epochs; the longest absence, the median over samples of the longest number
-        of consecutive epochs without it; `n`, the number of seeds.
+    `left out again` is the share of an epoch's left-out samples that the epoch before left out too; `longest absence`
+    the median over samples of the longest run of epochs without it; `n` the number of seeds. Records of version 0.1
+    lack most of this and do not count.
     """
     rows = [_row(record, role(record.spec)) for record in records if record.last_epoch and record.left_out]
     table = pd.DataFrame(rows, columns=["method", "rate", *COLUMNS])

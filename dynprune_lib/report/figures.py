@@ -31,13 +31,9 @@ FAR = 25  # percentage points below full data: means further down are written at
 
 
 def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
-    """Plot the accuracy of each method against the compute that it saves in training, with 95 % intervals.
+    """Plot the accuracy of each method over the compute saved in training, with 95 % intervals; full data is a band.
 
-    Full data is a horizontal line with its interval as a band. Means more than FAR below it are written at the edge.
-
-    Args:
-        runs: a table of `tabulate` with runs on full data.
-        title: title of the figure.
+    `runs` is a table of `tabulate` with runs on full data. Means more than FAR below it are written at the edge.
     """
     figure, axes = one_axes(title)
     full = runs[runs["method"] == "full"]
@@ -77,12 +73,7 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
 
 
 def plot_learning_curves(curves: pd.DataFrame, title: str) -> Figure:
-    """Plot the test accuracy after every epoch over sample passes: the mean over seeds, its 95 % interval as a band.
-
-    Args:
-        curves: a table of `learning_curves`.
-        title: title of the figure.
-    """
+    """Plot the test accuracy after every epoch over sample passes, see `learning_curves`: means with 95 % bands."""
     figure, axes = one_axes(title)
     for method in ordered(curves["method"]):
         epochs = curves[curves["method"] == method].groupby("epoch")
@@ -99,12 +90,7 @@ def plot_learning_curves(curves: pd.DataFrame, title: str) -> Figure:
 
 
 def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
-    """Plot the cost of training and of all scoring as stacked bars, which end at the total of the table.
-
-    Args:
-        costs: a table of `costs`, one row per bar.
-        title: title of the figure.
-    """
+    """Plot the cost of training and of scoring as stacked bars, one per row of `tables.costs`."""
     figure, axes = one_axes(title, height=0.28 * len(costs) + 1.0)
     names = [f"{style(row.method).label}, {row.rate:.0%}" for row in costs.itertuples()]
     colours = [style(method).colour for method in costs["method"]]
@@ -133,10 +119,10 @@ def plot_selection_counts(counts: dict[str, np.ndarray], epochs: int, title: str
     """Plot how many samples, in %, were selected in how many epochs.
 
     Args:
-        counts: number of epochs in which each sample was selected, (N,) or (runs, N), by the name of a line. The label
-            of a method has its colour.
+        counts: number of epochs in which each sample was selected, (N,) or (runs, N), by the label of a method, which
+            gives the colour, or another name.
         epochs: number of epochs.
-        title: title of the figure.
+        title: the message, and the setting in further lines.
     """
     figure, axes = one_axes(title)
     methods = {look.label: (look.colour, look.marker) for look in STYLES.values()}
@@ -157,12 +143,7 @@ def plot_selection_counts(counts: dict[str, np.ndarray], epochs: int, title: str
 
 
 def plot_kept_samples(kept: np.ndarray, title: str) -> Figure:
-    """Plot which samples each epoch keeps: one column per epoch, one row per sample, sorted by the number of epochs.
-
-    Args:
-        kept: (epochs, samples) bool.
-        title: title of the figure.
-    """
+    """Plot which samples each epoch keeps, from (epochs, samples) bool: one row per sample, most often kept first."""
     figure, axes = one_axes(title)
     order = np.argsort(-kept.sum(0), kind="stable")
     colours = ListedColormap(["#e8e8e8", style("ucb").colour])
@@ -183,8 +164,8 @@ def plot_differences(differences: pd.DataFrame, baseline: str, title: str) -> Fi
 
     Args:
         differences: columns `mean`, `ci95` and, if rows differ in it, `colour`; indexed by the name of the row.
-        baseline: name of what the differences are from.
-        title: title of the figure.
+        baseline: what the differences are from.
+        title: the message, and the setting in further lines.
     """
     figure, axes = one_axes(title, 0.24 * len(differences) + 1.1, _difference_from(baseline))
     _draw_differences(axes, differences)
@@ -193,14 +174,14 @@ def plot_differences(differences: pd.DataFrame, baseline: str, title: str) -> Fi
 
 
 def plot_ranking(differences: pd.DataFrame, baseline: str, title: str, panel: str = "saved") -> Figure:
-    """Plot the differences of each method with 95 % intervals, in one panel per level of compute saved or per data set.
+    """Plot the differences of each method with 95 % intervals, one panel per level of compute saved or per data set.
 
-    Methods are sorted by their mean over the panels that have all of them. Means far below are written as text.
+    Methods are sorted by their mean over the panels that show all of them. Means far below are written as text.
 
     Args:
         differences: a table of `differences_from_baseline`.
-        baseline: name of what the differences are from.
-        title: title of the figure.
+        baseline: what the differences are from.
+        title: the message, and the setting in further lines.
         panel: column with one panel for each value, in their order. Default: "saved".
     """
     use_style()
@@ -219,13 +200,7 @@ def plot_ranking(differences: pd.DataFrame, baseline: str, title: str, panel: st
 
 
 def plot_images(images: Mapping[str, np.ndarray], labels: Mapping[str, Sequence[str]], title: str) -> Figure:
-    """Plot images in rows.
-
-    Args:
-        images: (count, height, width, channels) uint8 images, by the name of the row.
-        labels: label of each image, by the name of the row.
-        title: title of the figure.
-    """
+    """Plot (count, height, width, channels) uint8 images with their labels, one named row each."""
     count = max(len(row) for row in images.values())
     use_style()
     figure, grid = plt.subplots(
@@ -249,7 +224,7 @@ def plot_examples(data: TensorData, examples: Mapping[str, Sequence[int] | np.nd
     Args:
         data: a data set of images.
         examples: positions of the images, by the name of the row.
-        title: title of the figure.
+        title: the message, and the setting in further lines.
     """
     assert isinstance(data, ImageData)
     images = {name: data.train.images[index].numpy() for name, index in examples.items()}
@@ -258,14 +233,7 @@ def plot_examples(data: TensorData, examples: Mapping[str, Sequence[int] | np.nd
 
 
 def plot_correlations(matrix: np.ndarray, labels: Sequence[str], what: str, title: str) -> Figure:
-    """Plot a matrix of rank correlations, with the numbers if there are at most 10 rows.
-
-    Args:
-        matrix: (rows, rows) correlations.
-        labels: label of each row and column.
-        what: label of both axes.
-        title: title of the figure.
-    """
+    """Plot a (rows, rows) matrix of rank correlations, with the numbers if there are at most 10 rows."""
     figure, axes = one_axes(title, height=0.85 * WIDTH)
     sns.heatmap(
         matrix,
@@ -289,15 +257,11 @@ def plot_correlations(matrix: np.ndarray, labels: Sequence[str], what: str, titl
 
 
 def _usual_size(differences: pd.DataFrame) -> float:
-    """Return how far below zero a mean can be before it is written as text, since it would squeeze all others.
-
-    It is eight times the median end of an interval.
-    """
+    """Return how far below zero a mean may be before it is written as text: further would squeeze all others."""
     return 8 * (differences["mean"].abs() + differences["ci95"].fillna(0)).median()
 
 
 def _difference_from(baseline: str) -> str:
-    """Return the label of an axis of differences."""
     return f"difference from {baseline} (percentage points)"
 
 

@@ -51,8 +51,8 @@ def reproduce_notebooks(
 ) -> None:
     """Execute the notebooks on a profile; copies and HTML go to `reproduced/PROFILE/`.
 
-    The missing runs are trained first on the smallest profile, and elsewhere only with the parameter `train`. Each
-    parameter goes to the notebooks that have it. `only` and `start` are numbers of notebooks, such as "03".
+    Missing runs are trained first on the smallest profile, elsewhere only with the parameter `train`. Each parameter
+    goes to the notebooks that take it. `only` and `start` are numbers of notebooks, such as "03".
 
     Raises:
         NotebookError: no notebook has a parameter or number, a value is wrong, or a notebook fails.
@@ -86,7 +86,7 @@ def reproduce_notebooks(
 
 
 def render_notebooks(only: Collection[str] = (), start: str | None = None) -> None:
-    """Execute notebooks in place with their default parameters, and update the pages that are written from them."""
+    """Execute notebooks in place with their default parameters, and update the generated pages."""
     for path in _under_a_bar(choose_notebooks(only, start)):
         notebook = _execute(path, {})
         for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
@@ -97,11 +97,7 @@ def render_notebooks(only: Collection[str] = (), start: str | None = None) -> No
 
 
 def choose_notebooks(only: Collection[str] = (), start: str | None = None) -> list[Path]:
-    """Return the notebooks that have one of some numbers, such as "03", from a number on; by default all.
-
-    Raises:
-        NotebookError: there is no notebook of a number, or none is left.
-    """
+    """Return the notebooks with the given numbers, such as "03", from a number on; by default all."""
     paths = notebook_paths()
     numbers = [_number(path) for path in paths]
     for number in [*only, *([] if start is None else [start])]:
@@ -114,7 +110,7 @@ def choose_notebooks(only: Collection[str] = (), start: str | None = None) -> li
 
 
 def notebook_paths() -> list[Path]:
-    """Return the notebooks of the checkout in the order of their numbers; raise NotebookError if there are none."""
+    """Return the notebooks of the checkout in the order of their numbers."""
     paths = sorted((root() / "notebooks").glob("*.ipynb"))
     if not paths:
         raise NotebookError(f"no notebooks in {root() / 'notebooks'}: run this in a checkout of the project")
@@ -122,7 +118,7 @@ def notebook_paths() -> list[Path]:
 
 
 def check_parameters(parameters: dict[str, Any]) -> None:
-    """Raise NotebookError if no notebook has one of some parameters, or its value is not of its type."""
+    """Raise NotebookError if no notebook takes a parameter, or its value is of the wrong type."""
     known = set().union(*map(_parameters_of, notebook_paths())) - {"profile"}  # an argument of its own
     if unknown := set(parameters) - known:
         names, allowed = (", ".join(sorted(each)) for each in (unknown, known))
@@ -190,7 +186,7 @@ def _cause(error: Exception) -> str:
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
-    """Return a notebook, without what depends on the session: times and paths, progress bars, warnings, widgets."""
+    """Remove what depends on the session: times and paths, progress bars, warnings, widgets."""
     notebook.metadata = NotebookNode(kernelspec=notebook.metadata.kernelspec, language_info={"name": "python"})
     for cell in notebook.cells:
         cell.metadata = NotebookNode({"tags": cell.metadata.tags} if cell.metadata.get("tags") else {})

@@ -54,7 +54,7 @@ def update_pages() -> None:
 
 
 def _filled(name: str, **blocks: list[str]) -> str:
-    """Return a page with each of its blocks, between two comments, replaced by some lines."""
+    """Return a page whose blocks, between two comments each, are replaced by lines."""
     text = (root() / name).read_text()
     for block, lines in blocks.items():
         first, last = f"<!-- {block}: written by `dynprune docs` -->", f"<!-- end of {block} -->"
@@ -136,7 +136,7 @@ def _profile_row(name: str) -> dict[str, str]:
 
 
 def hours(records: list[RunRecord]) -> float:
-    """Return the hours that some runs took. Scores that several of them share were computed once."""
+    """Return the hours that runs took; shared scores count once."""
     scorings = {scoring_spec(record.spec).name: record.scoring for record in records if record.spec.is_static_scored}
     return sum(cost.seconds for cost in [*(record.training for record in records), *scorings.values()]) / 3600
 

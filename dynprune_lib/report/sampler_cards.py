@@ -116,7 +116,7 @@ def _meanings(sampler: type[PruningSampler]) -> dict[str, str]:
 
 
 def _bytes(name: str, sampler: type[PruningSampler]) -> int:
-    """Return the memory per sample of the tensors of a sampler."""
+    """Return the memory per sample of a sampler's tensors."""
     parameters = inspect.signature(sampler).parameters
     given: dict = {argument: torch.zeros(1_000).long() for argument in ("scores", "labels") if argument in parameters}
     made = sampler(1_000, 0.0 if name == "full" else 0.5, **given)

@@ -12,14 +12,10 @@ CELL = ["sampler", "rate"]
 
 
 def timed_epochs(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """Return one row per timed epoch: columns `sampler`, `rate`, `seed` and `seconds`.
+    """Return `sampler`, `rate`, `seed` and `seconds` of each epoch but the first of each run, a warm-up.
 
-    Selection, training and recording are included, evaluation is not. The first epoch of a run is left out as a
-    warm-up. Seeds are repetitions: a sweep makes all runs at one seed before any at the next, so that slow changes of
-    the machine meet all methods.
-
-    Args:
-        records: records of runs that each had one and the same device to themselves.
+    Selection, training and recording count, evaluation does not. A sweep makes all runs at one seed before the next,
+    which spreads slow changes of the machine over all methods.
 
     Raises:
         ValueError: a run shared its device, or the runs used different devices.
@@ -45,29 +41,15 @@ def epoch_seconds(records: Iterable[RunRecord]) -> pd.Series:
 
 
 def time_ratios(records: Iterable[RunRecord], baseline: tuple[str, float]) -> pd.Series:
-    """Return the median seconds of each run relative to those of the baseline's run of the same seed.
-
-    Args:
-        records: see `timed_epochs`, with the baseline at every seed.
-        baseline: its sampler and rate.
-
-    Returns:
-        One ratio per run, indexed by `sampler`, `rate` and `seed`.
-    """
+    """Return the median seconds of each run relative to those of the baseline, a (sampler, rate), at the same seed."""
     medians = timed_epochs(records).groupby([*CELL, "seed"])["seconds"].median().unstack("seed")
     return (medians / medians.loc[baseline]).stack()
 
 
 def timing_table(records: Iterable[RunRecord], baseline: tuple[str, float] = ("full", 0.0)) -> pd.DataFrame:
-    """Return the seconds per epoch as text, one row per method and rate.
+    """Return the seconds per epoch as text, one row per method and rate, see `timed_epochs`.
 
-    Args:
-        records: see `time_ratios`.
-        baseline: its sampler and rate. Default: full data.
-
-    Returns:
-        Columns `seconds` and `relative to` the baseline, each a median with its range over epochs or repetitions, and
-        `epochs timed`.
+    `seconds` and `relative to` the baseline are medians with their range over epochs or repetitions.
     """
     records = list(records)
     seconds = timed_epochs(records).groupby(CELL)["seconds"]

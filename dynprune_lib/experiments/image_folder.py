@@ -20,10 +20,7 @@ SIZE = 32  # height and width of the images in memory
 
 
 def read_image_folder(root: Path) -> tuple[tuple[str, ...], Any, Any]:
-    """Return the class names, and of both parts the images (N, SIZE, SIZE, 3) uint8 and their class indices.
-
-    Images are those that torchvision's ImageFolder finds. A DataError says what is missing, and which are damaged.
-    """
+    """Return the class names, and of both parts the images (N, SIZE, SIZE, 3) uint8 and their class indices."""
     found = {}
     for folder in (root.resolve() / "train", root.resolve() / "test"):
         try:
@@ -46,7 +43,7 @@ def _is_image(path: str) -> bool:
 
 
 def _read(files: list[Path]) -> np.ndarray:
-    """Return the images, decoded again only if a file has changed. That there can be no cache is no error."""
+    """Return the images, decoded again only if a file has changed, or where there can be no cache."""
     cache = None
     with contextlib.suppress(Exception):  # there is no folder for it, no file, or a damaged one
         listed = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]

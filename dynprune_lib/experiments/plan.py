@@ -11,10 +11,9 @@ Row = dict[str, Any]
 def run(**fields: Any) -> Row:
     """Return runs of an experiment, one for each combination of the lists; the last list changes slowest.
 
-    Args:
-        fields: of RunSpec, or in units of the size: `length` and `learning` are multiples of its epochs and learning
-            rate; `saved` is the share of all sample passes that a run leaves out, `anneal` the share of its epochs, at
-            the end, on all the data, `random_end` with random subsets; `seeds` is a number, 0 for the size's.
+    Fields are those of RunSpec, or in units of the size: `length` and `learning` are multiples of its epochs and
+    learning rate; `saved` is the share of all sample passes that a run leaves out, `anneal` the share of its epochs, at
+    the end, on all the data, `random_end` with random subsets; `seeds` is a number, 0 for the size's.
     """
     return fields
 

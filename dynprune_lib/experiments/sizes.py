@@ -17,9 +17,9 @@ class Size:
     Args:
         recipe: fields of every run but those with a data set and a model of their own.
         seeds: of most runs; `main_seeds`, `figure_seeds` and so on are numbers of seeds of some runs, 0 for these.
-        threads: CPU threads for a run; None leaves torch's choice.
-        experiments: the experiments that have runs; None for all.
-        cheapest_first: whether an experiment begins with the runs of the fewest passes.
+        threads: CPU threads for a run; None for torch's choice.
+        experiments: those with runs; None for all.
+        cheapest_first: an experiment begins with the runs of the fewest passes.
     """
 
     recipe: dict[str, Any]

@@ -94,7 +94,7 @@ def train(
     sweep([spec], Plan(store, data_dir, jobs=1))
     record = store.load(spec)
     if record is None:
-        raise SweepError(f"{spec.name} is being trained by another process")
+        raise SweepError(f"another process is training {spec.name}: wait for its end")
     typer.echo(f"{spec.name}: test accuracy {record.test_accuracy:.2%} after the last of {spec.epochs} epochs")
     cost = record.training
     typer.echo(f"{cost.backward_passes:,} sample passes in {cost.seconds:.1f} s; record in {store.folder}")
@@ -145,7 +145,7 @@ def reproduce(
         if unused := set(parameters) - {"seeds"}:
             names = ", ".join(sorted(unused))
             raise SpecError(
-                f"jobs of a cluster do not use the parameter {names}: use --data-dir, --results or no --cluster"
+                f"--cluster does not use the parameter {names}: use --data-dir or --results, or drop --cluster"
             )
         found = load_profile(profile)
         plan = Plan(Store(results_dir(results).resolve() / found.name), absolute(data_dir), threads=found.threads)

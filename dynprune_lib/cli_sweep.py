@@ -122,7 +122,7 @@ def refuse(options: dict[str, Any], where: str) -> None:
     """Raise SpecError if an option is given that only works "with" or "without" --cluster."""
     for name, value in options.items():
         if value not in (None, []):  # of an option that is not given
-            raise SpecError(f"--{name} only works {where} --cluster: leave it out")
+            raise SpecError(f"--{name} only works {where} --cluster")
 
 
 def submit_jobs(specs: list[RunSpec], plan: Plan, request: Request, profile: str, wait_for_them: bool) -> None:

@@ -25,7 +25,7 @@ def atomic_write(path: Path, content: bytes) -> None:
         part.replace(path)
         _sync_folder(path.parent)
     except IsADirectoryError as error:
-        raise StoreError(f"cannot write {path}: a folder of that name is there: remove it") from error
+        raise StoreError(f"cannot write {path}: remove the folder of that name") from error
     except OSError as error:
         raise StoreNotWritable(f"cannot write {path}: {error.strerror}") from error
     finally:

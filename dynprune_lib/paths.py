@@ -60,7 +60,7 @@ def _cache_folder() -> Path:
 
 
 def _make_private(folder: Path) -> Path:
-    remedy = "remove it, or name another folder by DYNPRUNE_CACHE"
+    remedy = "remove it, or set DYNPRUNE_CACHE to another folder"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()

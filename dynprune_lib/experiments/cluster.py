@@ -35,7 +35,7 @@ class Request:
     def __post_init__(self) -> None:
         check_choice("cluster", self.cluster, CLUSTERS)
         if not self.minutes:
-            raise SpecError(f"minutes is {self.minutes}: --cluster needs the time limit of each job: --minutes 240")
+            raise SpecError("--cluster needs the time limit of each job, such as --minutes 240")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def make_imbalanced(data: TensorData, ratio: float, seed: int) -> TensorData:
     """
     labels, classes = data.train.labels.cpu(), len(data.classes)
     if classes < 2:
-        raise SpecError(f"imbalance is {ratio}: {data.name} has no other class")
+        raise SpecError(f"imbalance is {ratio}: {data.name} has no second class, use 1")
     smallest = int(torch.bincount(labels, minlength=classes).min())
     shares = ratio ** -(torch.arange(classes, dtype=torch.float64) / (classes - 1))  # relative to the first class
     sizes = (smallest * shares).round().long()
@@ -45,7 +45,7 @@ def add_label_noise(data: TensorData, fraction: float, seed: int) -> TensorData:
     """Return the data set with another random label for a `fraction` of the training samples, marked as `wrong`."""
     labels, classes = data.train.labels, len(data.classes)
     if classes < 2:
-        raise SpecError(f"label_noise is {fraction}: {data.name} has no other class")
+        raise SpecError(f"label_noise is {fraction}: {data.name} has no second class, use 0")
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(labels), generator=generator)[: round(fraction * len(labels))]
     steps = torch.randint(1, classes, (len(chosen),), generator=generator)

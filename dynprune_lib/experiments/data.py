@@ -136,7 +136,9 @@ def load_dataset(name: str, data_dir: str | Path | None = None, device: torch.de
 def hold_out(data: TensorData, count: int) -> TensorData:
     """Return the data set with `count` training samples, random but always the same, in place of the test part."""
     if count >= len(data.train):
-        raise SpecError(f"validation is {count}: {data.name} has {len(data.train)} training samples, hold out fewer")
+        raise SpecError(
+            f"validation is {count}: it must be below {len(data.train)}, the training samples of {data.name}"
+        )
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0)).to(data.device)
     held, kept = order[:count], order[count:].sort().values
     train, test = (Split(data.train.inputs[index], data.train.labels[index]) for index in (kept, held))

@@ -31,7 +31,7 @@ def read_image_folder(root: Path) -> tuple[tuple[str, ...], Any, Any]:
     if odd := sorted(set(train.classes) ^ set(test.classes)):
         raise DataError(f"{root}: train and test must have the same classes, but only one of them has {odd}")
     if len(train.classes) < 2:
-        raise DataError(f"{root} has only the class {train.classes[0]}: at least two are needed")
+        raise DataError(f"{root} has only the class {train.classes[0]}: add a second one")
     images = _read([Path(path) for path, _ in train.samples + test.samples])
     first, second = np.split(images, [len(train)])
     return tuple(train.classes), (first, train.targets), (second, test.targets)

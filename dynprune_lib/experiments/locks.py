@@ -73,6 +73,6 @@ def use_device(device: torch.device, alone: bool) -> Iterator[None]:
         except Busy:
             if alone:
                 raise Busy(f"another run uses the device {device}") from None
-            tqdm.write(f"waiting for a timing run that has the device {device} to itself", file=sys.stderr)
+            tqdm.write(f"waiting for a timing run on the device {device}", file=sys.stderr)
             held.enter_context(lock(path, shared=True, wait=True))
         yield

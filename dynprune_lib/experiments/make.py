@@ -48,6 +48,6 @@ def check_images(record: RunRecord, load: Callable[[], TensorData]) -> None:
     """Raise StoreError if the images of a recorded image folder have changed."""
     if record.spec.dataset.startswith(FOLDER) and record.environment["data_md5"] != (data := load()).md5:
         raise StoreError(
-            f"the record {record.spec.name} is of other images than {data.name} has now: remove it and the run is made"
-            " again, or choose another folder for the results"
+            f"the images of {data.name} have changed since the record {record.spec.name}: remove it and make it again,"
+            " or use another folder of results"
         )

@@ -177,5 +177,5 @@ def _rate_that_saves(saved: float, epochs: int, settings: dict[str, Any]) -> flo
     with_all = settings.get("warm_up", 0) + epochs - settings.get("anneal_from", epochs)
     kept = ((1 - saved) * epochs - with_all) / (epochs - with_all)
     if kept <= 0:
-        raise SpecError(f"saved is {saved} in {epochs} epochs, of which {with_all} train on all the data: too much")
+        raise SpecError(f"saved is {saved}: lower it, {with_all} of {epochs} epochs train on all the data")
     return round(1 - kept, 4)

@@ -49,7 +49,7 @@ def torchvision_class(name: str) -> Any:
 def read_files(name: str, root: Path) -> list[bytes]:
     """Return the contents of the files of a data set; DataError, with the remedy, names one that is not whole."""
     found, contents = published(name), []
-    remedy = f"run `dynprune data {name} --download`, or name the folder that has it by --data-dir or DYNPRUNE_DATA"
+    remedy = f"run `dynprune data {name} --download`, or set --data-dir or DYNPRUNE_DATA to its folder"
     for file, md5 in found.files:
         path = root / found.folder / file
         packed = path.with_name(f"{file}.gz")  # stands in for a text that is missing
@@ -80,5 +80,5 @@ def download_files(name: str, root: Path) -> None:
         except (OSError, HTTPException, RuntimeError) as error:
             raise DataError(
                 f"cannot download {found.addresses[0][0]} to {folder} ({error}): check the network and that the folder"
-                " can be written, or name the folder that has the data set by --data-dir or DYNPRUNE_DATA"
+                " can be written, or set --data-dir or DYNPRUNE_DATA to the folder of the data set"
             ) from error

@@ -229,12 +229,12 @@ def validate(spec: RunSpec) -> None:
             if value is inspect.Parameter.empty:
                 raise SpecError(f"{name} of {spec.sampler} has no default: pass it as a setting")
         if sampler.required_score not in (None, spec.score):
-            raise SpecError(f"score is {spec.score}: {spec.sampler} is defined for {sampler.required_score} only")
+            raise SpecError(f"score is {spec.score}: {spec.sampler} needs {sampler.required_score}")
         if spec.score in REFERENCE_SCORES and (spec.rescore or not sampler.required_score):
-            raise SpecError(f"score is {spec.score}: it needs a sampler that is defined for it, without rescore")
+            raise SpecError(f"score is {spec.score}: it needs a sampler made for it, without rescore")
         for name, samplers in (("rescore", (Bandit, LastScore)), ("trace", Bandit)):
             if getattr(spec, name) and not issubclass(sampler, samplers):
-                raise SpecError(f"{name} is {getattr(spec, name)}: {spec.sampler} does not use scores of training")
+                raise SpecError(f"{name} is {getattr(spec, name)}: {spec.sampler} does not use scores from training")
         zeros = torch.zeros(min(1_000_000, math.ceil(1_000 / (1 - spec.prune_rate))))  # a small share of them is some
         spec.make_sampler(len(zeros), zeros, zeros.long())  # its constructor checks the settings
     except ValueError as error:
@@ -242,16 +242,14 @@ def validate(spec: RunSpec) -> None:
     for name, value in spec.settings.items():
         if not _survives_json(value):
             raise SpecError(
-                f"{name} of {spec.sampler} is {value!r}: settings are kept in the record as JSON, so they must be"
-                " numbers, strings, booleans, None, or lists or dicts of them"
+                f"{name} of {spec.sampler} is {value!r}: it must be JSON, such as a number, a text or a list"
             )
     latest = dict.fromkeys(("period", "at_epoch"), spec.epochs)
     latest |= dict.fromkeys(("warm_up", "anneal_from", "random_from"), spec.epochs - 1)
     for name, last in latest.items():
         if (spec.settings.get(name) or 0) > last:
             raise SpecError(
-                f"{name} of {spec.sampler} is {spec.settings[name]}: in a run of {spec.epochs} epochs it can be"
-                f" at most {last}"
+                f"{name} of {spec.sampler} is {spec.settings[name]}: it must be at most {last} in {spec.epochs} epochs"
             )
 
 

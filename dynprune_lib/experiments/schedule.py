@@ -133,7 +133,7 @@ class Schedule:
         self._waiting = []
 
     def _died(self, task: Task, how: str) -> None:
-        self._write(f"the process of {task.name} {how}: it is tried once more, from its last checkpoint")
+        self._write(f"the process of {task.name} {how}: trying once more from the last checkpoint")
 
     def _failed(self, task: Task, message: str) -> None:
         self.failures[task.name] = f"{task.name}: {message}"

@@ -88,8 +88,8 @@ def stored_scores(spec: RunSpec, data: TensorData, store: Store) -> StaticScores
     found = store.load_scores(needed)
     if found and found.environment["data_md5"] != data.md5:
         raise StoreError(
-            f"the scores {needed.name} in {store.folder} are of another data set than {data.name} is here: remove them,"
-            " or choose another folder for the results"
+            f"the scores {needed.name} in {store.folder} are of other data than {data.name} is now: remove them, or use"
+            " another folder of results"
         )
     return found
 
@@ -97,7 +97,7 @@ def stored_scores(spec: RunSpec, data: TensorData, store: Store) -> StaticScores
 def scoring_spec(spec: RunSpec) -> RunSpec:
     """Return what the scores of a run depend on: runs with the same scoring share their scores."""
     if spec.seed >= SCORING_SEEDS:
-        raise SpecError(f"seed is {spec.seed}: seeds from {SCORING_SEEDS} on are those of scoring models")
+        raise SpecError(f"seed is {spec.seed}: it must be below {SCORING_SEEDS}, the first seed of scoring models")
     general = {each.name for each in fields(StaticScored)} | SHARED
     settings = {name: value for name, value in spec.settings.items() if name not in general}
     rate = spec.prune_rate if spec.sampler == "final-subset" else 0.0

@@ -90,7 +90,7 @@ class Store:
     def load_scores(self, spec: RunSpec) -> StaticScores | None:
         """Return the scores of a scoring, None if there are none."""
         path = self._scores(spec, ".json")
-        with reading(path, "is no whole file of scores", "they are made again"):
+        with reading(path, "is not a complete file of scores", "they are made again"):
             text = read_if_there(path)
             if text is None:
                 return None
@@ -140,7 +140,7 @@ class Store:
             head, digest = content[: len(CHECKPOINT)], content[len(CHECKPOINT) : len(CHECKPOINT) + 65]
             state = memoryview(content)[len(CHECKPOINT) + 65 :]  # a view: models are large
             if head != CHECKPOINT:
-                raise ValueError("it begins with other words: another version made it, or it is damaged")
+                raise ValueError("its first line is wrong: another version made it, or it is damaged")
             if hashlib.sha256(state).hexdigest().encode() + b"\n" != digest:
                 raise ValueError("its checksum is wrong")
             found = torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
@@ -148,12 +148,12 @@ class Store:
                 raise ValueError("it is of another run")
             for name, value in conditions.items():
                 if found["conditions"][name] != value:
-                    raise ValueError(f"it was made with {name} {found['conditions'][name]}, here it is {value}")
+                    raise ValueError(f"its {name} is {found['conditions'][name]}, here it is {value}")
         return found["state"]
 
     def reading_checkpoint(self, spec: RunSpec) -> contextlib.AbstractContextManager[None]:
         """Turn whatever is wrong with a run's checkpoint, inside this context, into a StoreError."""
-        return reading(self._running(spec, ".pt"), "is no checkpoint to go on from", "the run begins anew")
+        return reading(self._running(spec, ".pt"), "is not a usable checkpoint", "the run begins anew")
 
     @contextlib.contextmanager
     def claim(self, spec: RunSpec) -> Iterator[None]:
@@ -185,12 +185,12 @@ class Store:
         if not path.exists():
             raise StoreError(f"{path} is missing: remove the record next to it and the run is made again, with both")
         then = f"{spec.name}.json too, and the run is made again"
-        with reading(path, "is no whole file of arrays", then), np.load(path, allow_pickle=False) as file:
+        with reading(path, "is not a complete file of arrays", then), np.load(path, allow_pickle=False) as file:
             yield dict(file)
 
     @staticmethod
     def _read_record(path: Path) -> RunRecord | None:
-        with reading(path, "is no whole run record", "the run is made again"):
+        with reading(path, "is not a complete run record", "the run is made again"):
             text = read_if_there(path)
             return None if text is None else RunRecord.from_json(text.decode())
 

@@ -94,7 +94,7 @@ def ensure_runs(
     records = [record for spec in specs if (record := store.load(spec))]
     if len(records) < len(specs):
         left = len(specs) - len(records)
-        raise SweepError(f"{left} runs are being trained by another process, or wait for its device: try again later")
+        raise SweepError(f"{left} runs are not made: another process trains them or uses their device, try again later")
     return records
 
 
@@ -124,8 +124,8 @@ def available_devices(chosen: tuple[int, ...] | None = None) -> list[str]:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     for number in chosen or ():
         if number not in range(count):
-            there = f"there are {count} (0 to {count - 1})" if count else "there is none"
-            raise SpecError(f"device {number} is not a GPU that this process sees: {there}; see CUDA_VISIBLE_DEVICES")
+            remedy = f"choose from 0 to {count - 1}" if count else "no GPU is"
+            raise SpecError(f"device {number} is not visible to this process: {remedy}; see CUDA_VISIBLE_DEVICES")
     return [f"cuda:{number}" for number in (range(count) if chosen is None else chosen)] or ["cpu"]
 
 

@@ -165,8 +165,8 @@ def check_fit(spec: RunSpec, data: TensorData) -> None:
     validate(spec)
     if not data.classes and (spec.is_static_scored or spec.score != "loss" or spec.label_smoothing):
         raise SpecError(
-            f"{data.name} is a regression, which has no classes: choose the score loss, no label smoothing, and a"
-            f" sampler without static scores, not {spec.sampler}, {spec.score} and {spec.label_smoothing}"
+            f"{data.name} is a regression: it needs the score loss, no label smoothing and a sampler without static"
+            f" scores, not {spec.score}, {spec.label_smoothing} and {spec.sampler}"
         )
     kept = round((1 - spec.prune_rate) * len(data.train))
     for needed, what in ((len(data.classes), "one sample per class, "), (spec.batch_size, "one batch of ")):

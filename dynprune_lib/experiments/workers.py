@@ -127,7 +127,7 @@ class Workers:
 def _how_it_ended(code: int) -> str:
     if code >= 0:
         return f"ended with exit code {code}"
-    hint = " (as a system that is short of memory does: try fewer --jobs)" if code == -signal.SIGKILL else ""
+    hint = " (out of memory? Try fewer --jobs)" if code == -signal.SIGKILL else ""
     return f"was killed by {signal.Signals(-code).name}{hint}"
 
 

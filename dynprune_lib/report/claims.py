@@ -115,7 +115,7 @@ def check_number(number: dict[str, Any], cells: str) -> str:
     for column, value in number["row"].items():
         table = table[table[column] == value]
     if len(table) != 1:
-        return f"{len(table)} rows of {path.name} have {number['row']}: it must be one"
+        return f"{len(table)} rows of {path.name} match {number['row']}, not one"
     value, shown = number.get("factor", 1) * float(table[number["column"]].iloc[0]), str(number["shown"])
     digits = len(shown.partition(".")[2])
     is_right = f"{value:.{digits}f}" == shown.lstrip("+")

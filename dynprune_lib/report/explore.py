@@ -68,7 +68,7 @@ def runs(results: str | Path | None = None) -> pd.DataFrame:
     folder = results_dir(results)
     rows = [row for profile in PROFILES for row in _rows(Store(folder / profile))]
     if not rows:
-        raise StoreError(f"no records in {folder}: name another folder, or make some with `dynprune sweep`")
+        raise StoreError(f"no records in {folder}: use another folder, or run `dynprune sweep`")
     table = measure_compute(pd.DataFrame(rows))
     per_epoch = table["passes"] / table["epochs"]
     full = per_epoch.where(table["method"] == "full").groupby([table["dataset"], table["model"]]).transform("mean")

@@ -69,7 +69,7 @@ def reproduce_notebooks(
     without = {each.notebook for each in chosen.experiments.values()}
     without -= {each.notebook for each in chosen.experiments.values() if each.runs}
     if skipped := [_number(path) for path in notebooks if path.stem in without]:
-        print(f"skipped, for {profile} has no runs of them: {', '.join(skipped)}")
+        print(f"skipped, because {profile} does not train their runs: {', '.join(skipped)}")
     notebooks = [path for path in notebooks if path.stem not in without]
     names = {path.stem for path in notebooks}
     shown = {name: each for name, each in chosen.experiments.items() if each.notebook in names}
@@ -102,10 +102,10 @@ def choose_notebooks(only: Collection[str] = (), start: str | None = None) -> li
     numbers = [_number(path) for path in paths]
     for number in [*only, *([] if start is None else [start])]:
         if number not in numbers:
-            raise NotebookError(f"no notebook has the number {number!r}: there are {', '.join(numbers)}")
+            raise NotebookError(f"no notebook has the number {number!r}: choose from {', '.join(numbers)}")
     chosen = [path for path in paths if (not only or _number(path) in only) and _number(path) >= (start or "")]
     if not chosen:
-        raise NotebookError(f"notebook {', '.join(only)} comes before {start}: leave out --only or --from")
+        raise NotebookError(f"notebook {', '.join(only)} comes before --from {start}: drop one of the two")
     return chosen
 
 
@@ -122,7 +122,7 @@ def check_parameters(parameters: dict[str, Any]) -> None:
     known = set().union(*map(_parameters_of, notebook_paths())) - {"profile"}  # an argument of its own
     if unknown := set(parameters) - known:
         names, allowed = (", ".join(sorted(each)) for each in (unknown, known))
-        raise NotebookError(f"no notebook has the parameter {names}: there are {allowed}; name a profile by --profile")
+        raise NotebookError(f"no notebook has the parameter {names}: choose from {allowed}; --profile sets the profile")
     seeds = parameters.get("seeds")
     if seeds is not None and not (isinstance(seeds, list) and {type(seed) for seed in seeds} == {int}):
         raise NotebookError(f"the parameter seeds is {seeds!r}: it must be a list of integers, such as [0, 1]")

@@ -24,8 +24,7 @@ def timed_epochs(records: Iterable[RunRecord]) -> pd.DataFrame:
     devices = {record.environment["device"] for record in records}
     if len(devices) != 1 or not all(record.spec.alone for record in records):
         raise ValueError(
-            f"cannot compare seconds of runs on {', '.join(devices)}: each run must have the same device to itself"
-            " (alone: true)"
+            f"cannot compare seconds on {', '.join(devices)}: each run must be alone on the same device (alone: true)"
         )
     rows = [
         (record.spec.sampler, record.spec.prune_rate, record.spec.seed, cost_of([epoch]).seconds)

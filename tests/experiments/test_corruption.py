@@ -58,7 +58,7 @@ def test_a_class_without_samples_is_refused(digits):
 
 @pytest.mark.parametrize("change", [make_imbalanced, add_label_noise])
 def test_one_class_has_no_other(digits, change):
-    with pytest.raises(SpecError, match="has no other class"):
+    with pytest.raises(SpecError, match="has no second class"):
         change(dataclasses.replace(digits, classes=("all",)), 2, seed=0)
 
 

@@ -138,10 +138,6 @@ class RunRecord:
         """Test accuracy after the last epoch, in [0, 1] (never the best epoch)."""
         return self.epochs[-1].test_accuracy
 
-    def total(self, column: str) -> float:
-        """Return the sum of a column of EpochRecord over the run."""
-        return sum(getattr(epoch, column) for epoch in self.epochs)
-
     @property
     def training(self) -> Cost:
         """Cost of all epochs: selection, training and re-scoring, without evaluation."""

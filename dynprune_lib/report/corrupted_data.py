@@ -43,7 +43,7 @@ def plot_wrong_labels_kept(shares: pd.DataFrame, title: str) -> Figure:
             if method in ("full", FEWER_EPOCHS):
                 continue  # they keep all samples
             means, look = rows[rows["method"] == method].groupby("epoch")["share"].mean(), style(method)
-            axes.plot(means, color=look.colour, marker=look.marker, markersize=3, linewidth=1, label=look.label)
+            axes.plot(means, ms=3, lw=1, **look.line)
         axes.set(xlabel="epoch", title=f"{noise:.0%} of the labels are wrong")
     grid[0, 0].set(ylabel="wrong labels in the subset (%)")
     grid[0, 0].set_ylim(bottom=0)

@@ -50,13 +50,11 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
             saved,
             means,
             rates["test_accuracy"].agg(half_interval),
-            color=look.colour,
-            marker=look.marker,
             linestyle=":" if method in DASHED else "-",
-            markersize=5,
-            linewidth=1.2,
+            ms=5,
+            lw=1.2,
             capsize=2,
-            label=look.label,
+            **look.line,
         )
         far = means[means < bottom]
         for rate, mean in far.items():
@@ -69,7 +67,7 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
     axes.set_xlabel("compute saved in training (% of sample passes)")
     axes.set_ylabel("test accuracy (%)")
     axes.legend(loc="lower left", frameon=False, fontsize="small")  # accuracy falls from the upper left
-    return _finish(figure, axes, legend=False)
+    return finish(figure)
 
 
 def plot_learning_curves(curves: pd.DataFrame, title: str) -> Figure:
@@ -80,13 +78,12 @@ def plot_learning_curves(curves: pd.DataFrame, title: str) -> Figure:
         mean, ci95 = epochs["test_accuracy"].mean(), epochs["test_accuracy"].agg(half_interval).fillna(0)
         places, look = epochs["passes"].mean(), style(method)
         line = "--" if method in DASHED else "-"
-        axes.plot(
-            places, mean, line, color=look.colour, marker=look.marker, markersize=3, linewidth=1, label=look.label
-        )
+        axes.plot(places, mean, line, ms=3, lw=1, **look.line)
         axes.fill_between(places, mean - ci95, mean + ci95, color=look.colour, alpha=0.15, linewidth=0)
     axes.set(xlabel="sample passes", ylabel="test accuracy (%)")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 200k, not 200000
-    return _finish(figure, axes)
+    axes.legend(frameon=False, fontsize="small")
+    return finish(figure)
 
 
 def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
@@ -112,7 +109,7 @@ def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
     grey += [Patch(facecolor="#777777", alpha=0.45, hatch="////", edgecolor="white", label="scoring")]
     legend = axes.legend(handles=[*grey, line], frameon=False, fontsize="small", loc="lower center", ncols=3)
     legend.set_bbox_to_anchor((0.5, 1), axes.transAxes)  # above: the bars leave no room
-    return _finish(figure, axes, legend=False)
+    return finish(figure)
 
 
 def plot_selection_counts(counts: dict[str, np.ndarray], epochs: int, title: str) -> Figure:
@@ -139,7 +136,7 @@ def plot_selection_counts(counts: dict[str, np.ndarray], epochs: int, title: str
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     # above the axes: the lines leave no room
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize="small")
-    return _finish(figure, axes, legend=False)
+    return finish(figure)
 
 
 def plot_kept_samples(kept: np.ndarray, title: str) -> Figure:
@@ -156,7 +153,7 @@ def plot_kept_samples(kept: np.ndarray, title: str) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles = [Patch(color=colours(1), label="kept"), Patch(color=colours(0), label="skipped")]
     axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize="small")
-    return _finish(figure, axes, legend=False)
+    return finish(figure)
 
 
 def plot_differences(differences: pd.DataFrame, baseline: str, title: str) -> Figure:
@@ -170,7 +167,7 @@ def plot_differences(differences: pd.DataFrame, baseline: str, title: str) -> Fi
     figure, axes = one_axes(title, 0.24 * len(differences) + 1.1, _difference_from(baseline))
     _draw_differences(axes, differences)
     axes.set_yticks(range(len(differences)), list(differences.index))
-    return _finish(figure, axes, legend=False)
+    return finish(figure)
 
 
 def plot_ranking(differences: pd.DataFrame, baseline: str, title: str, panel: str = "saved") -> Figure:
@@ -196,26 +193,7 @@ def plot_ranking(differences: pd.DataFrame, baseline: str, title: str, panel: st
         axes.set_title(f"{value:.0%} saved" if panel == "saved" else value, fontsize="small")
     grid[0, 0].set_yticks(range(len(order)), order)
     write_title(figure, title, _difference_from(baseline))
-    return _finish(figure, grid[0, 0], legend=False)
-
-
-def plot_images(images: Mapping[str, np.ndarray], labels: Mapping[str, Sequence[str]], title: str) -> Figure:
-    """Plot (count, height, width, channels) uint8 images with their labels, one named row each."""
-    count = max(len(row) for row in images.values())
-    use_style()
-    figure, grid = plt.subplots(
-        len(images), count, figsize=(WIDTH, 0.75 * len(images) + 0.6), squeeze=False, layout="constrained"
-    )
-    for axes in grid.flat:
-        axes.axis("off")
-    for row, (name, pictures) in zip(grid, images.items(), strict=True):
-        row[0].set_title(name, loc="left", fontsize="small", pad=2)
-        for axes, picture, label in zip(row, pictures, labels[name], strict=False):
-            axes.imshow(picture.squeeze(), cmap="gray", interpolation="nearest")
-            axes.text(0.5, -0.05, label, transform=axes.transAxes, fontsize="x-small", ha="center", va="top")
-    write_title(figure, title)
-    plt.close(figure)
-    return figure
+    return finish(figure)
 
 
 def plot_examples(data: TensorData, examples: Mapping[str, Sequence[int] | np.ndarray], title: str) -> Figure:
@@ -227,9 +205,20 @@ def plot_examples(data: TensorData, examples: Mapping[str, Sequence[int] | np.nd
         title: the message, and the setting in further lines.
     """
     assert isinstance(data, ImageData)
-    images = {name: data.train.images[index].numpy() for name, index in examples.items()}
-    labels = {name: [data.classes[label] for label in data.train.labels[index]] for name, index in examples.items()}
-    return plot_images(images, labels, title)
+    use_style()
+    count, size = max(map(len, examples.values())), (WIDTH, 0.75 * len(examples) + 0.6)
+    figure, grid = plt.subplots(len(examples), count, figsize=size, squeeze=False, layout="constrained")
+    for axes in grid.flat:
+        axes.axis("off")
+    for row, (name, index) in zip(grid, examples.items(), strict=True):
+        row[0].set_title(name, loc="left", fontsize="small", pad=2)
+        for axes, image, label in zip(row, data.train.images[index], data.train.labels[index], strict=False):
+            axes.imshow(image.squeeze().numpy(), cmap="gray", interpolation="nearest")
+            text = data.classes[label]
+            axes.text(0.5, -0.05, text, transform=axes.transAxes, fontsize="x-small", ha="center", va="top")
+    write_title(figure, title)
+    plt.close(figure)
+    return figure
 
 
 def plot_correlations(matrix: np.ndarray, labels: Sequence[str], what: str, title: str) -> Figure:
@@ -256,18 +245,14 @@ def plot_correlations(matrix: np.ndarray, labels: Sequence[str], what: str, titl
     return figure
 
 
-def _usual_size(differences: pd.DataFrame) -> float:
-    """Return how far below zero a mean may be before it is written as text: further would squeeze all others."""
-    return 8 * (differences["mean"].abs() + differences["ci95"].fillna(0)).median()
-
-
 def _difference_from(baseline: str) -> str:
     return f"difference from {baseline} (percentage points)"
 
 
 def _draw_differences(axes: Axes, rows: pd.DataFrame) -> None:
     """Draw each mean with its interval, or as a number if it is far below zero, and a line at zero."""
-    is_far = rows["mean"] < -_usual_size(rows)
+    usual = (rows["mean"].abs() + rows["ci95"].fillna(0)).median()
+    is_far = rows["mean"] < -8 * usual  # it would squeeze all others
     for place, (name, row) in enumerate(rows.iterrows()):
         if is_far[name]:
             text = f"◂ {row['mean']:.1f}"
@@ -280,9 +265,3 @@ def _draw_differences(axes: Axes, rows: pd.DataFrame) -> None:
     axes.margins(x=0.1)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2))
     axes.set_ylim(len(rows) - 0.5, -0.5)
-
-
-def _finish(figure: Figure, axes: Axes, legend: bool = True) -> Figure:
-    if legend:
-        axes.legend(frameon=False, fontsize="small")
-    return finish(figure)

@@ -6,8 +6,6 @@ defined where the curve is flat) and sideways (compute at equal accuracy, what c
 Student's, with a run-to-run variance pooled over the cells of a setting.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
@@ -60,8 +58,7 @@ def measure_compute(runs: pd.DataFrame) -> pd.DataFrame:
 class Curve:
     """Accuracy of full data over compute: a polynomial in the logarithm of compute, fitted by weighted least squares.
 
-    It takes rows of `mean_of_seeds` of one setting. `variance`, pooled over all cells, has `df` degrees of freedom;
-    `misfit` is the p value of the test that the curve goes through the means of all lengths, NaN if it must.
+    It takes rows of `mean_of_seeds` of one setting. `variance`, pooled over all cells, has `df` degrees of freedom.
 
     Example:
         >>> full = {"method": "full", "full_epochs": [1, 2, 4], "test_accuracy": [80.0, 90.0, 95.0]}
@@ -80,10 +77,6 @@ class Curve:
         design = self._powers(self.logs) * roots[:, None]
         self.coefficients, *_ = np.linalg.lstsq(design, means * roots, rcond=None)
         self.inverse = np.linalg.pinv(design.T @ design)
-        left = len(full) - self.degree - 1
-        squares = (((means - self.accuracy(self.logs)) * roots) ** 2).sum()
-        known = left > 0 and self.variance > 0
-        self.misfit = float(stats.f.sf(squares / left / self.variance, left, self.df)) if known else float("nan")
 
     def _powers(self, logs: np.ndarray) -> np.ndarray:
         return np.vander(logs - self.centre, self.degree + 1)
@@ -249,26 +242,17 @@ def full_data_band(runs: pd.DataFrame) -> pd.DataFrame:
     return full.assign(ci95=quantile * np.sqrt(curve.variance / full["n"]), curve=at, low=at - half, high=at + half)
 
 
-class Reached(NamedTuple):
-    """Compute that reaches an accuracy, in epochs of full data: a bound outside of the measured lengths."""
-
-    full_epochs: float
-    bound: str
-
-
-def reach(cells: pd.DataFrame, accuracy: float) -> Reached:
-    """Return the compute at which one method, at the best of its lengths, reaches a test accuracy in %.
-
-    Between two lengths, accuracy is linear in the logarithm of compute.
-    """
+def reach(cells: pd.DataFrame, accuracy: float) -> tuple[float, str]:
+    """Return the compute, in epochs of full data, at which one method reaches a test accuracy in %, and "<" or ">" if
+    that is a bound. Between two measured lengths, accuracy is linear in the logarithm of compute."""
     cells = cells.sort_values("full_epochs")
     spent, best = cells["full_epochs"].to_numpy(), np.maximum.accumulate(cells["test_accuracy"].to_numpy())
     if accuracy > best[-1]:
-        return Reached(float(spent[-1]), ">")
+        return float(spent[-1]), ">"
     if accuracy < best[0]:
-        return Reached(float(spent[0]), "<")
+        return float(spent[0]), "<"
     first = np.append(True, np.diff(best) > 0)  # a longer run that gains nothing is not needed
-    return Reached(float(np.exp(np.interp(accuracy, best[first], np.log(spent[first])))), "")
+    return float(np.exp(np.interp(accuracy, best[first], np.log(spent[first])))), ""
 
 
 def time_to_accuracy(runs: pd.DataFrame, seconds_per_epoch: pd.Series) -> pd.DataFrame:
@@ -280,7 +264,7 @@ def time_to_accuracy(runs: pd.DataFrame, seconds_per_epoch: pd.Series) -> pd.Dat
 
     Returns:
         One row per setting, accuracy in %, method and compute saved, for methods with several lengths: `full_epochs`,
-        `bound` (see `Reached`) and `seconds`, NaN where not timed.
+        `bound` (see `reach`) and `seconds`, NaN where not timed.
     """
     rows = []
     for setting, cells in mean_of_seeds(runs).groupby("setting", sort=False):

@@ -86,11 +86,6 @@ class Study:
         return max(record.spec.epochs for record in self.records)
 
     @property
-    def size(self) -> str:
-        """The first net and the number of epochs."""
-        return f"{model_title(self.records[0].spec.model)}, {self.epochs} epochs"
-
-    @property
     def samples_of_full_data(self) -> int:
         """Sample passes of a full-data run of this many epochs, the unit of costs."""
         # some run has an epoch on all the data: one on full data, or with a warm-up or annealing

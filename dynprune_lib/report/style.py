@@ -1,7 +1,7 @@
 """Define the label, colour and marker of every method, the same in all figures."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Style(NamedTuple):
@@ -10,6 +10,11 @@ class Style(NamedTuple):
     label: str
     colour: str
     marker: str
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Arguments of matplotlib for a line."""
+        return {"color": self.colour, "marker": self.marker, "label": self.label}
 
 
 STYLES = {

@@ -238,15 +238,3 @@ def format_differences(differences: pd.DataFrame) -> pd.Series:
     intervals = ["" if np.isnan(ci95) else f" ± {ci95:.1f}" for ci95 in differences["ci95"]]
     texts = [f"{mean:+.1f}{interval}" for mean, interval in zip(differences["mean"], intervals, strict=True)]
     return pd.Series(texts, index=differences.index, dtype=object)
-
-
-def describe(differences: pd.DataFrame) -> str:
-    """Format the columns `mean` and `ci95`, indexed by rate, in one line.
-
-    Example:
-        >>> describe(pd.DataFrame({"mean": [0.52, -1.0], "ci95": [0.31, float("nan")]}, index=[0.3, 0.5]))
-        '+0.5 ± 0.3 points at 30%, -1.0 points at 50%'
-    """
-    values = format_differences(differences).items()
-    named = [f"{at}: {value}" if isinstance(at, str) else f"{value} points at {at:.0%}" for at, value in values]
-    return ", ".join(named) or "not measured"

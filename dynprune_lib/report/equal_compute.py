@@ -83,11 +83,11 @@ def letter_sources(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 def published() -> pd.DataFrame:
     """Return published results: `dataset`, `method`, `rate`, `test_accuracy` in %, `source`, `protocol`."""
-    rows = []
-    for group in yaml.safe_load(PUBLISHED.read_text()):
-        for dataset, methods in group["test_accuracy"].items():
-            for method, values in methods.items():
-                values = values if isinstance(values, dict) else {0.0: values}
-                for rate, accuracy in values.items():
-                    rows.append((dataset, method, rate, accuracy, group["source"], group["protocol"]))
+    rows = [
+        (dataset, method, rate, accuracy, group["source"], group["protocol"])
+        for group in yaml.safe_load(PUBLISHED.read_text())
+        for dataset, methods in group["test_accuracy"].items()
+        for method, values in methods.items()
+        for rate, accuracy in (values if isinstance(values, dict) else {0.0: values}).items()
+    ]
     return pd.DataFrame(rows, columns=["dataset", "method", "rate", "test_accuracy", "source", "protocol"])

@@ -87,11 +87,10 @@ def _card(name: str, sampler: type[PruningSampler], differences: pd.DataFrame, t
         lines.append(f"- time: {time:.1f} times that of RS2 per epoch at 50 % pruning, selection and scoring included")
     own = differences[differences["method"] == name]
     for (modifier, dataset), rows in own.groupby(["modifier", "dataset"], sort=False):
-        name = (modifier or "default") + (f", {dataset}" if dataset else "")
-        points = [
-            f"{text} points at {saved:.0%}" for saved, text in format_differences(rows.set_index("saved")).items()
-        ]
-        lines.append(f"- {name}: {', '.join(points)} compute saved; {_summary(rows)}")
+        what = (modifier or "default") + (f", {dataset}" if dataset else "")
+        texts = format_differences(rows.set_index("saved"))
+        points = [f"{text} points at {saved:.0%}" for saved, text in texts.items()]
+        lines.append(f"- {what}: {', '.join(points)} compute saved; {_summary(rows)}")
     return lines
 
 

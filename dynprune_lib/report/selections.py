@@ -132,12 +132,7 @@ def traces(study: Study, ceiling: Study) -> Traces:
 
 
 def group_shares(groups: np.ndarray) -> pd.Series:
-    """Return the share of the samples in each group, from (N,) indices into GROUPS.
-
-    Example:
-        >>> group_shares(np.array([0, 1, 1, 2])).to_dict()
-        {'never': 0.25, 'sometimes': 0.5, 'always': 0.25}
-    """
+    """Return the share of the samples in each group, from (N,) indices into GROUPS."""
     return pd.Series(np.bincount(groups, minlength=len(GROUPS)) / len(groups), index=GROUPS)
 
 
@@ -148,12 +143,7 @@ def order_of_first_epoch(spec: RunSpec, num_samples: int) -> np.ndarray:
 
 
 def shares_by_place(groups: np.ndarray, order: np.ndarray, parts: int = 4) -> pd.DataFrame:
-    """Return the share of each group in each part, counted from 1, of the (N,) samples in the order of an epoch.
-
-    Example:
-        >>> shares_by_place(np.array([0, 0, 2, 2]), order=np.array([1, 2, 0, 3]), parts=2)["never"].to_dict()
-        {1: 0.5, 2: 0.5}
-    """
+    """Return the share of each group in each part, counted from 1, of the (N,) samples in the order of an epoch."""
     rows = [group_shares(groups[part]) for part in np.array_split(order, parts)]
     return pd.DataFrame(rows, index=pd.RangeIndex(1, parts + 1))
 
@@ -180,12 +170,7 @@ def agreement(members: np.ndarray, others: np.ndarray | None = None) -> dict[str
 
 
 def group_agreement(groups: np.ndarray, others: np.ndarray | None = None) -> pd.DataFrame:
-    """Return the `agreement` of runs on each group, from (runs, N) indices into GROUPS.
-
-    Example:
-        >>> group_agreement(np.array([[0, 0, 1, 1]]), np.array([[0, 1, 1, 1]])).loc["never"].to_dict()
-        {'agreement': 0.5, 'chance': 0.25}
-    """
+    """Return the `agreement` of runs on each group, from (runs, N) indices into GROUPS."""
     rows = {
         name: agreement(groups == place, None if others is None else others == place)
         for place, name in enumerate(GROUPS)
@@ -216,12 +201,7 @@ def rank_correlation(rows: np.ndarray) -> np.ndarray:
 
 
 def mean_correlation(rows: np.ndarray, others: np.ndarray | None = None) -> float:
-    """Return the mean rank correlation of the (runs, N) scores of all pairs of runs; NaN if there is none.
-
-    Example:
-        >>> mean_correlation(np.array([[1.0, 2.0, 3.0], [1.0, 3.0, 2.0], [2.0, 1.0, 3.0]])).__round__(2)
-        0.17
-    """
+    """Return the mean rank correlation of the (runs, N) scores of all pairs of runs; NaN if there is none."""
     if others is None:
         return _mean_of_pairs(np.atleast_2d(rank_correlation(rows)), within=True)
     return float(rank_correlation(np.concatenate([rows, others]))[: len(rows), len(rows) :].mean())

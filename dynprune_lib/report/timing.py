@@ -1,6 +1,6 @@
 """Seconds per epoch, from runs that had their device to themselves."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -54,18 +54,14 @@ def timing_table(records: Iterable[RunRecord], baseline: tuple[str, float] = ("f
     seconds = timed_epochs(records).groupby(CELL)["seconds"]
     ratios = time_ratios(records, baseline).groupby(CELL)
     table = {
-        "seconds": seconds.agg(_with_range("{:.1f}")),
-        f"relative to {style(baseline[0]).label}": ratios.agg(_with_range("{:.3f}")),
+        "seconds": seconds.agg(_with_range, digits=1),
+        f"relative to {style(baseline[0]).label}": ratios.agg(_with_range, digits=3),
         "epochs timed": seconds.count(),
     }
     return name_rows(pd.DataFrame(table))
 
 
-def _with_range(layout: str) -> Callable[[pd.Series], str]:
-    """Return a function that formats the median of some values with their range, "14.2 (13.9 to 14.8)"."""
-
-    def text(values: pd.Series) -> str:
-        median, lowest, highest = (layout.format(value) for value in (values.median(), values.min(), values.max()))
-        return median if lowest == highest else f"{median} ({lowest} to {highest})"
-
-    return text
+def _with_range(values: pd.Series, digits: int) -> str:
+    """Format the median of some values with their range: 14.2 (13.9 to 14.8)."""
+    median, lowest, highest = (f"{each:.{digits}f}" for each in (values.median(), values.min(), values.max()))
+    return median if lowest == highest else f"{median} ({lowest} to {highest})"

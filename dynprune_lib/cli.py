@@ -66,29 +66,15 @@ def train(
     results: Results = None,
 ) -> None:
     """Train one run, or resume it; its record is saved in RESULTS/train. A finished run is not trained again."""
+    own = {each.name for each in fields(RunSpec)} - {"settings"}
+    given = {name: value for name, value in locals().items() if name in own and value is not None}
     recipe = {"dataset": "cifar10", "model": "small"}
     if profile is not None:
         check_choice("profile", profile, PROFILES)
         recipe = SIZES[profile].recipe
-    given = {
-        "dataset": dataset,
-        "model": model,
-        "sampler": sampler,
-        "prune_rate": prune_rate,
-        "score": score,
-        "rescore": rescore,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "optimizer": optimizer,
-        "learning_rate": learning_rate,
-        "schedule": schedule,
-        "precision": precision,
-        "seed": seed,
-    }
-    others, own = parse_settings(setting or []), {each.name for each in fields(RunSpec)} - {"settings"}
+    others = parse_settings(setting or [])
+    changed = given | {name: value for name, value in others.items() if name in own}
     settings = {name: value for name, value in others.items() if name not in own}
-    changed = {name: value for name, value in given.items() if value is not None}
-    changed |= {name: value for name, value in others.items() if name in own}
     spec = RunSpec.from_dict(recipe | changed | {"settings": settings})
     store = Store(results_dir(results) / "train")
     sweep([spec], Plan(store, data_dir, jobs=1))

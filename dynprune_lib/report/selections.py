@@ -95,20 +95,14 @@ class Traces:
 
     def correlations(self) -> pd.DataFrame:
         """Return the mean rank correlation of the scores between pairs of runs, one row per epoch."""
-        pairs = {
-            "same initialisation": (self.alike, None),
-            "another seed": (self.first, None),
-            "another net": (self.first, self.other),
-        }
+        alike, first, other = (runs.swapaxes(0, 1) for runs in (self.alike, self.first, self.other))
         columns = {
-            name: [
-                mean_correlation(runs[:, place], None if others is None else others[:, place])
-                for place in range(len(self.epochs))
-            ]
-            for name, (runs, others) in pairs.items()
+            "same initialisation": list(map(mean_correlation, alike)),
+            "another seed": list(map(mean_correlation, first)),
+            "another net": list(map(mean_correlation, first, other)),
+            "last epoch of the same run": self.within_a_run()[:, -1],
         }
-        index = pd.Index(self.epochs, name="epoch")
-        return pd.DataFrame(columns, index).assign(**{"last epoch of the same run": self.within_a_run()[:, -1]})
+        return pd.DataFrame(columns, pd.Index(self.epochs, name="epoch"))
 
     def within_a_run(self) -> np.ndarray:
         """Return the rank correlation of the scores between the epochs of one run of the first net, mean over runs."""

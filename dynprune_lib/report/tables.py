@@ -202,18 +202,10 @@ def costs(runs: pd.DataFrame) -> pd.DataFrame:
         of both; `total`, their sum, where a forward pass counts as a third.
     """
     full = runs.loc[runs["method"] == "full", "passes"].mean()
-    means = runs.groupby(["method", "rate"], as_index=False)[
-        ["passes", "scoring_passes", "forward_only", "scoring_forward_only"]
-    ].mean()
-    shares = pd.DataFrame(
-        {
-            "method": means["method"],
-            "rate": means["rate"],
-            "training": means["passes"] / full,
-            "scoring": means["scoring_passes"] / full,
-            "forward_only": (means["forward_only"] + means["scoring_forward_only"]) / full,
-        }
-    )
+    counted = ["passes", "scoring_passes", "forward_only", "scoring_forward_only"]
+    means = runs.groupby(["method", "rate"], as_index=False)[counted].mean()
+    training, scoring, forward, of_scoring = (means[name] / full for name in counted)
+    shares = means[["method", "rate"]].assign(training=training, scoring=scoring, forward_only=forward + of_scoring)
     return shares.assign(total=shares["training"] + shares["scoring"] + shares["forward_only"] / 3)
 
 

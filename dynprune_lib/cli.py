@@ -67,35 +67,21 @@ def train(
     results: Results = None,
 ) -> None:
     """Train one run, or resume it; its record is saved in RESULTS/train. A finished run is not trained again."""
+    own = {each.name for each in fields(RunSpec)} - {"settings"}
+    given = {name: value for name, value in locals().items() if name in own and value is not None}
     recipe = {"dataset": "cifar10", "model": "small"}
     if profile is not None:
         check_choice("profile", profile, PROFILES)
         recipe = SIZES[profile].recipe
-    given = {
-        "dataset": dataset,
-        "model": model,
-        "sampler": sampler,
-        "prune_rate": prune_rate,
-        "score": score,
-        "rescore": rescore,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "optimizer": optimizer,
-        "learning_rate": learning_rate,
-        "schedule": schedule,
-        "precision": precision,
-        "seed": seed,
-    }
-    others, own = parse_settings(setting or []), {each.name for each in fields(RunSpec)} - {"settings"}
+    others = parse_settings(setting or [])
+    changed = given | {name: value for name, value in others.items() if name in own}
     settings = {name: value for name, value in others.items() if name not in own}
-    changed = {name: value for name, value in given.items() if value is not None}
-    changed |= {name: value for name, value in others.items() if name in own}
     spec = RunSpec.from_dict(recipe | changed | {"settings": settings})
     store = Store(results_dir(results) / "train")
     sweep([spec], Plan(store, data_dir, jobs=1))
     record = store.load(spec)
     if record is None:
-        raise SweepError(f"{spec.name} is being trained by another process")
+        raise SweepError(f"another process is training {spec.name}: wait for its end")
     typer.echo(f"{spec.name}: test accuracy {record.test_accuracy:.2%} after the last of {spec.epochs} epochs")
     cost = record.training
     typer.echo(f"{cost.backward_passes:,} sample passes in {cost.seconds:.1f} s; record in {store.folder}")
@@ -147,7 +133,7 @@ def reproduce(
         if unused := set(parameters) - {"seeds"}:
             names = ", ".join(sorted(unused))
             raise SpecError(
-                f"jobs of a cluster do not use the parameter {names}: use --data-dir, --results or no --cluster"
+                f"--cluster does not use the parameter {names}: use --data-dir or --results, or drop --cluster"
             )
         found = load_profile(profile)
         plan = Plan(Store(results_dir(results).resolve() / found.name), absolute(data_dir), threads=found.threads)

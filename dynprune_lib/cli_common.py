@@ -64,7 +64,7 @@ def _discard_output() -> None:
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
-    """`name=value` words to a dict; values are read as yaml, so numbers are numbers."""
+    """Read `name=value` words; values are YAML, which makes numbers numbers."""
     return dict(_parse_setting(pair) for pair in pairs)
 
 

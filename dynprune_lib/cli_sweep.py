@@ -104,11 +104,7 @@ def requested(
     gpus: int | None,
     slurm: list[str] | None,
 ) -> Request | None:
-    """Return what is asked of a cluster, by the options of a command; None if jobs are not asked for.
-
-    Raises:
-        SpecError: there is no such kind of cluster, no time limit, or an option that has no effect.
-    """
+    """Return the request to a cluster, None without --cluster; SpecError if an option has no effect."""
     if cluster is None:
         refuse({"chunk": chunk, "partition": partition, "gpus": gpus, "slurm": slurm}, "with")
         return None
@@ -126,11 +122,11 @@ def refuse(options: dict[str, Any], where: str) -> None:
     """Raise SpecError if an option is given that only works "with" or "without" --cluster."""
     for name, value in options.items():
         if value not in (None, []):  # of an option that is not given
-            raise SpecError(f"--{name} only works {where} --cluster: leave it out")
+            raise SpecError(f"--{name} only works {where} --cluster")
 
 
 def submit_jobs(specs: list[RunSpec], plan: Plan, request: Request, profile: str, wait_for_them: bool) -> None:
-    """Submit the jobs of a sweep, say where they are, and wait for their end if asked to."""
+    """Submit the jobs of a sweep, say where they are, and wait for their end on request."""
     jobs = submit(specs, plan, request, f"dynprune-{profile}")
     if not jobs:
         typer.echo(f"no run of {profile} is missing in {plan.store.folder}")
@@ -145,15 +141,7 @@ def submit_jobs(specs: list[RunSpec], plan: Plan, request: Request, profile: str
 
 
 def parse_devices(given: str | None) -> tuple[int, ...] | None:
-    """Return the numbers of GPUs that an option lists; None if it was not given.
-
-    Raises:
-        SpecError: it is no list of numbers.
-
-    Example:
-        >>> parse_devices("0,2")
-        (0, 2)
-    """
+    """Return the GPUs that an option lists: "0,2" are (0, 2); None if it was not given."""
     if given is None:
         return None
     words = [word.strip() for word in given.split(",")]

@@ -44,10 +44,5 @@ class NotebookError(DynpruneError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether the memory of the machine or of the device was too small.
-
-    Example:
-        >>> is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"))
-        True
-    """
+    """Return whether the memory of the machine or of the device was too small."""
     return isinstance(error, MemoryError) or any(word in str(error) for word in OUT_OF_MEMORY)

@@ -1,4 +1,4 @@
-"""Writing files so that none is ever half-written, and reading them so that what is wrong with one is told."""
+"""Atomic writes; reads raise StoreError with the file name and the remedy."""
 
 import contextlib
 import os
@@ -14,12 +14,7 @@ from dynprune_lib.errors import StoreError, StoreNotWritable, is_out_of_memory
 
 
 def atomic_write(path: Path, content: bytes) -> None:
-    """Write a file so that at every moment, whatever happens, it is the old one or the new one.
-
-    Raises:
-        StoreNotWritable: it cannot be written; the message says why.
-        StoreError: a folder is in its place.
-    """
+    """Write a file that at every moment, whatever happens, is the old one or the new one."""
     make_folder(path.parent)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # of two machines, processes may have one number
     try:
@@ -30,7 +25,7 @@ def atomic_write(path: Path, content: bytes) -> None:
         part.replace(path)
         _sync_folder(path.parent)
     except IsADirectoryError as error:
-        raise StoreError(f"cannot write {path}: a folder of that name is there: remove it") from error
+        raise StoreError(f"cannot write {path}: remove the folder of that name") from error
     except OSError as error:
         raise StoreNotWritable(f"cannot write {path}: {error.strerror}") from error
     finally:
@@ -39,7 +34,7 @@ def atomic_write(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the new name of a file survive a loss of power."""
+    """Make the new name of a file survive a loss of power."""
     with contextlib.suppress(OSError):  # not every system and file system can
         number = os.open(folder, os.O_RDONLY)
         try:
@@ -49,7 +44,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder and its parents; raise StoreNotWritable with the reason if that fails."""
+    """Create a folder and its parents; StoreNotWritable if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -66,9 +61,8 @@ def read_if_there(path: Path) -> bytes | None:
 
 @contextlib.contextmanager
 def reading(path: Path, what: str, then: str) -> Iterator[None]:
-    """Raise a StoreError that names the file and the remedy for whatever goes wrong while it is read: a damaged file
-    can make json, NumPy and torch raise nearly anything. That memory is short is no fault of the file, and raised as it
-    is."""
+    """Raise StoreError, with the file and the remedy, for whatever goes wrong while it is read: a damaged file can make
+    json, NumPy and torch raise nearly anything. Too little memory is no fault of the file and passes."""
     try:
         yield
     except StoreError:
@@ -84,7 +78,7 @@ def reading(path: Path, what: str, then: str) -> Iterator[None]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Loader of YAML in which 1e-3 is a number, as in YAML 1.2; the 1.1 of PyYAML takes it for text without a point."""
+    """Loader of YAML 1.2, where 1e-3 is a number; PyYAML takes it for text without a point."""
 
 
 _Loader.add_implicit_resolver(
@@ -93,7 +87,7 @@ _Loader.add_implicit_resolver(
 
 
 def parse_yaml(text: str) -> Any:
-    """Return the value of a YAML text; raise yaml.YAMLError if it is none.
+    """Return the value of a YAML text.
 
     Example:
         >>> parse_yaml("1e-3"), parse_yaml("[2, x, '1e-3']")

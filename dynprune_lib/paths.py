@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def root() -> Path:
-    """Return the checkout that this package is imported from, or the working directory if there is none."""
+    """Return the checkout that this package is imported from, else the working directory."""
     return PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Path.cwd()
 
 
@@ -21,17 +21,12 @@ def data_dir(given: str | Path | None = None) -> Path:
 
 
 def results_dir(given: str | Path | None = None) -> Path:
-    """Return the folder of the run records, one folder a profile in it: the one given, else `results` in the
-    checkout."""
+    """Return the folder of all profiles' run records: the one given, else `results` in the checkout."""
     return expand(given) if given else root() / "results"
 
 
 def expand(path: str | Path) -> Path:
-    """Return a path with ~ and ~user replaced.
-
-    Raises:
-        DynpruneError: there is no such home folder.
-    """
+    """Return a path with ~ and ~user replaced."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -41,14 +36,8 @@ def expand(path: str | Path) -> Path:
 def private_folder(*names: str) -> Path:
     """Create and return a folder that only this user can enter, for locks and caches.
 
-    It is in DYNPRUNE_CACHE, else in XDG_CACHE_HOME/dynprune, else in ~/.cache/dynprune. If it cannot be created there,
-    as in a read-only home, it is in the folder of temporary files.
-
-    Args:
-        names: nested folders below it.
-
-    Raises:
-        PrivateFolderError: the folder belongs to another user, is a link or a file, or cannot be created.
+    It is in DYNPRUNE_CACHE, else XDG_CACHE_HOME/dynprune, else ~/.cache/dynprune, else, as for a read-only home, in the
+    folder of temporary files.
     """
     try:
         folder = _make_private(_cache_folder())
@@ -71,7 +60,7 @@ def _cache_folder() -> Path:
 
 
 def _make_private(folder: Path) -> Path:
-    remedy = "remove it, or name another folder by DYNPRUNE_CACHE"
+    remedy = "remove it, or set DYNPRUNE_CACHE to another folder"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()

@@ -1,6 +1,6 @@
 """How a process stops: on SIGINT (Ctrl-C), on SIGTERM, and when the process that started it has ended.
 
-This module imports no torch, so that it is in place before the seconds that such imports take.
+This module imports no torch: it must work before the seconds that such imports take.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ def exit_code(interrupt: KeyboardInterrupt) -> int:
 
 
 def leave_at_once() -> None:
-    """Have SIGINT and SIGTERM end this process without a traceback: while there is nothing to tidy up."""
+    """Let SIGINT and SIGTERM end this process without a traceback, while there is nothing to tidy up."""
     for number in _heard():
         signal.signal(number, _exit)
 
 
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """Have SIGINT and SIGTERM raise KeyboardInterrupt and Terminated in the main thread until the context ends."""
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt and Terminated in the main thread until the context ends."""
     before = {number: signal.getsignal(number) for number in _heard()}
     for number in before:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else _raise_terminated)
@@ -41,13 +41,13 @@ def raised() -> Iterator[None]:
 
 
 def _heard() -> list[signal.Signals]:
-    """Return the signals that this process is not told to ignore, as nohup and shells do for what runs behind them."""
+    """Return the signals that this process does not ignore, as nohup and background jobs of shells do."""
     return [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[None]:
-    """Have SIGINT and SIGTERM wait until the context ends. Processes that are started meanwhile never see them."""
+    """Make SIGINT and SIGTERM wait until the context ends. Processes that are started meanwhile never see them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -63,7 +63,9 @@ def link(folder):
 )
 def test_what_is_not_ones_own_is_refused_with_the_remedy(cache, prepare, message):
     prepare(cache)
-    with pytest.raises(PrivateFolderError, match=f"{message.replace(' File', '.File')}.*: remove it, or name another"):
+    with pytest.raises(
+        PrivateFolderError, match=f"{message.replace(' File', '.File')}.*: remove it, or set DYNPRUNE_CACHE"
+    ):
         private_folder("locks")
 
 

@@ -12,12 +12,7 @@ def augment(
 ) -> Tensor:
     """Return random crops of the padded images (B, height, width, channels) uint8, some of them mirrored.
 
-    Args:
-        images: the images.
-        pad: padding on every side, in pixels; the offset of a crop is uniform in [0, 2 * pad].
-        flip: whether each image is mirrored with probability 1/2; or (B,) bool, which images are mirrored.
-        generator: source of all randomness, on the device of the images.
-        padding: "zeros" or "reflect". Default: "zeros".
+    `flip` mirrors each with probability 1/2, or says which, (B,) bool. The offset of a crop is uniform in [0, 2 * pad].
     """
     batch, height, width, _ = images.shape
     device = images.device
@@ -41,23 +36,21 @@ def _reflect(position: Tensor, size: int) -> Tensor:
 
 
 def alternating_flips(seed: int, views: Tensor) -> Tensor:
-    """Return which samples are mirrored, (N,) bool: each one in every other epoch that selects it, begun at random.
+    """Return which samples are mirrored, (N,) bool: each in every other epoch that selects it, from a random side on.
 
-    In two such epochs, a sample is then seen from both sides (Jordan 2024, arXiv:2404.00498). `views`, on the CPU, are
-    the numbers of epochs that have selected each sample so far.
+    In two such epochs a sample is seen from both sides (Jordan 2024, arXiv:2404.00498). `views` counts on the CPU how
+    many epochs have selected each sample so far.
     """
     first = torch.randint(2, views.shape, generator=torch.Generator().manual_seed(seed))
     return (first + views) % 2 == 1
 
 
 def prepare(inputs: Tensor, data: TensorData) -> Tensor:
-    """Return inputs as a model takes them: images are normalised, others stay as they are."""
+    """Return inputs as a model takes them: images normalised, others unchanged."""
     return normalize(inputs, data) if isinstance(data, ImageData) else inputs
 
 
 def normalize(images: Tensor, data: ImageData) -> Tensor:
-    """Return images (B, height, width, channels) uint8 as float32 (B, channels, height, width), channels last.
-
-    Over the training pixels of each channel, they have mean 0 and standard deviation 1.
-    """
+    """Return images (B, height, width, channels) uint8 as float32 (B, channels, height, width), standardised by
+    channel."""
     return ((images - data.mean) / data.std).permute(0, 3, 1, 2)

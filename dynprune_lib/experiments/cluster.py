@@ -22,17 +22,7 @@ REQUEUES = 10_000  # as good as no limit: a job ends when it has made its runs
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a cluster.
-
-    Args:
-        cluster: "slurm"; "local", in the background of this machine; or "debug", one after the other in this process.
-        minutes: time limit of each job; one that reaches it is requeued.
-        jobs: at a time.
-        chunk: runs of each job on Slurm.
-        gpus: of each job, with one run at a time on each.
-        partition: of Slurm; None for that of the cluster.
-        options: others of Slurm, by submitit's names.
-    """
+    """What to ask of a cluster: "slurm"; "local", in the background of this machine; or "debug", in this process."""
 
     cluster: str
     minutes: float | None
@@ -45,12 +35,12 @@ class Request:
     def __post_init__(self) -> None:
         check_choice("cluster", self.cluster, CLUSTERS)
         if not self.minutes:
-            raise SpecError(f"minutes is {self.minutes}: --cluster needs the time limit of each job: --minutes 240")
+            raise SpecError("--cluster needs the time limit of each job, such as --minutes 240")
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """What a job does: make some runs. Where it is requeued, it goes on from their records and checkpoints."""
+    """A job: it makes some runs; requeued, it goes on from their records and checkpoints."""
 
     specs: tuple[RunSpec, ...]
     plan: Plan
@@ -82,12 +72,7 @@ def chunks(specs: Sequence[RunSpec], size: int) -> list[tuple[RunSpec, ...]]:
 
 
 def submit(specs: list[RunSpec], plan: Plan, request: Request, name: str) -> "list[submitit.Job]":
-    """Submit the runs that are not in the store, by a name in the queue; those that failed before are tried again.
-
-    Raises:
-        SpecError: Slurm has no such option.
-        SweepError: there is no Slurm on this machine, or it refuses the jobs.
-    """
+    """Submit the runs that are not in the store, by a name in the queue; those that failed before are tried again."""
     missing = [spec for spec in specs if not plan.store.has(spec)]
     if not missing:
         return []
@@ -102,7 +87,7 @@ def submit(specs: list[RunSpec], plan: Plan, request: Request, name: str) -> "li
 
 
 def logs_folder(store: Store) -> Path:
-    """Return the folder of the logs."""
+    """Return the folder of the jobs' logs."""
     return store.folder.resolve() / ".running" / "jobs"
 
 

@@ -1,4 +1,4 @@
-"""What runs train on: data sets with samples held out, rare classes or wrong labels, made from whole ones."""
+"""Data sets with held-out samples, rare classes or wrong labels."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from dynprune_lib.experiments.runs import RunSpec
 
 
 def data_of(data: TensorData, spec: RunSpec) -> TensorData:
-    """Return the data that a run trains on: some samples held out, some classes rare, some labels wrong."""
+    """Return the data that a run trains on."""
     if spec.validation:
         data = hold_out(data, spec.validation)
     if spec.imbalance > 1:
@@ -21,20 +21,14 @@ def data_of(data: TensorData, spec: RunSpec) -> TensorData:
 
 
 def make_imbalanced(data: TensorData, ratio: float, seed: int) -> TensorData:
-    """Return the data set with fewer training samples of each later class; the test part stays as it is.
+    """Return the data set with fewer training samples of each later class, drawn by `seed`.
 
-    The sizes of the classes, in the order of the labels, form a geometric sequence; `ratio` is that of the first to the
-    last. Which samples are kept is random, by `seed`.
-
-    Raises:
-        SpecError: a class would have no sample, or there is no other class.
-
-    References:
-        Cui et al., CVPR 2019, "Class-Balanced Loss Based on Effective Number of Samples", arXiv:1901.05555.
+    The sizes of the classes form a geometric sequence; `ratio` is that of the first to the last (Cui et al., CVPR 2019,
+    arXiv:1901.05555).
     """
     labels, classes = data.train.labels.cpu(), len(data.classes)
     if classes < 2:
-        raise SpecError(f"imbalance is {ratio}: {data.name} has no other class")
+        raise SpecError(f"imbalance is {ratio}: {data.name} has no second class, use 1")
     smallest = int(torch.bincount(labels, minlength=classes).min())
     shares = ratio ** -(torch.arange(classes, dtype=torch.float64) / (classes - 1))  # relative to the first class
     sizes = (smallest * shares).round().long()
@@ -48,16 +42,10 @@ def make_imbalanced(data: TensorData, ratio: float, seed: int) -> TensorData:
 
 
 def add_label_noise(data: TensorData, fraction: float, seed: int) -> TensorData:
-    """Return the data set with another label, at random, for a `fraction` of the training samples (symmetric noise).
-
-    They are marked as `wrong`. The test part keeps its labels.
-
-    Raises:
-        SpecError: there is no other label.
-    """
+    """Return the data set with another random label for a `fraction` of the training samples, marked as `wrong`."""
     labels, classes = data.train.labels, len(data.classes)
     if classes < 2:
-        raise SpecError(f"label_noise is {fraction}: {data.name} has no other class")
+        raise SpecError(f"label_noise is {fraction}: {data.name} has no second class, use 0")
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(labels), generator=generator)[: round(fraction * len(labels))]
     steps = torch.randint(1, classes, (len(chosen),), generator=generator)

@@ -1,8 +1,5 @@
-"""Data sets as tensors that live on the training device.
-
-`load_dataset` never downloads (`download` does) and raises DataError, which names the file and the remedy, for whatever
-is missing or damaged.
-"""
+"""Data sets as tensors on the training device. Nothing is downloaded on reading; DataError names the file and the
+remedy."""
 
 import gzip
 import hashlib
@@ -31,13 +28,8 @@ FOLDER = "folder:"  # prefix of the name of an image folder
 
 @dataclass(frozen=True)
 class Split:
-    """Training or test part of a data set.
-
-    Args:
-        inputs: images are (N, height, width, channels) uint8, rows of a table (N, features) float32, sentences
-            (N, tokens) int64.
-        labels: (N,) int64; the targets of a regression are (N,) float32.
-    """
+    """Training or test part: `inputs` are images (N, height, width, channels) uint8, rows of a table (N, features)
+    float32 or sentences (N, tokens) int64; `labels` (N,) are int64, of a regression float32."""
 
     inputs: Tensor
     labels: Tensor
@@ -47,13 +39,13 @@ class Split:
 
     @property
     def images(self) -> Tensor:
-        """The inputs, by the name that they have in a data set of images."""
+        """The inputs of a data set of images."""
         return self.inputs
 
 
 @dataclass(frozen=True)
 class TensorData:
-    """A data set on one device, whose inputs a model takes as they are.
+    """A data set on one device.
 
     Args:
         name: as passed to `load_dataset`.
@@ -61,7 +53,7 @@ class TensorData:
         train: training part.
         test: test part.
         md5: of all inputs and labels.
-        wrong: (N,) bool on the CPU, the training samples whose labels were replaced by `add_label_noise`; else None.
+        wrong: (N,) bool on the CPU, the training samples with labels of `add_label_noise`; else None.
     """
 
     name: str
@@ -73,7 +65,6 @@ class TensorData:
 
     @property
     def device(self) -> torch.device:
-        """The device of all its tensors."""
         return self.train.labels.device
 
 
@@ -99,16 +90,8 @@ Parts = tuple[tuple[str, ...], Any, Any]  # classes; inputs and labels of the tr
 
 @dataclass(frozen=True)
 class Dataset:
-    """What there is to know of a data set before it is read.
-
-    Args:
-        title: name in captions.
-        read: function of the folder of all data sets that returns its parts.
-        pad: padding of random crops of images, in pixels. Default: None, the inputs are no images.
-        flip: whether a mirrored image still belongs to its class. Default: False.
-        files: name of its files in `public_files`. Default: "", there is nothing to download.
-        pretrained: whether it is read as a pretrained model reads it. Default: False.
-    """
+    """How to read a data set from a folder; `pad` is None for other inputs than images, `files` a name in
+    `public_files`, and `pretrained` says whether it is read as a pretrained model reads it."""
 
     title: str
     read: Callable[[Path], Parts]
@@ -123,7 +106,7 @@ def load_dataset(name: str, data_dir: str | Path | None = None, device: torch.de
 
     Args:
         name: name in DATASETS, or `folder:PATH` with images in PATH/train/CLASS/ and PATH/test/CLASS/, of any size:
-            they are squashed to 32 x 32, see `read_image_folder`.
+            they are squashed to 32 x 32.
         data_dir: folder with torchvision's layouts. Default: DYNPRUNE_DATA, else `data` in the checkout.
         device: of all tensors. Default: the CPU.
 
@@ -154,13 +137,11 @@ def load_dataset(name: str, data_dir: str | Path | None = None, device: torch.de
 
 
 def hold_out(data: TensorData, count: int) -> TensorData:
-    """Return the data set with `count` training samples, random but always the same, in place of the test part.
-
-    Raises:
-        SpecError: nothing would be left to train on.
-    """
+    """Return the data set with `count` training samples, random but always the same, in place of the test part."""
     if count >= len(data.train):
-        raise SpecError(f"validation is {count}: {data.name} has {len(data.train)} training samples, hold out fewer")
+        raise SpecError(
+            f"validation is {count}: it must be below {len(data.train)}, the training samples of {data.name}"
+        )
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0)).to(data.device)
     held, kept = order[:count], order[count:].sort().values
     train, test = (Split(data.train.inputs[index], data.train.labels[index]) for index in (kept, held))
@@ -168,16 +149,12 @@ def hold_out(data: TensorData, count: int) -> TensorData:
 
 
 def dataset_title(name: str) -> str:
-    """Return the name of a data set in captions, for an image folder its own name."""
+    """Return the name of a data set in captions; of an image folder, the folder's."""
     return _find(name).title
 
 
 def download(name: str, data_dir: str | Path | None = None) -> None:
-    """Download a data set unless all its files are whole; image folders and scikit-learn's data sets need no download.
-
-    Raises:
-        DataError: the name is unknown, the network does not reach the files, or the folder cannot be written.
-    """
+    """Download a data set unless all its files are whole; image folders and scikit-learn's data sets need none."""
     dataset = _find(name)
     if dataset.files:
         download_files(dataset.files, default_data_dir(data_dir))
@@ -267,10 +244,7 @@ def _tensor(array: np.ndarray | Tensor | list[int]) -> Tensor:
 
 
 def _pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation per channel, by counting: exact, without a float copy of the images.
-
-    The standard deviation of a constant channel is 1, which leaves it at 0 when it is normalised.
-    """
+    """Return mean and standard deviation per channel, by counting: exact, without a float copy of the images."""
     counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(-1)]).double()
     share, value = counts / counts.sum(1, keepdim=True), torch.arange(256)
     mean = (share * value).sum(1)

@@ -18,7 +18,7 @@ from dynprune_lib.paths import PACKAGE, root
 
 
 def describe_environment(spec: RunSpec, data: TensorData, jobs: int) -> dict[str, Any]:
-    """Return what is needed to repeat a run and to judge its timings, of which `jobs` share the device."""
+    """Return what is needed to repeat a run and to judge its timings; `jobs` runs share the device."""
     return {
         "dynprune": __version__,
         "commit": _commit(),

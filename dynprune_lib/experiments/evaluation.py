@@ -19,7 +19,7 @@ CHUNK = 128  # samples whose gradients are in memory at a time
 
 @torch.no_grad()
 def evaluate(model: nn.Module, split: Split, data: TensorData, precision: str) -> tuple[float, float]:
-    """Return mean loss and accuracy in [0, 1] on a split; of a regression the squared error and R², at least 0."""
+    """Return mean loss and accuracy in [0, 1]; of a regression the squared error and R², at least 0."""
     if not data.classes:
         outputs = torch.cat([outputs for outputs, _ in predict(model, split, data, precision)])
         error = F.mse_loss(outputs.squeeze(1), split.labels).item()
@@ -33,7 +33,7 @@ def evaluate(model: nn.Module, split: Split, data: TensorData, precision: str) -
 
 @torch.no_grad()
 def describe_predictions(model: nn.Module, data: TensorData, precision: str) -> LastEpoch:
-    """Return the test accuracy of each class and the calibration error of a model."""
+    """Return the test accuracy of each class and the calibration error."""
     logits, labels = (torch.cat(parts) for parts in zip(*predict(model, data.test, data, precision), strict=True))
     correct = (logits.argmax(1) == labels).double()
     counts = torch.bincount(labels, minlength=len(data.classes)).clamp(min=1)
@@ -45,16 +45,15 @@ def describe_predictions(model: nn.Module, data: TensorData, precision: str) -> 
 
 
 def calibration_error(confidence: Tensor, correct: Tensor, bins: int = 15) -> float:
-    """Return the expected calibration error (Guo et al. 2017, arXiv:1706.04599): the mean distance of confidence and
-    accuracy over bins of equal width. `confidence` (N,) are the largest probabilities, `correct` (N,) is 1 or 0.
-    """
+    """Return the expected calibration error (Guo et al. 2017, arXiv:1706.04599): the mean distance of confidence (N,),
+    the largest probability, from accuracy over bins of equal width."""
     place = (confidence * bins).long().clamp(max=bins - 1)
     gaps = torch.bincount(place, correct.double() - confidence.double(), minlength=bins)
     return round((gaps.abs().sum() / len(confidence)).item(), 6)
 
 
 def predict(model: nn.Module, split: Split, data: TensorData, precision: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield outputs and labels of a split, batch by batch in its order; the model is put in evaluation mode."""
+    """Yield outputs and labels of a split, batch by batch; the model is put in evaluation mode."""
     model.eval()
     for inputs, labels in zip(split.inputs.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True):
         with autocast(data.device, precision):
@@ -64,7 +63,7 @@ def predict(model: nn.Module, split: Split, data: TensorData, precision: str) ->
 
 @torch.no_grad()
 def score_all(model: nn.Module, data: TensorData, precision: str, score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Return the scores (N,) float32 of all training samples, without augmentation."""
+    """Return the scores (N,) float32 of all training samples."""
     return torch.cat([score(logits, labels) for logits, labels in predict(model, data.train, data, precision)])
 
 
@@ -72,14 +71,14 @@ def score_all(model: nn.Module, data: TensorData, precision: str, score: Callabl
 
 
 def gradient_norms_of_all(model: nn.Module, data: TensorData, exact: bool) -> Tensor:
-    """Return the norms (N,) of the gradients of all training samples, without augmentation."""
+    """Return the norms (N,) of the gradients of all training samples."""
     norms = gradient_norms if exact else last_layer_gradient_norms
     chunks = zip(data.train.inputs.split(CHUNK), data.train.labels.split(CHUNK), strict=True)
     return torch.cat([norms(model, prepare(inputs, data), labels) for inputs, labels in chunks])
 
 
 def gradient_norms(model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
-    """Return the norm (B,) of each sample's gradient over all parameters; the model is put in evaluation mode."""
+    """Return the norm (B,) of each sample's gradient over all parameters."""
     model.eval()
     parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
     buffers = dict(model.named_buffers())
@@ -96,11 +95,8 @@ def gradient_norms(model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
 def last_layer_gradient_norms(model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
     """Return the norm (B,) of each sample's gradient over the last linear layer, at the cost of a forward pass.
 
-    With features h, weights W and bias b, the gradient is (p - y) for b and (p - y) h^T for W, so its norm is
-    |p - y| sqrt(1 + |h|^2).
-
-    Raises:
-        SpecError: the model has no linear layer with a bias.
+    With features h, the gradient is (p - y) for the bias and (p - y) h^T for the weights: its norm is |p - y| sqrt(1 +
+    |h|^2).
     """
     linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear) and layer.bias is not None]
     if not linear:

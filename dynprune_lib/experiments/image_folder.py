@@ -20,10 +20,7 @@ SIZE = 32  # height and width of the images in memory
 
 
 def read_image_folder(root: Path) -> tuple[tuple[str, ...], Any, Any]:
-    """Return the class names, and of both parts the images (N, SIZE, SIZE, 3) uint8 and their class indices.
-
-    Images are those that torchvision's ImageFolder finds. A DataError says what is missing, and which are damaged.
-    """
+    """Return the class names, and of both parts the images (N, SIZE, SIZE, 3) uint8 and their class indices."""
     found = {}
     for folder in (root.resolve() / "train", root.resolve() / "test"):
         try:
@@ -34,7 +31,7 @@ def read_image_folder(root: Path) -> tuple[tuple[str, ...], Any, Any]:
     if odd := sorted(set(train.classes) ^ set(test.classes)):
         raise DataError(f"{root}: train and test must have the same classes, but only one of them has {odd}")
     if len(train.classes) < 2:
-        raise DataError(f"{root} has only the class {train.classes[0]}: at least two are needed")
+        raise DataError(f"{root} has only the class {train.classes[0]}: add a second one")
     images = _read([Path(path) for path, _ in train.samples + test.samples])
     first, second = np.split(images, [len(train)])
     return tuple(train.classes), (first, train.targets), (second, test.targets)
@@ -46,7 +43,7 @@ def _is_image(path: str) -> bool:
 
 
 def _read(files: list[Path]) -> np.ndarray:
-    """Return the images, decoded again only if a file has changed. That there can be no cache is no error."""
+    """Return the images, decoded again only if a file has changed, or where there can be no cache."""
     cache = None
     with contextlib.suppress(Exception):  # there is no folder for it, no file, or a damaged one
         listed = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]

@@ -26,12 +26,8 @@ NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 @contextlib.contextmanager
 def lock(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[None]:
-    """Hold a lock, which any number of processes share, or one has alone. Without locks, a warning says so once.
-
-    Raises:
-        Busy: another process holds it.
-        StoreNotWritable: the file cannot be made.
-    """
+    """Hold a lock, shared or exclusively; Busy if another process holds it. A file system without locks is warned of
+    once."""
     make_folder(path.parent)
     try:
         file = path.open("a")
@@ -66,12 +62,7 @@ def _warn_of_no_locks(folder: Path) -> None:
 
 @contextlib.contextmanager
 def use_device(device: torch.device, alone: bool) -> Iterator[None]:
-    """Hold a device for a run. Most runs share it; while a timing run has it alone, others wait.
-
-    Raises:
-        Busy: the run needs the device alone, and another run of this user uses it.
-        PrivateFolderError: the folder of the locks belongs to another user, or cannot be created.
-    """
+    """Hold a device for a run; a timing run has it alone, and others wait. Busy if `alone` and another run uses it."""
     has_uuid = device.type == "cuda" and torch.cuda.is_available()
     number = torch.cuda.get_device_properties(device).uuid if has_uuid else device
     # nodes of a cluster share the home, and each job has a GPU 0
@@ -82,6 +73,6 @@ def use_device(device: torch.device, alone: bool) -> Iterator[None]:
         except Busy:
             if alone:
                 raise Busy(f"another run uses the device {device}") from None
-            tqdm.write(f"waiting for a timing run that has the device {device} to itself", file=sys.stderr)
+            tqdm.write(f"waiting for a timing run on the device {device}", file=sys.stderr)
             held.enter_context(lock(path, shared=True, wait=True))
         yield

@@ -1,4 +1,4 @@
-"""Making one run: its data, its static scores, its training."""
+"""Make one run: its data, its static scores, its training."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ def make_run(
 
     Raises:
         SpecError: the run does not fit the data; raised before any training.
-        Busy: the run needs the device to itself, and another run uses it; or another process computes its scores.
+        Busy: another run uses the device that it needs alone, or another process computes its scores.
         StoreError: a file of the store is damaged, or nothing can be written.
         TrainingDiverged: a loss is not finite.
     """
@@ -45,9 +45,9 @@ def make_scores(spec: RunSpec, data: TensorData, store: Store, on_epoch: OnEpoch
 
 
 def check_images(record: RunRecord, load: Callable[[], TensorData]) -> None:
-    """Raise StoreError if a record of an image folder is of other images than the folder, which is loaded, has now."""
+    """Raise StoreError if the images of a recorded image folder have changed."""
     if record.spec.dataset.startswith(FOLDER) and record.environment["data_md5"] != (data := load()).md5:
         raise StoreError(
-            f"the record {record.spec.name} is of other images than {data.name} has now: remove it and the run is made"
-            " again, or choose another folder for the results"
+            f"the images of {data.name} have changed since the record {record.spec.name}: remove it and make it again,"
+            " or use another folder of results"
         )

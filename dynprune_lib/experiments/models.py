@@ -62,8 +62,11 @@ def resnet18(channels: int, classes: int) -> nn.Sequential:
 
 
 def small(channels: int, classes: int) -> nn.Sequential:
-    """Return the network of the laptop profile: seven convolutions, in the manner of the narrow networks of
-    KellerJordan/cifar10-airbench. Pooling right after a block's first convolution keeps large feature maps few."""
+    """Return the network of the laptop profile: seven convolutions, as narrow as those of
+    KellerJordan/cifar10-airbench.
+
+    Pooling right after a block's first convolution keeps large feature maps few.
+    """
     return nn.Sequential(
         nn.Conv2d(channels, 16, 2, bias=False),
         nn.ReLU(inplace=True),
@@ -76,15 +79,14 @@ def small(channels: int, classes: int) -> nn.Sequential:
 
 
 def tiny(channels: int, classes: int) -> nn.Sequential:
-    """Return the network of the smoke profile, for 8x8 digits; it trains in a few seconds."""
+    """Return the network of the smoke profile, for 8x8 digits."""
     return nn.Sequential(
         *_convolution(channels, 16), *_convolution(16, 32, stride=2), GlobalPool(torch.amax), nn.Linear(32, classes)
     )
 
 
 def strided(channels: int, classes: int) -> nn.Sequential:
-    """Return a second small network, to see what depends on the network: strided convolutions in place of pooling, and
-    the mean over positions."""
+    """Return a second small network: strided convolutions in place of pooling, and the mean over positions."""
     return nn.Sequential(
         *_convolution(channels, 16),
         *_convolution(16, 32, stride=2),
@@ -123,8 +125,8 @@ def bag(_: int, outputs: int) -> nn.Sequential:
 class Whitening(nn.Module):
     """Convolution with fixed 2x2 filters that whiten the patches of the training images, and a trained bias.
 
-    Each principal direction of the patches has two filters of opposite sign, so that no half of it is lost in the
-    non-linearity. Until `fit` is called, the filters are random.
+    Each principal direction has two filters of opposite sign: the non-linearity loses no half of it. Until `fit` is
+    called, the filters are random.
     """
 
     filters: Tensor
@@ -185,10 +187,7 @@ class Scale(nn.Module):
 
 
 def speedrun(channels: int, classes: int, widths: tuple[int, int, int] = (32, 128, 256)) -> nn.Sequential:
-    """Return the network of the desktop profile, whose last block has a residual of two convolutions.
-
-    The usual `widths` of its three blocks are half of the original's but in the last block.
-    """
+    """Return the network of the desktop profile: by default half as wide as the original, except in the last block."""
     blocks: list[nn.Module] = []
     width = 8 * channels
     for number, outputs in enumerate(widths):
@@ -227,16 +226,10 @@ MODELS: dict[str, Callable[[int, int], nn.Module]] = {
 
 
 def build_model(name: str, example: Tensor, outputs: int, seed: int) -> nn.Module:
-    """Return a model, initialised from `seed` only; the global random state of torch is left unchanged.
+    """Return a model, initialised from `seed` without a change to torch's global random state.
 
-    Args:
-        name: name in MODELS.
-        example: a batch of the inputs, on the CPU: (B, channels, height, width), (B, features) or (B, tokens).
-        outputs: number of classes; 1 for a regression.
-        seed: of the initialisation.
-
-    Raises:
-        SpecError: the model does not take such inputs; images may be too small for it.
+    `example` is a batch of inputs on the CPU; `outputs` the number of classes, 1 for a regression. SpecError if the
+    model does not take such inputs: images may be too small for it.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -24,7 +24,7 @@ class Observer:
         """See the sampler after an epoch."""
 
     def summary(self) -> dict[str, Any]:
-        """Return fields of the record of the run."""
+        """Return fields of the run's record."""
         return {}
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -119,12 +119,8 @@ class Trace(Observer):
 
 
 class ForgettingEvents(Observer):
-    """How often a model unlearns each sample: it was right when last seen and is wrong now.
-
-    References:
-        Toneva et al., ICLR 2019, "An Empirical Study of Example Forgetting during Deep Neural Network Learning",
-        arXiv:1812.05159.
-    """
+    """How often a model unlearns each sample: right when last seen, wrong now (Toneva et al., ICLR 2019,
+    arXiv:1812.05159)."""
 
     def __init__(self, num_samples: int) -> None:
         self.events = torch.zeros(num_samples)
@@ -140,8 +136,8 @@ class ForgettingEvents(Observer):
     def scores(self) -> Tensor:
         """Return the number of forgetting events, (N,) float32; infinite for samples never classified correctly.
 
-        They are the hardest samples, and `Forget` keeps the highest scores. Several re-implementations use 0 for them,
-        which prunes the hardest samples first.
+        They are the hardest samples, and `Forget` keeps the highest scores. Several re-implementations use 0, which
+        prunes the hardest first.
         """
         return torch.where(self.was_learned, self.events, torch.inf)
 

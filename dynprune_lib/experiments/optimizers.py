@@ -1,4 +1,4 @@
-"""What is minimised and how: the losses of samples, the optimizers and the learning-rate schedules, by name."""
+"""Losses of samples, optimizers and learning-rate schedules, by name."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ def per_sample_losses(outputs: Tensor, labels: Tensor, label_smoothing: float = 
 
 
 def sgd(model: nn.Module, spec: Any) -> torch.optim.Optimizer:
-    """Return SGD with Nesterov momentum, in its fused implementation."""
+    """Return SGD with Nesterov momentum."""
     return torch.optim.SGD(
         parameter_groups(model, spec),
         lr=spec.learning_rate,
@@ -30,17 +30,15 @@ def sgd(model: nn.Module, spec: Any) -> torch.optim.Optimizer:
 
 
 def adamw(model: nn.Module, spec: Any) -> torch.optim.Optimizer:
-    """Return AdamW, in its fused implementation; `momentum` is its first beta."""
+    """Return AdamW; `momentum` is its first beta."""
     betas = (spec.momentum, 0.999)
     groups = parameter_groups(model, spec)
     return torch.optim.AdamW(groups, lr=spec.learning_rate, betas=betas, weight_decay=spec.weight_decay, fused=True)
 
 
 def parameter_groups(model: nn.Module, spec: Any) -> list[dict[str, Any]]:
-    """Return the parameters in one group, or the biases of batch normalisations in a second one with their own rate.
-
-    The second group learns `bias_rate` times as fast and decays as much per step as the first.
-    """
+    """Return the parameters, with a second group of batch-norm biases that learn `bias_rate` times as fast and decay as
+    much per step."""
     if spec.bias_rate == 1:
         return [{"params": list(model.parameters())}]
     norms = [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]

@@ -11,10 +11,9 @@ Row = dict[str, Any]
 def run(**fields: Any) -> Row:
     """Return runs of an experiment, one for each combination of the lists; the last list changes slowest.
 
-    Args:
-        fields: of RunSpec, or in units of the size: `length` and `learning` are multiples of its epochs and learning
-            rate; `saved` is the share of all sample passes that a run leaves out, `anneal` the share of its epochs, at
-            the end, on all the data, `random_end` with random subsets; `seeds` is a number, 0 for the size's.
+    Fields are those of RunSpec, or in units of the size: `length` and `learning` are multiples of its epochs and
+    learning rate; `saved` is the share of all sample passes that a run leaves out, `anneal` the share of its epochs, at
+    the end, on all the data, `random_end` with random subsets; `seeds` is a number, 0 for the size's.
     """
     return fields
 
@@ -71,13 +70,10 @@ def accuracy_vs_pruning_rate(size: Size) -> Iterator[Row]:
 
 @shown_in("03_accuracy_vs_pruning_rate")
 def another_data_set(size: Size) -> Iterator[Row]:
-    there, static = run(dataset=size.other_dataset), size.other_static_rates
+    there, rates = run(dataset=size.other_dataset), (0.5, 0.7)
     yield there | run(sampler="full", seeds=size.main_seeds)
-    yield there | run(sampler=OTHERS, prune_rate=size.other_rates, seeds=size.figure_seeds)
-    yield there | run(sampler="full", saved=size.other_rates, seeds=size.figure_seeds)
-    yield there | run(sampler="static-random", prune_rate=static, seeds=size.figure_seeds)
-    yield there | run(sampler="forget", prune_rate=static, seeds=size.figure_seeds)
-    yield there | run(sampler="el2n", prune_rate=static, settings=size.early_scores, seeds=size.figure_seeds)
+    yield there | run(sampler=OTHERS, prune_rate=rates, seeds=size.figure_seeds)
+    yield there | run(sampler="full", saved=rates, seeds=size.figure_seeds)
     yield there | run(sampler=["full", *OTHERS], saved=size.main_saved, seeds=size.main_seeds)
 
 
@@ -107,9 +103,9 @@ def dropped_groups(size: Size) -> Iterator[Row]:
 
 
 @shown_in("04_sometimes_samples")
-def parts_of_sometimes(size: Size) -> Iterator[Row]:
+def parts_of_sometimes(_: Size) -> Iterator[Row]:
     """Does it matter when a *sometimes* sample is seen? The same part of them in all epochs, or another in each."""
-    settings = [{"of_rescore": True, "redraw": redraw} for redraw in size.redraws]
+    settings = [{"of_rescore": True, "redraw": redraw} for redraw in (False, True)]
     yield run(sampler="always-first", prune_rate=0.5, settings=settings)
 
 
@@ -217,21 +213,19 @@ def noise_ceiling(size: Size) -> Iterator[Row]:
     yield run(sampler="ucb", score="el2n", trace=size.traced, settings={"alpha": 1.0}, init_seed=0, seed=1)
 
 
-def _dynamic_el2n(warm_up: int) -> Row:
-    return run(sampler="dynamic-el2n", rescore=True, settings={"period": 2, "warm_up": warm_up})
+DYNAMIC_EL2N = run(sampler="dynamic-el2n", rescore=True, settings={"period": 2, "warm_up": 1})
 
 
 @shown_in("09_equal_compute")
 def equal_compute(size: Size) -> Iterator[Row]:
     """Every method at the same number of sample passes."""
     some, much = run(saved=size.saved, seeds=size.figure_seeds), run(saved=size.much_saved, seeds=size.figure_seeds)
-    el2n = _dynamic_el2n(size.el2n_warm_up)
     yield run(sampler="full", seeds=size.main_seeds)
     yield run(sampler="full", saved=size.rates, seeds=size.figure_seeds)
     yield run(sampler=size.methods) | some
     yield run(sampler=size.methods) | some | run(anneal=EIGHTH)
-    yield el2n | some
-    yield el2n | some | run(anneal=EIGHTH)
+    yield DYNAMIC_EL2N | some
+    yield DYNAMIC_EL2N | some | run(anneal=EIGHTH)
     yield run(sampler="seta") | some | run(random_end=EIGHTH)  # as its source ends
     yield run(sampler="molpeg") | some | run(anneal=EIGHTH)  # likewise
     yield run(sampler="infobatch") | some | run(settings={"rescale": False})
@@ -240,7 +234,7 @@ def equal_compute(size: Size) -> Iterator[Row]:
     yield run(sampler=size.methods) | much
     yield run(sampler=NEWER) | much
     yield run(sampler=size.methods) | much | run(anneal=EIGHTH / 2)  # an eighth would cost more
-    yield _dynamic_el2n(1) | much
+    yield DYNAMIC_EL2N | much
     yield run(sampler=["full", "rs2", *OTHERS], saved=size.main_saved, seeds=size.main_seeds)
 
 
@@ -267,7 +261,7 @@ def longer_elsewhere(size: Size) -> Iterator[Row]:
 def epoch_seconds(size: Size) -> Iterator[Row]:
     """What selecting and recording cost: five short epochs of each method, alone on the device."""
     yield run(sampler=size.methods, prune_rate=0.5, epochs=5, alone=True)
-    yield _dynamic_el2n(1) | run(prune_rate=0.5, epochs=5, alone=True)
+    yield DYNAMIC_EL2N | run(prune_rate=0.5, epochs=5, alone=True)
 
 
 @shown_in("09_equal_compute")

@@ -8,8 +8,7 @@ import torch
 def used_precision(precision: str, device: torch.device) -> str:
     """Return the precision that a device uses: float32 where bfloat16 would be many times slower.
 
-    CPUs with AVX-512 but without instructions for bfloat16 round as those that have them do, if more slowly than they
-    compute in float32: their runs compare with those of other machines. Without AVX-512 it takes far too long.
+    CPUs with AVX-512 but no bfloat16 instructions round as those that have them, only slower: their runs compare.
     """
     return precision if _computes_in_bfloat16(device) else "float32"
 
@@ -23,5 +22,5 @@ def _computes_in_bfloat16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Return the autocast context of a forward pass in a precision of PRECISIONS, see `used_precision`."""
+    """Return the autocast context of a forward pass, see `used_precision`."""
     return torch.autocast(device.type, torch.bfloat16, enabled=used_precision(precision, device) == "bfloat16")

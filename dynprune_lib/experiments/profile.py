@@ -18,14 +18,14 @@ FEWER_EPOCHS = "fewer-epochs"  # the method of a run on full data that is to be 
 
 
 class Role(NamedTuple):
-    """What a run is in an experiment: which method, and which share of the samples or of the epochs it leaves out."""
+    """Method of a run in an experiment, and the share of samples or epochs that it leaves out."""
 
     method: str
     rate: float
 
 
 def stated_role(spec: RunSpec) -> Role:
-    """Return the role of a run that stands for itself: its sampler at its prune rate."""
+    """Return the sampler of a run at its prune rate."""
     return Role(spec.sampler, spec.prune_rate)
 
 
@@ -52,9 +52,9 @@ class Profile:
         dataset: of all runs but those that name another.
         model: of all runs but those that name another.
         epochs: of a run of length 1.
-        threads: CPU threads for a run; None leaves torch's choice.
-        seeds: of most runs; some have more or fewer. A run with a `seed` of its own begins there and counts on.
-        margin: the loss of accuracy, in percentage points, up to which a method is said to have none.
+        threads: CPU threads for a run; None for torch's choice.
+        seeds: of most runs. A run with a `seed` of its own begins there and counts on.
+        margin: largest loss of accuracy, in percentage points, that counts as none.
         experiments: by name.
     """
 
@@ -70,8 +70,7 @@ class Profile:
     def runs(self, experiment: str | None = None, seeds: Iterable[int] | None = None) -> list[RunSpec]:
         """Return the runs of an experiment, or of all of them, each once.
 
-        All methods come at the first seed, then at the next, so that a sweep that is stopped early leaves an experiment
-        that can be drawn.
+        All methods come at the first seed, then at the next: a sweep that is stopped early leaves a complete figure.
 
         Args:
             experiment: its name. Default: all.
@@ -96,15 +95,15 @@ class Profile:
 
 @functools.cache
 def load_profile(name: str, dataset: str | None = None) -> Profile:
-    """Read a profile.
+    """Return a profile.
 
     Args:
         name: one of PROFILES.
-        dataset: for all runs but those with a recipe of their own, in place of those that the profile has; then `name`
-            says so too, and with it the folders of records and figures.
+        dataset: data set of all runs but those with a recipe of their own; it is appended to the profile's name, and
+            with it to the folders of records and figures. Default: the profile's.
 
     Raises:
-        SpecError: there is none of that name.
+        SpecError: there is no such profile.
     """
     check_choice("profile", name, PROFILES)
     size = SIZES[name]
@@ -147,15 +146,15 @@ def experiment_of(notebook: str, groups: Iterable[Row], size: Size, given: Row) 
 
 
 def _rows(group: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return every combination of the values that are given as lists. The last list changes slowest, so that all
-    methods have one rate before any has the next."""
+    """Return every combination of the values that are lists. The last list changes slowest: all methods have one rate
+    before any has the next."""
     choices = [value if isinstance(value, list | tuple) else [value] for value in group.values()]
     combinations = itertools.product(*reversed(choices))
     return [dict(zip(group, reversed(combination), strict=True)) for combination in combinations]
 
 
 def _absolute(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a RunSpec: epochs and prune rate in place of what a row says in units of the size."""
+    """Return the fields of a RunSpec: epochs and prune rate in place of a row's units of the size."""
     row = dict(row)
     row["epochs"] = epochs = round(row.pop("length", 1) * row["epochs"])
     settings = dict(row.get("settings", {}))
@@ -174,10 +173,10 @@ def _absolute(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rate_that_saves(saved: float, epochs: int, settings: dict[str, Any]) -> float:
-    """Return the prune rate at which a whole run leaves out a share of its sample passes: the higher, the more of its
-    epochs train on all the data."""
+    """Return the prune rate at which a run, some of whose epochs train on all the data, saves a share of its sample
+    passes."""
     with_all = settings.get("warm_up", 0) + epochs - settings.get("anneal_from", epochs)
     kept = ((1 - saved) * epochs - with_all) / (epochs - with_all)
     if kept <= 0:
-        raise SpecError(f"saved is {saved} in {epochs} epochs, of which {with_all} train on all the data: too much")
+        raise SpecError(f"saved is {saved}: lower it, {with_all} of {epochs} epochs train on all the data")
     return round(1 - kept, 4)

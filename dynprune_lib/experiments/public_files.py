@@ -23,7 +23,7 @@ TEXT_FILES = {
 
 
 class Published(NamedTuple):
-    """The files of a data set, and what they are downloaded from, each with its md5, and below which folders."""
+    """Files of a data set and the addresses of what to download, each with its md5, and the folders to put them in."""
 
     folder: str
     files: list[tuple[str, str]]
@@ -45,15 +45,15 @@ def published(name: str) -> Published:
 
 
 def torchvision_class(name: str) -> Any:
-    """Return torchvision's class of a data set, which has the addresses and the md5s of its files."""
+    """Return torchvision's class of a data set, which lists the addresses and the md5s of its files."""
     datasets = torchvision_datasets()
     return {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100, "fashion_mnist": datasets.FashionMNIST}[name]
 
 
 def read_files(name: str, root: Path) -> list[bytes]:
-    """Return the contents of the files of a data set; a DataError, with the remedy, names one that is not whole."""
+    """Return the contents of the files of a data set; DataError, with the remedy, names one that is not whole."""
     found, contents = published(name), []
-    remedy = f"run `dynprune data {name} --download`, or name the folder that has it by --data-dir or DYNPRUNE_DATA"
+    remedy = f"run `dynprune data {name} --download`, or set --data-dir or DYNPRUNE_DATA to its folder"
     for file, md5 in found.files:
         path = root / found.folder / file
         packed = path.with_name(f"{file}.gz")  # stands in for a text that is missing
@@ -84,5 +84,5 @@ def download_files(name: str, root: Path) -> None:
         except (OSError, HTTPException, RuntimeError) as error:
             raise DataError(
                 f"cannot download {found.addresses[0][0]} to {folder} ({error}): check the network and that the folder"
-                " can be written, or name the folder that has the data set by --data-dir or DYNPRUNE_DATA"
+                " can be written, or set --data-dir or DYNPRUNE_DATA to the folder of the data set"
             ) from error

@@ -1,4 +1,4 @@
-"""What is kept of a run: RunRecord, with the results and the cost of every epoch."""
+"""RunRecord: a run's results, and the cost of every epoch."""
 
 import json
 import math
@@ -15,9 +15,9 @@ class EpochRecord:
     """Results and cost of one epoch. Seconds are wall-clock time, passes count samples.
 
     Args:
-        train_loss: mean loss over the steps.
-        test_loss: mean loss on the test set.
-        test_accuracy: in [0, 1]; of a regression, R², the explained share of the variance, 0 if it is negative.
+        train_loss: mean over the steps.
+        test_loss: mean on the test set.
+        test_accuracy: in [0, 1]; of a regression, R², 0 if it is negative.
         samples_kept: size of the subset.
         steps: optimizer steps.
         forward_passes: samples that went forward.
@@ -71,13 +71,8 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class LastEpoch:
-    """What the accuracy of the trained model does not show.
-
-    Args:
-        class_accuracy: test accuracy of each class, in [0, 1], in the order of the labels.
-        calibration_error: expected calibration error in [0, 1], see `calibration_error`. The negative log-likelihood is
-            the `test_loss` of the last epoch.
-    """
+    """What the accuracy of the trained model does not show: test accuracy of each class, and calibration error, in [0,
+    1]."""
 
     class_accuracy: list[float]
     calibration_error: float
@@ -88,11 +83,10 @@ class LeftOut:
     """How long samples are left out, see `Selections`.
 
     Args:
-        overlap: of each epoch, the share of its left-out samples that the epoch before left out as well; None for the
-            first epoch and for an epoch on all the data.
-        wanted: of each epoch with a new selection, the share of the training set that the rule of the sampler keeps by
-            itself; None for a ranking.
-        median_absence: median over all samples of the longest number of consecutive epochs that leave a sample out.
+        overlap: of each epoch, the share of its left-out samples that the epoch before left out too; None where
+            undefined.
+        wanted: of each epoch with a new selection, the share of the training set that the sampler's own rule keeps.
+        median_absence: median over samples of the longest number of consecutive epochs without the sample.
         longest_absence: its maximum.
     """
 
@@ -104,12 +98,7 @@ class LeftOut:
 
 @dataclass(frozen=True, kw_only=True)
 class Composition:
-    """What the subset of each epoch consists of, see `Contents`.
-
-    Args:
-        wrong_labels: number of selected samples with a wrong label, of each epoch.
-        of_each_class: numbers of selected samples of each class, in the order of the labels, of each epoch.
-    """
+    """Selected samples of each epoch: how many have a wrong label, and how many are of each class."""
 
     wrong_labels: list[int]
     of_each_class: list[list[int]]
@@ -123,10 +112,10 @@ class RunRecord:
         spec: what was run.
         epochs: results and cost of every epoch.
         environment: where it was run, see `describe_environment`.
-        scoring: cost of the scores that were computed before training. Default: none.
+        scoring: cost of the scores computed before training. Default: none.
         last_epoch: more about the trained model; None in records of version 0.1 and of regressions.
         left_out: more about the selected subsets; None in records of version 0.1.
-        composition: what they consist of; None for data with clean labels and no rare classes.
+        composition: of the subsets; None for data with clean labels and no rare classes.
 
     Raises:
         ValueError: the number of epochs is not that of the spec.
@@ -148,10 +137,6 @@ class RunRecord:
     def test_accuracy(self) -> float:
         """Test accuracy after the last epoch, in [0, 1] (never the best epoch)."""
         return self.epochs[-1].test_accuracy
-
-    def total(self, column: str) -> float:
-        """Return the sum of a column of EpochRecord over the run."""
-        return sum(getattr(epoch, column) for epoch in self.epochs)
 
     @property
     def training(self) -> Cost:
@@ -188,14 +173,7 @@ OPTIONAL: dict[str, Any] = {"last_epoch": LastEpoch, "left_out": LeftOut, "compo
 
 @dataclass(frozen=True, kw_only=True)
 class StaticScores:
-    """Scores of all training samples, computed before training.
-
-    Args:
-        spec: the scoring, see `scoring_spec`.
-        values: (N,) float32.
-        cost: of the scoring.
-        environment: where it was run.
-    """
+    """Scores (N,) float32 of all training samples before training, of a `scoring_spec`."""
 
     spec: RunSpec
     values: Tensor

@@ -61,41 +61,37 @@ class RunSpec:
         sampler: name in SAMPLERS, or "module:Class" for a sampler of your own. Default: "full".
         prune_rate: fraction of the training samples skipped in every pruned epoch, in [0, 1). Default: 0.
         score: name in SCORES of the per-sample score that the sampler receives. Default: "loss".
-        rescore: whether to re-score all samples with a forward pass before each selection, except in the first epoch.
-            Default: False, the sampler knows each sample's score from the last time it was trained on.
-        trace: number of samples, evenly spaced, whose mean scores are recorded after some epochs, see `traced_epochs`.
-            Default: 0.
-        settings: other arguments of the sampler by name, such as `{"epsilon": 0.1}`. Default: those of the sampler.
+        rescore: score all samples with a forward pass before each selection but the first, in place of the scores from
+            training. Default: False.
+        trace: number of samples, evenly spaced, whose mean scores are recorded, see `traced_epochs`. Default: 0.
+        settings: other arguments of the sampler, such as `{"epsilon": 0.1}`. Default: those of the sampler.
         epochs: number of epochs, at least 1. Default: 16.
         batch_size: samples per step; the last, smaller batch of an epoch is dropped. Default: 128.
         optimizer: name in OPTIMIZERS. Default: "sgd".
         learning_rate: peak of the schedule, above 0. Default: 0.1.
-        momentum: momentum of SGD (Nesterov), first beta of AdamW, in [0, 1). Default: 0.9.
-        weight_decay: applied to all parameters, in [0, 1). Default: 5e-4.
-        schedule: name in SCHEDULES of the learning-rate schedule over the steps that the run makes. Default:
-            "one-cycle".
+        momentum: of SGD (Nesterov), first beta of AdamW, in [0, 1). Default: 0.9.
+        weight_decay: of all parameters, in [0, 1). Default: 5e-4.
+        schedule: name in SCHEDULES of the learning-rate schedule over the run's steps. Default: "one-cycle".
         label_smoothing: of the cross-entropy, in [0, 1). Default: 0.
-        bias_rate: learning rate of the biases of batch normalisations, as a multiple of `learning_rate`, above 0; their
-            weight decay per step is that of the other parameters. Default: 1.
-        averaging: decay per step of the exponential average of the weights, which is evaluated in their place, in
-            [0, 1). Default: 0, the weights themselves.
-        flip: "random" mirrors each image with probability 1/2, "alternating" in every other epoch that selects it, see
-            `alternating_flips`; images of data sets that may not be mirrored never are. Default: "random".
-        pad: padding of random crops in pixels, at least 0. Default: None, that of the data set.
+        bias_rate: learning rate of the biases of batch normalisations, as a multiple of `learning_rate`, above 0.
+            Default: 1.
+        averaging: decay per step of the exponential average of the weights, which is evaluated in their place, in [0,
+            1). Default: 0, no average.
+        flip: "random" mirrors each image with probability 1/2, "alternating" in every other epoch that selects it; only
+            where the data set allows it. Default: "random".
+        pad: padding of random crops in pixels, at least 0. Default: None, the data set's.
         padding: "zeros" or "reflect". Default: "zeros".
-        validation: number of training samples, drawn at random but the same for all seeds, that are held out and
-            evaluated on in place of the test set, for choices of settings. Default: 0.
-        label_noise: fraction of the training labels that are replaced by another one, in [0, 1), see
-            `add_label_noise`; every seed has another draw. Default: 0.
-        imbalance: size of the first class over that of the last in the training set, at least 1, see
-            `make_imbalanced`. Default: 1, all samples.
-        precision: name in PRECISIONS, of the forward and backward pass; parameters stay in float32. Default: "float32".
-            A device without native bfloat16 uses float32, and the record says so.
-        alone: whether to train only while no other run uses the device, for timings. Default: False.
+        validation: number of training samples, the same for all seeds, held out and evaluated on in place of the test
+            set. Default: 0.
+        label_noise: fraction of training labels replaced by another one, drawn by the seed, in [0, 1). Default: 0.
+        imbalance: size of the first class over that of the last, at least 1, see `make_imbalanced`. Default: 1.
+        precision: name in PRECISIONS, of the forward and backward pass; a device without native bfloat16 uses and
+            records float32. Default: "float32".
+        alone: train only while no other run uses the device, for timings. Default: False.
         seed: of initialisation, order, augmentation and the sampler, in [0, 2**32). Default: 0.
         init_seed: of the initialisation alone, in place of `seed`. Default: None.
 
-    Other fields are checked by `validate`, before the run is trained.
+    `validate` checks the other fields before training.
 
     Raises:
         SpecError: there is no such sampler.
@@ -136,7 +132,7 @@ class RunSpec:
     init_seed: int | None = None
 
     def __post_init__(self) -> None:
-        """Write out what is left to defaults, or has another name: equal runs are equal specs."""
+        """Write out defaults and new names: equal runs are equal specs."""
         try:
             sampler, usual = sampler_class(self.sampler), sampler_settings(self.sampler)
         except ValueError as error:
@@ -151,13 +147,15 @@ class RunSpec:
 
     @functools.cached_property
     def name(self) -> str:
-        """Name of the run in the store: sampler, rate and seed, and a hash of all fields that differ from their
-        defaults, so that a field added later changes no existing name. Settings are hashed by their former names."""
+        """Name in the store: sampler, rate, seed, and a hash of the fields off their defaults, by their former names.
+
+        A field that is added later changes no name.
+        """
         return self._name_at(self.seed)
 
     @functools.cached_property
     def seedless_name(self) -> str:
-        """Name of the run at seed 0, which all repetitions of it share."""
+        """Name of the run at seed 0."""
         return self._name_at(0)
 
     def _name_at(self, seed: int) -> str:
@@ -193,25 +191,14 @@ class RunSpec:
 
     @property
     def scoring_seed(self) -> int:
-        """Seed of the first model that scores the samples for a static sampler; further models count on from it.
-
-        Runs of different seeds have independent scores, and no run has scores from a model of its own seed.
-        """
+        """Seed of the first scoring model; the others count on. No run is scored by a model of its own seed."""
         return SCORING_SEEDS * (1 + self.seed)
 
     def make_sampler(
         self, num_samples: int, scores: Tensor | None = None, labels: Tensor | None = None
     ) -> PruningSampler:
-        """Return the sampler of the run.
-
-        Args:
-            num_samples: size of the training set, N.
-            scores: (N,) static scores, used by static samplers only.
-            labels: (N,) int64, used by samplers with an argument `labels` only.
-
-        Raises:
-            SpecError: the sampler refuses a setting or the scores.
-        """
+        """Return the run's sampler for N samples; `scores` (N,) and `labels` (N,) int64 go to the samplers that use
+        them."""
         sampler = sampler_class(self.sampler)
         given = self.settings | ({"scores": scores} if self.is_static_scored else {})
         if "labels" in inspect.signature(sampler).parameters:
@@ -223,11 +210,7 @@ class RunSpec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return the run that a person or a plan describes by plain values.
-
-        Raises:
-            SpecError: there is no such field, or see `validate`.
-        """
+        """Return the run of plain values, validated."""
         for name in values:
             check_choice("field of a run", name, [field.name for field in fields(cls)])
         spec = cls(**values)
@@ -236,11 +219,7 @@ class RunSpec:
 
 
 def validate(spec: RunSpec) -> None:
-    """Check a run before it is trained; one that is read from a record has been checked.
-
-    Raises:
-        SpecError: a field or a setting has a value that is not allowed, or they do not go together.
-    """
+    """Raise SpecError if a field or a setting is not allowed, or they do not go together."""
     sampler, usual = sampler_class(spec.sampler), sampler_settings(spec.sampler)
     try:
         for each in fields(spec):
@@ -250,12 +229,12 @@ def validate(spec: RunSpec) -> None:
             if value is inspect.Parameter.empty:
                 raise SpecError(f"{name} of {spec.sampler} has no default: pass it as a setting")
         if sampler.required_score not in (None, spec.score):
-            raise SpecError(f"score is {spec.score}: {spec.sampler} is defined for {sampler.required_score} only")
+            raise SpecError(f"score is {spec.score}: {spec.sampler} needs {sampler.required_score}")
         if spec.score in REFERENCE_SCORES and (spec.rescore or not sampler.required_score):
-            raise SpecError(f"score is {spec.score}: it needs a sampler that is defined for it, without rescore")
+            raise SpecError(f"score is {spec.score}: it needs a sampler made for it, without rescore")
         for name, samplers in (("rescore", (Bandit, LastScore)), ("trace", Bandit)):
             if getattr(spec, name) and not issubclass(sampler, samplers):
-                raise SpecError(f"{name} is {getattr(spec, name)}: {spec.sampler} does not use scores of training")
+                raise SpecError(f"{name} is {getattr(spec, name)}: {spec.sampler} does not use scores from training")
         zeros = torch.zeros(min(1_000_000, math.ceil(1_000 / (1 - spec.prune_rate))))  # a small share of them is some
         spec.make_sampler(len(zeros), zeros, zeros.long())  # its constructor checks the settings
     except ValueError as error:
@@ -263,16 +242,14 @@ def validate(spec: RunSpec) -> None:
     for name, value in spec.settings.items():
         if not _survives_json(value):
             raise SpecError(
-                f"{name} of {spec.sampler} is {value!r}: settings are kept in the record as JSON, so they must be"
-                " numbers, strings, booleans, None, or lists or dicts of them"
+                f"{name} of {spec.sampler} is {value!r}: it must be JSON, such as a number, a text or a list"
             )
     latest = dict.fromkeys(("period", "at_epoch"), spec.epochs)
     latest |= dict.fromkeys(("warm_up", "anneal_from", "random_from"), spec.epochs - 1)
     for name, last in latest.items():
         if (spec.settings.get(name) or 0) > last:
             raise SpecError(
-                f"{name} of {spec.sampler} is {spec.settings[name]}: in a run of {spec.epochs} epochs it can be"
-                f" at most {last}"
+                f"{name} of {spec.sampler} is {spec.settings[name]}: it must be at most {last} in {spec.epochs} epochs"
             )
 
 

@@ -30,7 +30,7 @@ class Task:
 
     @functools.cached_property
     def scoring(self) -> str | None:
-        """The name of the scores that the run needs."""
+        """Name of the scores that the run needs."""
         return scoring_spec(self.spec).name if self.spec.is_static_scored else None
 
     @property
@@ -45,17 +45,17 @@ class Task:
 
     @functools.cached_property
     def epoch(self) -> float:
-        """The share of the data that it trains on in an epoch."""
+        """Share of the data that an epoch trains on."""
         return 1 - (scoring_spec(self.spec) if self.scores_only else self.spec).prune_rate
 
     @property
     def work(self) -> float:
-        """What it trains on in all epochs, in epochs of full data."""
+        """Work of all epochs, in epochs of full data."""
         return self.epoch * (scoring_epochs(scoring_spec(self.spec)) if self.scores_only else self.spec.epochs)
 
 
 def tasks_of(specs: list[RunSpec], store: Store) -> list[Task]:
-    """Return the runs as tasks, each scoring that the store does not have before the first run that needs it."""
+    """Return the runs as tasks; each missing scoring comes before the first run that needs it."""
     tasks: dict[str, Task] = {}
     for spec in specs:
         if spec.is_static_scored and spec.sampler in METHODS and not store.has_scores(scoring_spec(spec)):
@@ -133,7 +133,7 @@ class Schedule:
         self._waiting = []
 
     def _died(self, task: Task, how: str) -> None:
-        self._write(f"the process of {task.name} {how}: it is tried once more, from its last checkpoint")
+        self._write(f"the process of {task.name} {how}: trying once more from the last checkpoint")
 
     def _failed(self, task: Task, message: str) -> None:
         self.failures[task.name] = f"{task.name}: {message}"
@@ -161,9 +161,6 @@ class Schedule:
 
 
 def progress_bar(total: float) -> tqdm:
-    """Return a progress bar on stderr, which disappears at its end; none where that is a file.
-
-    Plain tqdm: the notebook version freezes under papermill.
-    """
+    """Return a bar on stderr, none where that is a file. Plain tqdm: the notebook version freezes under papermill."""
     look = {"bar_format": FORMAT, "smoothing": 0, "mininterval": 0.5, "dynamic_ncols": True, "leave": False}
     return tqdm(total=total, file=sys.stderr or io.StringIO(), disable=None, **look)

@@ -12,21 +12,10 @@ __all__ = ["GROUPS", "group_of", "selection_counts"]
 
 
 def group_of(selections: np.ndarray, spec: RunSpec) -> np.ndarray:
-    """Return the group of every sample by how often a run selected it.
+    """Return the group of every sample, (N,) indices into GROUPS, by how often a run with period 1 selected it.
 
-    Only epochs that select count. Warm-up epochs do not. Without a warm-up, a bandit first selects every sample once,
-    which takes ceil(1 / (1 - prune_rate)) epochs. Implementation choice: *never* is selected in less than 10 % of the
-    other epochs, *always* in at least 90 %.
-
-    Args:
-        selections: (N,) number of epochs in which each sample was selected.
-        spec: the run, whose sampler has period 1 and is not annealed.
-
-    Returns:
-        (N,) indices into GROUPS.
-
-    Raises:
-        SpecError: the run is too short to select anything after every sample has been selected once.
+    Warm-up epochs do not count, nor those in which a bandit first selects every sample once, ceil(1 / (1 -
+    prune_rate)). Our choice: *never* is selected in less than 10 % of the other epochs, *always* in at least 90 %.
 
     Example:
         >>> spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, epochs=12)
@@ -44,20 +33,8 @@ def group_of(selections: np.ndarray, spec: RunSpec) -> np.ndarray:
 
 
 def selection_counts(spec: RunSpec, num_samples: int) -> np.ndarray:
-    """Return in how many epochs a run selects each sample, without training it.
-
-    Args:
-        spec: a run whose sampler uses no scores, such as dynamic random.
-        num_samples: size of the training set, N.
-
-    Returns:
-        (N,) int64.
-
-    Example:
-        >>> spec = RunSpec(dataset="digits", model="tiny", sampler="dynamic-random", prune_rate=0.5, epochs=10)
-        >>> selection_counts(spec, num_samples=4).sum()
-        np.int64(20)
-    """
+    """Return in how many epochs a run whose sampler uses no scores selects each sample, (N,) int64, without training
+    it."""
     sampler, counts = spec.make_sampler(num_samples), np.zeros(num_samples, np.int64)
     for epoch in range(spec.epochs):
         sampler.set_epoch(epoch)

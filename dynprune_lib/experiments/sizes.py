@@ -17,9 +17,9 @@ class Size:
     Args:
         recipe: fields of every run but those with a data set and a model of their own.
         seeds: of most runs; `main_seeds`, `figure_seeds` and so on are numbers of seeds of some runs, 0 for these.
-        threads: CPU threads for a run; None leaves torch's choice.
-        experiments: the experiments that have runs; None for all.
-        cheapest_first: whether an experiment begins with the runs of the fewest passes.
+        threads: CPU threads for a run; None for torch's choice.
+        experiments: those with runs; None for all.
+        cheapest_first: an experiment begins with the runs of the fewest passes.
     """
 
     recipe: dict[str, Any]
@@ -43,7 +43,6 @@ class Size:
     other_model: str = "small"
     wide_models: Sequence[str] = ()
     group_rate: float = 0.3  # the share of the smallest group (30.5 % in a run of laptop's size)
-    redraws: Sequence[bool] = (False, True)
     timing_epochs: int = 2
     traced: int = 5000
     early_scores: dict[str, Any] = field(default_factory=dict)
@@ -53,10 +52,7 @@ class Size:
     ablation_annealing: float = EIGHTH
     ablation_warm_up: int = 2
     held_out: int = 5000
-    el2n_warm_up: int = 1
     other_dataset: str = "cifar100"
-    other_rates: Sequence[float] = (0.5, 0.7)
-    other_static_rates: Sequence[float] = ()
     other_lengths: Sequence[float] = (1, 0.5, 2)
     other_saved: Sequence[float] = (0.5, 0.7)
     other_saved_of_newer: Sequence[float] = ()

@@ -1,8 +1,7 @@
 """Static scores: computed once before training, stored next to the runs, and charged to the runs that use them.
 
-Every method trains one or several models for some epochs and then scores the samples with them, or with their sampler.
-Each seed of a run has scores of its own, from scoring models whose seeds no run has: n seeds are n independent
-realisations of the scores, and no run is trained on what its own twin has found.
+Each seed of a run has its own scores, from models whose seeds no run uses: n seeds are n independent realisations, and
+no run is trained on the scores of its own seed.
 """
 
 import time
@@ -40,15 +39,10 @@ SHARED = {"group", "strata", "redraw"}  # settings of static samplers that their
 
 @dataclass(frozen=True)
 class ScoringMethod:
-    """How samples are scored: the mean over some models of what each says after some epochs.
+    """How samples are scored: the mean over some models of what each says after some epochs of `run`.
 
-    Args:
-        run: what the scoring models are trained as.
-        epochs: number of epochs after which a model is asked; the schedule is that of `run`.
-        score: function of the trained state and of the observer that returns (N,) scores.
-        models: number of models.
-        passes: cost of asking one model; its seconds are measured.
-        observer: what watches the training of a model, a function of N.
+    `score` takes the trained state and the observer, and returns (N,) scores. `passes` is the cost of asking one model,
+    whose seconds are measured. `observer` makes what watches the training, from N.
     """
 
     run: RunSpec
@@ -62,9 +56,7 @@ class ScoringMethod:
 def static_scores(
     spec: RunSpec, data: TensorData, store: Store, on_epoch: OnEpoch | None = None, jobs: int = 1
 ) -> StaticScores:
-    """Return the scores of a run with a static sampler, from the store or computed and saved there.
-
-    An interrupted computation resumes from its last checkpoint.
+    """Return the scores of a run with a static sampler, from the store or computed and saved there; it resumes.
 
     Args:
         spec: the run that needs scores.
@@ -96,20 +88,16 @@ def stored_scores(spec: RunSpec, data: TensorData, store: Store) -> StaticScores
     found = store.load_scores(needed)
     if found and found.environment["data_md5"] != data.md5:
         raise StoreError(
-            f"the scores {needed.name} in {store.folder} are of another data set than {data.name} is here: remove them,"
-            " or choose another folder for the results"
+            f"the scores {needed.name} in {store.folder} are of other data than {data.name} is now: remove them, or use"
+            " another folder of results"
         )
     return found
 
 
 def scoring_spec(spec: RunSpec) -> RunSpec:
-    """Return what the scores of a run depend on: runs with the same scoring share their scores.
-
-    Raises:
-        SpecError: the seed of the run is one of scoring models.
-    """
+    """Return what the scores of a run depend on: runs with the same scoring share their scores."""
     if spec.seed >= SCORING_SEEDS:
-        raise SpecError(f"seed is {spec.seed}: seeds from {SCORING_SEEDS} on are those of scoring models")
+        raise SpecError(f"seed is {spec.seed}: it must be below {SCORING_SEEDS}, the first seed of scoring models")
     general = {each.name for each in fields(StaticScored)} | SHARED
     settings = {name: value for name, value in spec.settings.items() if name not in general}
     rate = spec.prune_rate if spec.sampler == "final-subset" else 0.0
@@ -119,7 +107,7 @@ def scoring_spec(spec: RunSpec) -> RunSpec:
 
 
 def scoring_epochs(scoring: RunSpec) -> int:
-    """Return the number of epochs that the models of a scoring train for, all together."""
+    """Return the epochs of all models of a scoring together."""
     method = METHODS[scoring.sampler](scoring, 1)
     return method.models * method.epochs
 

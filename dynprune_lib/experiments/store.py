@@ -23,27 +23,18 @@ CHECKPOINT = b"dynprune checkpoint, version 3\n"  # the first line of one; the s
 
 @dataclass(frozen=True)
 class Store:
-    """Store of records.
+    """Store of records in a folder.
 
-    A record is NAME.json, next to it NAME.npz with how often each sample was selected. Scores that were computed before
-    training are such pairs too, in `scores`. The hidden folder `.running` has checkpoints, locks and failures of
-    unfinished runs.
-
-    A file that cannot be read, is cut or damaged, or holds something else than its name says raises StoreError, with
-    the name of the file and the remedy.
-
-    Args:
-        folder: where the files are.
+    A record is NAME.json, next to it NAME.npz with how often each sample was selected. Scores from before training are
+    such pairs in `scores`. The hidden folder `.running` holds checkpoints, locks and failures of unfinished runs.
+    Reading a damaged file, or one whose content is not what its name says, raises StoreError with the file and the
+    remedy.
     """
 
     folder: Path
 
     def load(self, spec: RunSpec) -> RunRecord | None:
-        """Return the record of this run, None if it has not been made.
-
-        Raises:
-            StoreError: the record is damaged, or was made when a default had another value.
-        """
+        """Return the record of this run, None if there is none."""
         path = self._path(spec, ".json")
         record = self._read_record(path)
         if record and record.spec != spec:
@@ -51,22 +42,16 @@ class Store:
         return record
 
     def load_by_name(self, name: str) -> RunRecord:
-        """Return the record of the run of a name, see `RunSpec.name`.
-
-        Raises:
-            StoreError: there is none, or it is damaged.
-        """
+        """Return the record of the run of a name, see `RunSpec.name`."""
         record = self._read_record(self.folder / f"{name}.json")
         if record is None:
             raise StoreError(f"{self.folder} has no record {name}")
         return record
 
     def has(self, spec: RunSpec) -> bool:
-        """Return whether there is a record of this run."""
         return self._path(spec, ".json").exists()
 
     def has_selections(self, spec: RunSpec) -> bool:
-        """Return whether the record of this run came with its selection counts."""
         return self._path(spec, ".npz").exists()
 
     def records(self) -> list[RunRecord]:
@@ -77,9 +62,7 @@ class Store:
     def selections(self, spec: RunSpec) -> np.ndarray:
         """Return in how many epochs of the run each training sample was selected, (N,) unsigned integers.
 
-        Raises:
-            StoreError: the record came without them (the repository keeps those that a notebook reads), or they are
-                damaged.
+        The repository keeps only those that a notebook reads.
         """
         with self._kept(spec) as arrays:
             counts = arrays["selections"]
@@ -91,9 +74,6 @@ class Store:
         """Return the mean scores of the traced samples after each of `spec.traced_epochs`, (epochs, samples) float16.
 
         Those of samples without a score yet are infinite.
-
-        Raises:
-            StoreError: the record came without them, or they are damaged.
         """
         with self._kept(spec) as arrays:
             trace = arrays["trace"]
@@ -108,13 +88,9 @@ class Store:
         self._running(record.spec, ".pt").unlink(missing_ok=True)
 
     def load_scores(self, spec: RunSpec) -> StaticScores | None:
-        """Return the scores of a scoring, None if it has not been made.
-
-        Raises:
-            StoreError: they are damaged, or of another scoring.
-        """
+        """Return the scores of a scoring, None if there are none."""
         path = self._scores(spec, ".json")
-        with reading(path, "is no whole file of scores", "they are made again"):
+        with reading(path, "is not a complete file of scores", "they are made again"):
             text = read_if_there(path)
             if text is None:
                 return None
@@ -134,7 +110,6 @@ class Store:
         return scores
 
     def has_scores(self, spec: RunSpec) -> bool:
-        """Return whether there are scores of a scoring, damaged or not."""
         return self._scores(spec, ".json").exists()
 
     def save_scores(self, scores: StaticScores) -> None:
@@ -145,12 +120,7 @@ class Store:
         self._running(scores.spec, ".pt").unlink(missing_ok=True)
 
     def save_checkpoint(self, spec: RunSpec, state: dict[str, Any], conditions: dict[str, str]) -> None:
-        """Keep the state of a run under way in place of an earlier one.
-
-        Args:
-            state: tensors and plain values.
-            conditions: what must be the same for the run to go on: the data, the precision.
-        """
+        """Keep the state of a run under way. It can go on where the conditions, data and precision, are the same."""
         buffer = io.BytesIO()
         torch.save({"spec": asdict(spec), "conditions": conditions, "state": state}, buffer)
         content = buffer.getbuffer()
@@ -160,10 +130,7 @@ class Store:
     def load_checkpoint(self, spec: RunSpec, conditions: dict[str, str]) -> dict[str, Any] | None:
         """Return the last state of an interrupted run, on the CPU; None if there is none.
 
-        Nothing that a checkpoint holds is executed, and its content is looked at only if its checksum is right.
-
-        Raises:
-            StoreError: it is damaged, of another version or another run, or was made under other conditions.
+        Nothing in a checkpoint is executed, and its content is read only if its checksum is right.
         """
         path = self._running(spec, ".pt")
         with self.reading_checkpoint(spec):
@@ -173,7 +140,7 @@ class Store:
             head, digest = content[: len(CHECKPOINT)], content[len(CHECKPOINT) : len(CHECKPOINT) + 65]
             state = memoryview(content)[len(CHECKPOINT) + 65 :]  # a view: models are large
             if head != CHECKPOINT:
-                raise ValueError("it begins with other words: another version made it, or it is damaged")
+                raise ValueError("its first line is wrong: another version made it, or it is damaged")
             if hashlib.sha256(state).hexdigest().encode() + b"\n" != digest:
                 raise ValueError("its checksum is wrong")
             found = torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
@@ -181,21 +148,16 @@ class Store:
                 raise ValueError("it is of another run")
             for name, value in conditions.items():
                 if found["conditions"][name] != value:
-                    raise ValueError(f"it was made with {name} {found['conditions'][name]}, here it is {value}")
+                    raise ValueError(f"its {name} is {found['conditions'][name]}, here it is {value}")
         return found["state"]
 
     def reading_checkpoint(self, spec: RunSpec) -> contextlib.AbstractContextManager[None]:
         """Turn whatever is wrong with a run's checkpoint, inside this context, into a StoreError."""
-        return reading(self._running(spec, ".pt"), "is no checkpoint to go on from", "the run begins anew")
+        return reading(self._running(spec, ".pt"), "is not a usable checkpoint", "the run begins anew")
 
     @contextlib.contextmanager
     def claim(self, spec: RunSpec) -> Iterator[None]:
-        """Hold the run for this process; others have it once the process has ended.
-
-        Raises:
-            Busy: another process holds it.
-            StoreNotWritable: the folder cannot be written.
-        """
+        """Hold the run for this process, until it ends; Busy if another process holds it."""
         path = self._running(spec, ".lock")
         with lock(path):
             try:
@@ -213,7 +175,6 @@ class Store:
         return None if message is None else message.decode()
 
     def forget_failure(self, spec: RunSpec) -> None:
-        """Let the run be tried again."""
         path = self._running(spec, ".failed")
         if path.exists():
             path.unlink(missing_ok=True)
@@ -224,12 +185,12 @@ class Store:
         if not path.exists():
             raise StoreError(f"{path} is missing: remove the record next to it and the run is made again, with both")
         then = f"{spec.name}.json too, and the run is made again"
-        with reading(path, "is no whole file of arrays", then), np.load(path, allow_pickle=False) as file:
+        with reading(path, "is not a complete file of arrays", then), np.load(path, allow_pickle=False) as file:
             yield dict(file)
 
     @staticmethod
     def _read_record(path: Path) -> RunRecord | None:
-        with reading(path, "is no whole run record", "the run is made again"):
+        with reading(path, "is not a complete run record", "the run is made again"):
             text = read_if_there(path)
             return None if text is None else RunRecord.from_json(text.decode())
 

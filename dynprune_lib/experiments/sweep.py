@@ -1,4 +1,4 @@
-"""Making the missing runs of a list, in this process or in several.
+"""Make the missing runs of a list, in this process or in several.
 
 Locks of the store keep two sweeps over one folder from making the same run; after an interruption, the next sweep
 resumes from the last checkpoints.
@@ -51,8 +51,7 @@ class Plan:
         jobs: number of processes. Default: None, one for each device.
         threads: CPU threads of each. Default: None, an equal share of torch's number.
         deadline: in seconds of `time.time()`. Default: None, no limit.
-        devices: numbers of the GPUs to use, among those that CUDA_VISIBLE_DEVICES shows. Default: None, all of them, or
-            the CPU where there is none.
+        devices: GPUs to use, numbered as CUDA_VISIBLE_DEVICES shows them. Default: None, all of them, else the CPU.
         lines: whether to write a line per finished run, next to the progress bar. Default: True.
     """
 
@@ -95,23 +94,18 @@ def ensure_runs(
     records = [record for spec in specs if (record := store.load(spec))]
     if len(records) < len(specs):
         left = len(specs) - len(records)
-        raise SweepError(f"{left} runs are being trained by another process, or wait for its device: try again later")
+        raise SweepError(f"{left} runs are not made: another process trains them or uses their device, try again later")
     return records
 
 
 def sweep(specs: list[RunSpec], plan: Plan) -> None:
-    """Make the runs that are not in the store. A run that fails does not stop the others.
-
-    Args:
-        specs: in the order in which they are made.
-        plan: how.
+    """Make the runs that are not in the store, in their order. A run that fails does not stop the others.
 
     Raises:
-        DataError: a data set is missing or damaged; raised before any training.
-        PrivateFolderError: there is no folder for the locks of this user; raised before any training.
-        SpecError: there is no such device, or a run is not allowed; raised before any training.
-        SweepError: runs failed, or their records are damaged; the others have been made, unless nothing can be written
-            any more. The message has one line per run.
+        DataError, PrivateFolderError, SpecError: a data set, the folder for locks, a device or a run is not usable;
+            raised before any training.
+        SweepError: runs failed, or their records are damaged, one line each; the others have been made, unless nothing
+            can be written any more.
         KeyboardInterrupt: the message names the runs that were under way.
     """
     private_folder("locks")
@@ -126,16 +120,12 @@ def sweep(specs: list[RunSpec], plan: Plan) -> None:
 
 
 def available_devices(chosen: tuple[int, ...] | None = None) -> list[str]:
-    """Return the chosen GPUs, or all that CUDA_VISIBLE_DEVICES shows, or the CPU where there is none.
-
-    Raises:
-        SpecError: a GPU was chosen that this process does not see.
-    """
+    """Return the chosen GPUs, or all that CUDA_VISIBLE_DEVICES shows, or the CPU where there is none."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     for number in chosen or ():
         if number not in range(count):
-            there = f"there are {count} (0 to {count - 1})" if count else "there is none"
-            raise SpecError(f"device {number} is not a GPU that this process sees: {there}; see CUDA_VISIBLE_DEVICES")
+            remedy = f"choose from 0 to {count - 1}" if count else "no GPU is"
+            raise SpecError(f"device {number} is not visible to this process: {remedy}; see CUDA_VISIBLE_DEVICES")
     return [f"cuda:{number}" for number in (range(count) if chosen is None else chosen)] or ["cpu"]
 
 

@@ -1,7 +1,7 @@
 """Tables of numbers that scikit-learn includes or generates: two to classify, two for a regression.
 
-Features, and the targets of a regression, are standardised by the training part. A training part fills whole batches of
-32, as does half of it: runs on half of the samples cost half as much.
+All are standardised by the training part, which fills whole batches of 32, as does half of it: runs on half of the
+samples cost half as much.
 """
 
 from pathlib import Path
@@ -26,11 +26,8 @@ def breast_cancer(_: Path) -> Table:
 
 
 def hastie(_: Path) -> Table:
-    """Return ten Gaussian features; the class says whether their squares add up to more than 9.34.
-
-    References:
-        Hastie, Tibshirani and Friedman 2009, The Elements of Statistical Learning, equation 10.2.
-    """
+    """Return ten Gaussian features; the class says whether their squares add up to more than 9.34 (Hastie et al. 2009,
+    10.2)."""
     from sklearn.datasets import make_hastie_10_2
 
     features, sign = make_hastie_10_2(GENERATED, random_state=0)
@@ -46,11 +43,7 @@ def diabetes(_: Path) -> Table:
 
 
 def friedman(_: Path) -> Table:
-    """Return a function of five of ten uniform features, with noise of standard deviation 1.
-
-    References:
-        Friedman 1991, Multivariate Adaptive Regression Splines, problem 1.
-    """
+    """Return a function of five of ten uniform features, with noise of variance 1 (Friedman 1991, problem 1)."""
     from sklearn.datasets import make_friedman1
 
     features, targets = make_friedman1(GENERATED, noise=1.0, random_state=0)

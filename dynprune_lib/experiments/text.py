@@ -20,7 +20,7 @@ def parse(text: str) -> tuple[list[list[str]], list[int]]:
 def known_words(sentences: Sequence[Sequence[str]]) -> dict[str, int]:
     """Return the token id of each word that occurs at least twice, at most VOCABULARY - 2 words, the frequent first.
 
-    Words that occur once share a token, so that a model learns what to do with words that it does not know.
+    Words that occur once share a token: a model learns what to do with words that it does not know.
     """
     counts = Counter(word for sentence in sentences for word in sentence)
     words = [word for word, count in counts.most_common(VOCABULARY - 2) if count > 1]

@@ -1,4 +1,4 @@
-"""Training a run: what it is built of, its epochs, and how an interrupted run resumes."""
+"""Train a run: what it is built of, its epochs, and how an interrupted run resumes."""
 
 import math
 import time
@@ -42,8 +42,7 @@ def train(
 ) -> RunRecord:
     """Train a run to its end, from its last checkpoint if there is one, and save its record.
 
-    With the same number of threads on the same device, an interrupted and resumed run ends with the same record as an
-    uninterrupted one.
+    On the same device and number of threads, a resumed run ends with the same record as an uninterrupted one.
 
     Args:
         spec: what to run.
@@ -84,8 +83,7 @@ def train(
 class TrainState:
     """Everything that a run needs and changes; a checkpoint is its `state_dict` after an epoch.
 
-    The first of the observers counts how often each sample is selected. There is an `average` of the weights with
-    `averaging`, and a `reference` model where the score needs its logits.
+    `average` is that of the weights with `averaging`, `reference` the model whose logits some scores need.
     """
 
     spec: RunSpec
@@ -116,7 +114,6 @@ class TrainState:
         return parts | {"epochs": [asdict(epoch) for epoch in self.epochs]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a `state_dict`."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.epochs = [EpochRecord(**epoch) for epoch in state["epochs"]]
@@ -127,14 +124,7 @@ def build_train_state(
 ) -> TrainState:
     """Return the state of a run before its first epoch.
 
-    Args:
-        spec: what to run.
-        data: the data set, on the device to train on.
-        scores: (N,) static scores of a static sampler.
-        observer: another one, in addition to those whose findings are in the record.
-
-    Raises:
-        SpecError: the spec does not fit the data.
+    `scores` (N,) are those of a static sampler; `observer` is one in addition to those of the record.
     """
     check_fit(spec, data)
     sampler = spec.make_sampler(len(data.train), scores, data.train.labels)
@@ -175,8 +165,8 @@ def check_fit(spec: RunSpec, data: TensorData) -> None:
     validate(spec)
     if not data.classes and (spec.is_static_scored or spec.score != "loss" or spec.label_smoothing):
         raise SpecError(
-            f"{data.name} is a regression, which has no classes: choose the score loss, no label smoothing, and a"
-            f" sampler without static scores, not {spec.sampler}, {spec.score} and {spec.label_smoothing}"
+            f"{data.name} is a regression: it needs the score loss, no label smoothing and a sampler without static"
+            f" scores, not {spec.score}, {spec.label_smoothing} and {spec.sampler}"
         )
     kept = round((1 - spec.prune_rate) * len(data.train))
     for needed, what in ((len(data.classes), "one sample per class, "), (spec.batch_size, "one batch of ")):
@@ -207,10 +197,9 @@ def conditions_of(environment: dict[str, Any]) -> dict[str, str]:
 
 
 def train_epochs(state: TrainState, epochs: int, save: Callable[[], None], on_epoch: OnEpoch | None = None) -> None:
-    """Train until `epochs` epochs are complete, those that are already among them.
+    """Train until `epochs` epochs are complete.
 
-    `save` is called after an epoch unless saving has taken too much of the time, and when `on_epoch`, which is called
-    after every epoch, raises.
+    `save` is called after each unless saving has taken too much of the time, and when `on_epoch` raises.
     """
     begun, saving = time.perf_counter(), 0.0
     for epoch in range(len(state.epochs), epochs):
@@ -281,10 +270,7 @@ def rescore(state: TrainState) -> int:
 
 
 def train_steps(state: TrainState, batches: tuple[Tensor, ...], epoch: int) -> Tensor:
-    """Train on batches of indices, without synchronising the device; return the losses (steps,), on the device.
-
-    `epoch` decides the augmentation, together with the seed.
-    """
+    """Train on batches of indices, without synchronising the device; return the losses (steps,), on the device."""
     spec, data = state.spec, state.data
     # seeded by the epoch, so that a resumed run needs no random state of the interrupted one
     generator = torch.Generator(data.device).manual_seed(spec.seed * 100_003 + epoch)
@@ -316,10 +302,9 @@ def train_steps(state: TrainState, batches: tuple[Tensor, ...], epoch: int) -> T
 
 
 def _ticks(state: TrainState, epoch: int, steps: int) -> list[int]:
-    """Return by how many steps the schedule goes on after each optimizer step of an epoch: by one each.
+    """Return by how many steps the schedule goes on after each optimizer step: one each if the epochs have one length.
 
-    If the sampler has no fixed length, the schedule has the steps of the longest epochs, and all of them pass in every
-    epoch: it follows the progress in epochs. An epoch of 2 steps that could have 5 goes on by 2 and by 3.
+    Otherwise all steps of the longest epoch pass in every epoch: with 2 steps of 5, the schedule goes on by 2 and by 3.
     """
     if state.sampler.has_fixed_length:
         return [1] * steps
@@ -337,7 +322,7 @@ def _scores(state: TrainState, inputs: Tensor, logits: Tensor, labels: Tensor) -
 
 
 def _preparation(state: TrainState, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
-    """Return a function of the indices of a batch that returns its inputs; images are augmented and normalised."""
+    """Return a function from the indices of a batch to its inputs; images are augmented and normalised."""
     spec, data = state.spec, state.data
     if not isinstance(data, ImageData):
         return lambda index: data.train.inputs[index]

@@ -1,7 +1,6 @@
-"""Worker processes that each do one task after the other, for as long as their parent lives.
+"""Worker processes that each do one task after the other; one that dies is replaced, and its task is tried once more.
 
-One that dies is replaced, and its task is tried once more. This module imports no torch, so that a worker watches its
-parent before the seconds that such imports take.
+This module imports no torch: a worker watches its parent before the seconds that such imports take.
 """
 
 import contextlib
@@ -21,7 +20,7 @@ from dynprune_lib import stopping
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a process computes: on which device, threads and cores, and how many processes share the device."""
+    """Where a process computes, and how many processes share the device."""
 
     device: str = "cpu"
     threads: int | None = None
@@ -51,12 +50,9 @@ def placements(jobs: int, devices: Sequence[str], threads: int) -> list[Placemen
 
 
 class Workers:
-    """Processes that do tasks, one at a time each; they start with their first task and end with the context.
+    """Processes, one for each place, that do one task at a time, from their first task to the end of the context.
 
-    Args:
-        places: one for each process.
-        do: function of a task, of a function that reports an event and its value, and of the placement; it returns
-            the last event and its value.
+    `do` takes a task, a function that reports an event and its value, and the placement; it returns the last event.
     """
 
     def __init__(self, places: Sequence[Placement], do: Callable[[Any, Callable[..., None], Placement], Any]) -> None:
@@ -88,8 +84,8 @@ class Workers:
             self._pipes[worker][0].send(task)
 
     def events(self) -> Iterator[tuple[str, Any, Any]]:
-        """Wait for events; yield each with its task and its value: those that workers report; "died", with how, if a
-        worker did and its task is tried once more; "failed" if that worker died, too."""
+        """Wait for events; yield each with its task and value: reports, "died" for a task that is retried, "failed" if
+        it died again."""
         readers = {self._pipes[worker][0]: worker for worker in self.under_way}
         for reader in cast(list[Connection], wait(readers)):
             worker = readers[reader]
@@ -131,7 +127,7 @@ class Workers:
 def _how_it_ended(code: int) -> str:
     if code >= 0:
         return f"ended with exit code {code}"
-    hint = " (as a system that is short of memory does: try fewer --jobs)" if code == -signal.SIGKILL else ""
+    hint = " (out of memory? Try fewer --jobs)" if code == -signal.SIGKILL else ""
     return f"was killed by {signal.Signals(-code).name}{hint}"
 
 

@@ -10,44 +10,31 @@ from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.report.tables import name_rows
 
-COLUMNS = {
-    "worst_class": "accuracy of the worst class (%)",
-    "loss": "negative log-likelihood",
-    "calibration": "calibration error (%)",
-    "again": "left out again (%)",
-    "absence": "longest absence (epochs)",
-}
+COLUMNS = (
+    "accuracy of the worst class (%)",
+    "negative log-likelihood",
+    "calibration error (%)",
+    "left out again (%)",
+    "longest absence (epochs)",
+)
 
 
 def beyond_accuracy(records: Iterable[RunRecord], role: Callable[[RunSpec], Role] = stated_role) -> pd.DataFrame:
-    """Return means over seeds of what a record has besides the accuracy, of the last epoch.
+    """Return what records say besides the accuracy: one row per method and rate, means over seeds, of the last epoch.
 
-    Args:
-        records: the run records; those of version 0.1 lack most of this and are left out.
-        role: function that returns the role of a spec, such as `Experiment.role`. Default: the sampler at its rate.
-
-    Returns:
-        One row per method and rate. Columns: test accuracy of the worst class in %; negative log-likelihood on the test
-        set; expected calibration error in %; the share in % of an epoch's left-out samples that the epoch before left
-        out as well, a mean over the pruned epochs; the longest absence, the median over samples of the longest number
-        of consecutive epochs without it; `n`, the number of seeds.
+    `left out again` is the share of an epoch's left-out samples that the epoch before left out too; `longest absence`
+    the median over samples of the longest run of epochs without it; `n` the number of seeds. Records of version 0.1
+    lack most of this and do not count.
     """
     rows = [_row(record, role(record.spec)) for record in records if record.last_epoch and record.left_out]
     table = pd.DataFrame(rows, columns=["method", "rate", *COLUMNS])
     groups = table.groupby(["method", "rate"])
-    return name_rows(groups.mean().rename(columns=COLUMNS).assign(n=groups.size()))
+    return name_rows(groups.mean().assign(n=groups.size()))
 
 
-def _row(record: RunRecord, role: Role) -> dict[str, Any]:
+def _row(record: RunRecord, role: Role) -> tuple[Any, ...]:
     assert record.last_epoch
     assert record.left_out
-    again = pd.Series(record.left_out.overlap, dtype=float)
-    return {
-        "method": role.method,
-        "rate": role.rate,
-        "worst_class": 100 * min(record.last_epoch.class_accuracy),
-        "loss": record.epochs[-1].test_loss,
-        "calibration": 100 * record.last_epoch.calibration_error,
-        "again": 100 * again.mean(),
-        "absence": record.left_out.median_absence,
-    }
+    worst, error = 100 * min(record.last_epoch.class_accuracy), 100 * record.last_epoch.calibration_error
+    again = 100 * pd.Series(record.left_out.overlap, dtype=float).mean()
+    return *role, worst, record.epochs[-1].test_loss, error, again, record.left_out.median_absence

@@ -1,7 +1,4 @@
-"""What all figures share: their style, the title and the setting, the legend.
-
-The first line of a title is the message; its other lines are the setting, which is written below in small type.
-"""
+"""The style, title and legend of all figures. A title is a message, then lines of setting, which go below."""
 
 import textwrap
 
@@ -16,10 +13,7 @@ LETTERS = 14  # of a message, per inch of width; the setting is in smaller type
 
 
 def use_style() -> None:
-    """Set the style of all figures: thin axes, a light grid, type that is readable at the width of one column.
-
-    The background is white, so that figures can be read on a dark page.
-    """
+    """Set the style of all figures: readable at the width of one column, white also on a dark page."""
     type_sizes = {
         "font.size": 9,
         "axes.titlesize": 8.5,
@@ -34,7 +28,7 @@ def use_style() -> None:
 
 
 def one_axes(title: str, height: float = 3.0, label: str = "") -> tuple[Figure, Axes]:
-    """Return a figure with one axes, and the label of its x axis where names leave the axes little room."""
+    """Return a figure with one axes; `label` is that of the x axis where long names leave the axes little room."""
     use_style()
     figure, axes = plt.subplots(figsize=(WIDTH, height), layout="constrained")
     write_title(figure, title, label)
@@ -42,14 +36,14 @@ def one_axes(title: str, height: float = 3.0, label: str = "") -> tuple[Figure, 
 
 
 def finish(figure: Figure) -> Figure:
-    """Return a figure without the upper and the right frame, and closed."""
+    """Remove the upper and the right frame, and close the figure."""
     sns.despine(figure)
     plt.close(figure)  # a notebook shows the figure that a cell returns; an open one would be shown twice
     return figure
 
 
 def legend_beside(figure: Figure, fontsize: str | float = "x-small") -> None:
-    """Put one legend of all panels, each label once, on the right of a figure."""
+    """Put one legend of all panels, each label once, to the right."""
     lines: dict[str, Artist] = {}
     for axes in figure.axes:
         lines |= {label: line for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
@@ -57,13 +51,7 @@ def legend_beside(figure: Figure, fontsize: str | float = "x-small") -> None:
 
 
 def write_title(figure: Figure, title: str, label: str = "") -> None:
-    """Write a message above a figure and the setting below it.
-
-    Args:
-        figure: the figure.
-        title: the message, and the setting in further lines.
-        label: label of the x axis, written above the setting. Default: none.
-    """
+    """Write the message above a figure; the setting, and a label of the x axis, below."""
     message, *setting = title.split("\n")
     letters = round(LETTERS * figure.get_figwidth())
     figure.suptitle(textwrap.fill(message, letters), fontsize="small", fontweight="bold")

@@ -1,7 +1,7 @@
-"""The claims: their decisions are computed, their sentences are written by hand in `claims.yaml`.
+"""The claims: decisions are computed, sentences are written by hand in `claims.yaml`.
 
-A claim predicts a difference in each of several settings. A notebook computes these differences and saves them as
-`claim_NAME.csv`, one row per setting. One rule decides all claims: see `decide`.
+A claim predicts a difference in each of several settings; a notebook saves them in `claim_NAME.csv`. One rule decides
+all claims: see `decide`.
 """
 
 import re
@@ -23,8 +23,8 @@ def decide(cells: pd.DataFrame) -> str:
     """Return the decision on a claim.
 
     Args:
-        cells: one row per planned setting: `side`, "above" where the interval lies on the side that is claimed,
-            "below" where it lies on the other, else empty; `n`, the number of seeds, absent where nothing is random.
+        cells: one row per planned setting: `side`, "above" where the interval lies on the claimed side, "below" on the
+            other, else empty; `n`, the number of seeds, absent where nothing is random.
 
     Returns:
         "holds" if every setting lies on the claimed side, "fails" if every one lies on the other, "open" if every one
@@ -45,11 +45,7 @@ def decide(cells: pd.DataFrame) -> str:
 
 
 def decisions(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the decision for each method of a claim, with the number of settings on either side.
-
-    Args:
-        cells: see `decide`; a column `method` tells methods apart.
-    """
+    """Return the decision for each `method` of a claim, or for all, with the number of settings on either side."""
     groups = cells.groupby("method", sort=False) if "method" in cells else [("all", cells)]
     rows = {
         name: {
@@ -70,14 +66,13 @@ class Claim:
     Args:
         claim: one of the paper's claims, "C1" to "C6", or a word for a claim of this artifact.
         title: the claim in a few words.
-        notebook: name of the notebook that decides it.
+        notebook: the notebook that decides it.
         cells: its file in `figures`, such as "desktop/claim_C1.csv".
-        decision: by method, or one for all, as `decide` computes it.
+        decision: as `decide` computes it, by method or one for all.
         short: the verdict in a few words.
         verdict: the verdict in one or two sentences.
-        numbers: each number that the sentences quote, as it is shown, with its `file` in `figures` (default: `cells`),
-            the values of some columns that choose its `row`, its `column` and, if a sentence has it per cent or names
-            its sign in words, a `factor`.
+        numbers: each number in these sentences as `shown`, its `file` (default: `cells`), the values that choose its
+            `row`, its `column` and, for per cent or a sign in words, a `factor`.
     """
 
     claim: str
@@ -98,7 +93,7 @@ class Claim:
         return {str(name): row for name, row in decisions(cells)["decision"].items()}
 
     def faults(self) -> list[str]:
-        """Return what is wrong with the entry: numbers that no file has, and decisions that are not the computed."""
+        """Return numbers that no file contains, and decisions that differ from the computed ones."""
         found = [f"{self.claim}: {fault}" for number in self.numbers if (fault := check_number(number, self.cells))]
         listed = {str(number["shown"]).lstrip("+-") for number in self.numbers}
         text = f"{self.short} {self.verdict}"
@@ -120,7 +115,7 @@ def check_number(number: dict[str, Any], cells: str) -> str:
     for column, value in number["row"].items():
         table = table[table[column] == value]
     if len(table) != 1:
-        return f"{len(table)} rows of {path.name} have {number['row']}: it must be one"
+        return f"{len(table)} rows of {path.name} match {number['row']}, not one"
     value, shown = number.get("factor", 1) * float(table[number["column"]].iloc[0]), str(number["shown"])
     digits = len(shown.partition(".")[2])
     is_right = f"{value:.{digits}f}" == shown.lstrip("+")
@@ -128,11 +123,7 @@ def check_number(number: dict[str, Any], cells: str) -> str:
 
 
 def load_claims() -> list[Claim]:
-    """Return the entries of `claims.yaml`, in its order.
-
-    Raises:
-        DynpruneError: an entry lacks a field or has an unknown one.
-    """
+    """Return the entries of `claims.yaml`; DynpruneError if a field is missing or unknown."""
     try:
         return [Claim(**entry) for entry in yaml.safe_load((root() / "claims.yaml").read_text())]
     except TypeError as error:

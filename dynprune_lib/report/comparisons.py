@@ -47,29 +47,16 @@ def contrast(
 
 
 def differences_of_methods(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
-    """Return the differences of several pairs of methods at each rate.
-
-    Args:
-        runs: a table of `tabulate`, with one variant of each method; all its cells contribute to the variances.
-        pairs: (method, baseline) each.
-
-    Returns:
-        A table of `statistics.differences` with the columns `method` and `baseline`, their labels, and `rate`.
-    """
+    """Return `contrast` of (method, baseline) pairs at each rate, with labels in `method` and `baseline`."""
     table = contrast(runs, "method", pairs, ["rate"]).reset_index()
     return table.assign(**{name: table[name].map(lambda each: style(each).label) for name in ("method", "baseline")})
 
 
 def in_every_study(studies: Iterable[Study], pairs: Sequence[tuple[str, str]], at_least: float = 0.0) -> pd.DataFrame:
-    """Return the differences of several pairs of methods at each rate of several studies, all tested together (Holm).
+    """Return the differences of (method, baseline) pairs at each rate of several studies, all tested together (Holm).
 
-    Args:
-        studies: each has variances of its own.
-        pairs: (method, baseline) each.
-        at_least: the lowest rate. Default: 0, all rates.
-
-    Returns:
-        A table of `statistics.holm`, with the columns of `differences_of_methods`, `dataset` and `net`, their titles.
+    Each study has its own variances. The columns are those of `differences_of_methods` and `statistics.holm`, `dataset`
+    and `net`. `at_least` is the lowest rate.
     """
     tables = [
         differences_of_methods(study.runs, pairs).assign(
@@ -83,11 +70,7 @@ def in_every_study(studies: Iterable[Study], pairs: Sequence[tuple[str, str]], a
 
 
 def difference_table(runs: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Return the differences of several pairs of methods as text: one row per pair, one column per rate.
-
-    Args:
-        runs: a table of `tabulate`, with one variant of each method; all its cells contribute to the variances.
-        pairs: (method, baseline) each.
+    """Return the differences of (method, baseline) pairs as text: one row per pair, one column per rate.
 
     Example:
         >>> runs = pd.DataFrame({"method": ["ucb", "rs2"] * 2, "rate": 0.5, "test_accuracy": [3.0, 1.0, 3.2, 1.2]})
@@ -101,14 +84,7 @@ def difference_table(runs: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd
 
 
 def differences_of_devices(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return how much more accurate the same run, with another seed, is on a GPU than on a CPU.
-
-    Args:
-        runs: tables of `tabulate`, without repetitions.
-
-    Returns:
-        A table of `statistics.differences`: one row per kind of run that was made on both; none if there is one device.
-    """
+    """Return how much more accurate the same run, with another seed, is on a GPU than on a CPU."""
     keys = ["dataset", "method", "variant", "rate", "epochs"]
     pairs = [(device, "CPU") for device in sorted(set(runs["device"]) - {"CPU"})]
     return contrast(runs, "device", pairs, keys, by=["dataset", "rate"]).reset_index()
@@ -122,14 +98,10 @@ def differences_from_full_data(runs: pd.DataFrame, method: str) -> pd.DataFrame:
 
 
 def differences_from_default(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the difference of each variant from the same method with its default settings.
+    """Return the difference of each variant from its method with default settings, indexed by names like "UCB, c =
+    0.0".
 
-    Args:
-        runs: a table of `tabulate`, at one rate.
-
-    Returns:
-        A table of `statistics.differences` with the column `colour` of the method; one row per variant, named "UCB,
-        c = 0.0".
+    The runs are at one rate. The columns are those of `statistics.differences` and the `colour` of the method.
     """
     variants = sorted(set(runs["variant"]) - {""})
     table = contrast(runs, "variant", [(variant, "") for variant in variants], ["method", "rate"])
@@ -139,24 +111,17 @@ def differences_from_default(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_settings_of_ucb(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return runs in which the samplers that are UCB with one change are variants of it."""
+    """Turn the samplers that are UCB with one change into variants of it."""
     for sampler, change in {"epsilon-ucb": "epsilon = 0.1", "ucb1": "bonus by counts"}.items():
         runs = runs.mask(runs["method"] == sampler, runs.assign(method="ucb", variant=change))
     return runs
 
 
 def differences_of_bandits(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """Return the differences of the bandits from a baseline method with its default settings, by Dunnett's test.
+    """Return the differences of UCB and ε-greedy from a baseline with default settings, by Dunnett's test.
 
-    Variants that cost more than the baseline, in passes of any kind, are left out.
-
-    Args:
-        runs: a table of `tabulate`, at one rate.
-        baseline: a method.
-
-    Returns:
-        A table of `statistics.dunnett` with the columns `method`, its label, and `settings`, "default" or those that
-        differ.
+    The runs are at one rate; variants that cost more passes than the baseline are left out. The columns are those of
+    `statistics.dunnett`, `method`, its label, and `settings`, "default" or those that differ.
     """
     is_baseline = (runs["method"] == baseline) & (runs["variant"] == "")
     costs_no_more = (runs["passes"] <= runs.loc[is_baseline, "passes"].max()) & (runs["forward_only"] == 0)

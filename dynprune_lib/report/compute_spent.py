@@ -16,13 +16,10 @@ from dynprune_lib.report.tables import label_with_settings
 
 
 def spent(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return the runs of several experiments of one data set and model with the compute that they spent.
+    """Join the runs of several experiments of one data set and model, with the compute that they spent.
 
-    Args:
-        tables: tables of `tabulate`; full data in fewer epochs becomes a length of full data.
-
-    Returns:
-        A table of `measure_compute`. The labels of methods with epochs of their own length name their settings.
+    Full data in fewer epochs becomes a length of full data. The labels of methods with epochs of their own length name
+    their settings. The columns are those of `measure_compute`.
     """
     runs = pd.concat(tables, ignore_index=True)
     is_full = runs["method"].isin(["full", FEWER_EPOCHS])
@@ -40,16 +37,11 @@ def of_the_same(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 
 def saving_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return what each method promises, saves and reaches.
+    """Return what each method promises, saves and reaches, the highest speed-up first.
 
-    Args:
-        runs: a table of `spent`.
-
-    Returns:
-        One row per method and rate, the highest speed-up first, of the methods that are more accurate than full data at
-        its smallest length: `prune rate`; `compute saved`, really, of as many epochs on full data; `accuracy (%)`;
-        `speed-up` at equal accuracy with its 95 % interval, see `frontier.speed_up`; `n`, the number of seeds; and
-        `chosen by the rule`, see `tables.chosen_by_rule`, with the number of seeds that recorded it if not all did.
+    Methods below full data at its smallest length are left out. `compute saved` is against as many epochs of full data,
+    `speed-up` at equal accuracy with its 95 % interval, `n` the number of seeds, `chosen by the rule` see
+    `tables.chosen_by_rule`.
     """
     cell = ["method_label", "epochs", "saved"]
     means = runs.groupby(cell)["test_accuracy"].transform("mean")
@@ -80,12 +72,10 @@ def _share_of_seeds(values: pd.Series) -> str:
 
 
 def plot_compute_spent(runs: pd.DataFrame, methods: Collection[str], title: str) -> Figure:
-    """Plot accuracy over the compute really spent: epochs of one length, and epochs of the length that the rule wants.
+    """Plot accuracy over the compute of a table of `spent`: epochs of a fixed length, and of the length that the rule
+    wants.
 
-    Args:
-        runs: a table of `spent`.
-        methods: of the methods with one length, without annealing, those that are drawn.
-        title: the message, and the setting in further lines.
+    Of the methods with a fixed length, without annealing, only `methods` are drawn.
     """
     use_style()
     figure, panels = plt.subplots(1, 2, sharex=True, sharey=True, layout="constrained", figsize=(2.4 * WIDTH, 3.4))

@@ -19,15 +19,7 @@ RARE = 3  # classes that count as rare: the last ones, with the fewest samples
 
 
 def wrong_labels_kept(records: Iterable[RunRecord], role: Callable[[RunSpec], Role]) -> pd.DataFrame:
-    """Return which share of each subset has wrong labels.
-
-    Args:
-        records: records of runs with label noise.
-        role: function that returns the role of a spec, such as `Experiment.role`.
-
-    Returns:
-        One row per run and epoch: columns `method`, `label_noise`, `seed`, `epoch` from 1, and `share` in %.
-    """
+    """Return the `share`, in %, of wrong labels in the subset of each epoch of runs with label noise."""
     rows = [
         (method, record.spec.label_noise, record.spec.seed, number, 100 * wrong / epoch.samples_kept)
         for record in records
@@ -39,12 +31,7 @@ def wrong_labels_kept(records: Iterable[RunRecord], role: Callable[[RunSpec], Ro
 
 
 def plot_wrong_labels_kept(shares: pd.DataFrame, title: str) -> Figure:
-    """Plot the share of wrong labels in the subset of every epoch, mean over seeds, in one panel per level of noise.
-
-    Args:
-        shares: a table of `wrong_labels_kept`.
-        title: title of the figure.
-    """
+    """Plot `wrong_labels_kept` over the epochs, mean over seeds, one panel per level of noise."""
     use_style()
     panels = list(shares.groupby("label_noise"))
     figure, grid = plt.subplots(
@@ -56,7 +43,7 @@ def plot_wrong_labels_kept(shares: pd.DataFrame, title: str) -> Figure:
             if method in ("full", FEWER_EPOCHS):
                 continue  # they keep all samples
             means, look = rows[rows["method"] == method].groupby("epoch")["share"].mean(), style(method)
-            axes.plot(means, color=look.colour, marker=look.marker, markersize=3, linewidth=1, label=look.label)
+            axes.plot(means, ms=3, lw=1, **look.line)
         axes.set(xlabel="epoch", title=f"{noise:.0%} of the labels are wrong")
     grid[0, 0].set(ylabel="wrong labels in the subset (%)")
     grid[0, 0].set_ylim(bottom=0)
@@ -66,17 +53,10 @@ def plot_wrong_labels_kept(shares: pd.DataFrame, title: str) -> Figure:
 
 
 def rare_classes(records: Iterable[RunRecord], role: Callable[[RunSpec], Role]) -> pd.DataFrame:
-    """Return accuracies and kept samples of rare classes.
+    """Return accuracies and kept samples of rare classes, in %: one row per method and rate, means over seeds.
 
-    Args:
-        records: records of runs with imbalance.
-        role: see `wrong_labels_kept`.
-
-    Returns:
-        One row per method and rate, means over seeds. Columns: `accuracy` on the test set, whose classes are equally
-        frequent, and on the first and the RARE last classes alone, in %; the share of the samples of the first and of
-        the last class that an epoch keeps, mean over the epochs, in %; the smallest number of samples of the last class
-        in an epoch; `n`, the number of seeds.
+    The accuracies are on the test set, whose classes are equally frequent: of all classes, the first, and the RARE
+    last. What is kept of the first and the last class is a mean over the epochs, `fewest of the last` its minimum.
     """
     records = [record for record in records if record.composition and record.last_epoch]
     sizes = np.max([_kept(record).max(0) for record in records], axis=0)  # of the classes: full data keeps all of them

@@ -18,15 +18,11 @@ PUBLISHED = PACKAGE / "report" / "published.yaml"
 
 
 def label_methods(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs that can be compared at equal compute, with a label and their compute saved.
+    """Return the runs that can be compared at equal compute, labelled as in `measure_compute`.
 
-    Args:
-        runs: a table of `tabulate` with runs on full data.
-
-    Returns:
-        The table with the columns of `measure_compute`; `saved` is the share of the compute of full data that a run
-        saves, to the nearest tenth. Runs whose compute differs from that of the baseline at their level by more
-        than TOLERANCE are left out: a method that re-scores is compared at the compute that it spends, or not at all.
+    `saved` is the share of the compute of full data that a run saves, to the nearest tenth. Runs more than TOLERANCE
+    from the compute of the baseline at that level are left out: a method that re-scores is compared at the compute that
+    it spends, or not at all.
     """
     table = measure_compute(runs)
     full = table.loc[table["method"] == "full", "compute"].max()
@@ -39,7 +35,7 @@ def label_methods(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def label_studies(studies: Sequence[Study]) -> pd.DataFrame:
-    """Return the labelled runs of several studies, each run once, with the title of the data set as `dataset`."""
+    """Return the labelled runs of several studies, each run once; `dataset` is the title."""
     tables = [label_methods(study.runs).assign(dataset=study.title) for study in studies]
     # a profile with one data set has some runs in both experiments
     return pd.concat(tables, ignore_index=True).drop_duplicates(["dataset", "method_label", "saved", "seed"])
@@ -48,30 +44,17 @@ def label_studies(studies: Sequence[Study]) -> pd.DataFrame:
 def differences_from_baseline(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the difference of each method from the baseline at equal compute.
 
-    All methods, levels of compute and data sets are one question, see `statistics.dunnett`.
-
-    Args:
-        runs: a table of `label_studies`.
-
-    Returns:
-        One row per data set, compute saved and method: columns `dataset`, `saved`, `method_label` and those of
-        `statistics.dunnett`.
+    All methods, levels and data sets of `label_studies` are one question. The columns are `dataset`, `saved`,
+    `method_label` and those of `statistics.dunnett`.
     """
     return dunnett(runs[runs["saved"] > 0], "method_label", BASELINE, ["dataset", "saved"]).reset_index()
 
 
 def compared_with_published(runs: pd.DataFrame, source: str, dataset: str) -> pd.DataFrame:
-    """Return accuracies next to those that others have published.
+    """Return accuracies in % next to published ones, as text: one row per method and source, one column per rate.
 
-    Args:
-        runs: a table of `label_methods`.
-        source: description of these runs.
-        dataset: name of the data set.
-
-    Returns:
-        Test accuracy in % as text, with the difference from full data of the same source, where it is known, in
-        brackets: one row per method and source, one column per rate. Methods for which nothing is published are left
-        out.
+    The difference from full data of the same source, where known, is in brackets. Methods without published results are
+    left out. `source` describes `runs`, a table of `label_methods`.
     """
     own = runs[runs["modifier"] == ""].groupby(["method", "saved"])["test_accuracy"].mean()
     own = own.rename_axis(["method", "rate"]).reset_index().assign(source=source)
@@ -93,18 +76,18 @@ def compared_with_published(runs: pd.DataFrame, source: str, dataset: str) -> pd
 
 
 def letter_sources(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return a table of `compared_with_published` with a letter for each source, and what the letters stand for."""
+    """Replace the sources of `compared_with_published` by letters; return the table and the meaning of each letter."""
     letters = dict(zip(table.index.unique("source"), ascii_lowercase, strict=False))
     return table.rename(index=letters, level="source"), [f"{letter}: {source}" for source, letter in letters.items()]
 
 
 def published() -> pd.DataFrame:
-    """Return published results: columns `dataset`, `method`, `rate`, `test_accuracy` in %, `source`, `protocol`."""
-    rows = []
-    for group in yaml.safe_load(PUBLISHED.read_text()):
-        for dataset, methods in group["test_accuracy"].items():
-            for method, values in methods.items():
-                values = values if isinstance(values, dict) else {0.0: values}
-                for rate, accuracy in values.items():
-                    rows.append((dataset, method, rate, accuracy, group["source"], group["protocol"]))
+    """Return published results: `dataset`, `method`, `rate`, `test_accuracy` in %, `source`, `protocol`."""
+    rows = [
+        (dataset, method, rate, accuracy, group["source"], group["protocol"])
+        for group in yaml.safe_load(PUBLISHED.read_text())
+        for dataset, methods in group["test_accuracy"].items()
+        for method, values in methods.items()
+        for rate, accuracy in (values if isinstance(values, dict) else {0.0: values}).items()
+    ]
     return pd.DataFrame(rows, columns=["dataset", "method", "rate", "test_accuracy", "source", "protocol"])

@@ -1,6 +1,6 @@
 """Explore the committed records: accuracy over compute, selection counts, and images of a group.
 
-Each plot takes a table of `runs`, and the values of the runs to show by the name of a column, see `choose`.
+Each plot takes a table of `runs`, and the values of the runs to show by column, see `choose`.
 
 Example:
     >>> from dynprune_lib.report import explore
@@ -49,19 +49,18 @@ WIDE = {"layout": {"width": "28em"}, "style": {"description_width": "8em"}}
 
 
 def runs(results: str | Path | None = None) -> pd.DataFrame:
-    """Return one row per recorded run on data sets as they are, evaluated on the test set.
+    """Return one row per recorded run on an unchanged data set, evaluated on the test set.
 
-    Left out are runs with wrong labels or rare classes, on held-out samples, with traces, with an initialisation of
-    their own, or made for timings.
+    Runs with traces, with an initialisation of their own, or made for timings are left out too.
 
     Args:
         results: folder of the run records. Default: `results` in the checkout.
 
     Returns:
         The columns of `tabulate` and `frontier.measure_compute`, indexed by `profile` and `run`, the name of the
-        record. `setting` is the data set and the net; `kind`, the method with its modifiers and settings; `rate`, the
-        share of the sample passes that the run skips in training, to the nearest tenth; `has_counts`, whether the
-        record came with its selection counts, which `store` reads for a `spec`.
+        record. `setting` is the data set and the net; `kind` the method with its modifiers and settings; `rate` the
+        share of sample passes skipped in training, to the nearest tenth; `has_counts` whether `store` has the selection
+        counts of `spec`.
 
     Raises:
         StoreError: there is no record.
@@ -69,7 +68,7 @@ def runs(results: str | Path | None = None) -> pd.DataFrame:
     folder = results_dir(results)
     rows = [row for profile in PROFILES for row in _rows(Store(folder / profile))]
     if not rows:
-        raise StoreError(f"no records in {folder}: name another folder, or make some with `dynprune sweep`")
+        raise StoreError(f"no records in {folder}: use another folder, or run `dynprune sweep`")
     table = measure_compute(pd.DataFrame(rows))
     per_epoch = table["passes"] / table["epochs"]
     full = per_epoch.where(table["method"] == "full").groupby([table["dataset"], table["model"]]).transform("mean")
@@ -92,7 +91,7 @@ def choose(runs: pd.DataFrame, **chosen: Any) -> pd.DataFrame:
     """Return the runs with a value, or one of a list of values, in each of some columns.
 
     Raises:
-        SpecError: there is no such column, or no run has the values; the message then names those that exist.
+        SpecError: there is no such column, or no run has the values; the message names those that exist.
 
     Example:
         >>> table = pd.DataFrame({"method": ["full", "ucb", "rs2"], "epochs": [16, 16, 8]})
@@ -138,7 +137,7 @@ def _draw_methods(axes: Axes, runs: pd.DataFrame) -> None:
 
 
 def plot_counts(runs: pd.DataFrame, **chosen: Any) -> Figure:
-    """Plot how many samples were selected in how many epochs, the mean over seeds.
+    """Plot how many samples were selected in how many epochs, mean over seeds.
 
     Raises:
         SpecError: the runs differ in the data set or the number of epochs, or none has selection counts.
@@ -150,12 +149,11 @@ def plot_counts(runs: pd.DataFrame, **chosen: Any) -> Figure:
 
 
 def plot_group(runs: pd.DataFrame, group: str, **chosen: Any) -> Figure:
-    """Plot images that are in one of GROUPS for every seed, with their classes, see `group_of`.
-
-    Of *sometimes*, these are the samples selected in closest to half of the epochs.
+    """Plot images that are in one of GROUPS for every seed, see `group_of`; of *sometimes*, those closest to half the
+    epochs.
 
     Raises:
-        SpecError: there is no such group, or nothing in it, or the runs are of several kinds, or without groups.
+        SpecError: unknown group, or nothing in it, or the runs are of several kinds, or without groups.
         DataError: the data set is not available.
     """
     check_choice("group", group, GROUPS)
@@ -195,7 +193,7 @@ def _counts(runs: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def explorer(runs: pd.DataFrame) -> Any:
-    """Return a widget: menus, and below them the three plots of what is chosen, or why one cannot be drawn.
+    """Return a widget with menus and, below them, the three plots of what is chosen, or why one cannot be drawn.
 
     Raises:
         NotebookError: ipywidgets is not installed.

@@ -31,13 +31,9 @@ FAR = 25  # percentage points below full data: means further down are written at
 
 
 def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
-    """Plot the accuracy of each method against the compute that it saves in training, with 95 % intervals.
+    """Plot the accuracy of each method over the compute saved in training, with 95 % intervals; full data is a band.
 
-    Full data is a horizontal line with its interval as a band. Means more than FAR below it are written at the edge.
-
-    Args:
-        runs: a table of `tabulate` with runs on full data.
-        title: title of the figure.
+    `runs` is a table of `tabulate` with runs on full data. Means more than FAR below it are written at the edge.
     """
     figure, axes = one_axes(title)
     full = runs[runs["method"] == "full"]
@@ -54,13 +50,11 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
             saved,
             means,
             rates["test_accuracy"].agg(half_interval),
-            color=look.colour,
-            marker=look.marker,
             linestyle=":" if method in DASHED else "-",
-            markersize=5,
-            linewidth=1.2,
+            ms=5,
+            lw=1.2,
             capsize=2,
-            label=look.label,
+            **look.line,
         )
         far = means[means < bottom]
         for rate, mean in far.items():
@@ -73,38 +67,27 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
     axes.set_xlabel("compute saved in training (% of sample passes)")
     axes.set_ylabel("test accuracy (%)")
     axes.legend(loc="lower left", frameon=False, fontsize="small")  # accuracy falls from the upper left
-    return _finish(figure, axes, legend=False)
+    return finish(figure)
 
 
 def plot_learning_curves(curves: pd.DataFrame, title: str) -> Figure:
-    """Plot the test accuracy after every epoch over sample passes: the mean over seeds, its 95 % interval as a band.
-
-    Args:
-        curves: a table of `learning_curves`.
-        title: title of the figure.
-    """
+    """Plot the test accuracy after every epoch over sample passes, see `learning_curves`: means with 95 % bands."""
     figure, axes = one_axes(title)
     for method in ordered(curves["method"]):
         epochs = curves[curves["method"] == method].groupby("epoch")
         mean, ci95 = epochs["test_accuracy"].mean(), epochs["test_accuracy"].agg(half_interval).fillna(0)
         places, look = epochs["passes"].mean(), style(method)
         line = "--" if method in DASHED else "-"
-        axes.plot(
-            places, mean, line, color=look.colour, marker=look.marker, markersize=3, linewidth=1, label=look.label
-        )
+        axes.plot(places, mean, line, ms=3, lw=1, **look.line)
         axes.fill_between(places, mean - ci95, mean + ci95, color=look.colour, alpha=0.15, linewidth=0)
     axes.set(xlabel="sample passes", ylabel="test accuracy (%)")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 200k, not 200000
-    return _finish(figure, axes)
+    axes.legend(frameon=False, fontsize="small")
+    return finish(figure)
 
 
 def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
-    """Plot the cost of training and of all scoring as stacked bars, which end at the total of the table.
-
-    Args:
-        costs: a table of `costs`, one row per bar.
-        title: title of the figure.
-    """
+    """Plot the cost of training and of scoring as stacked bars, one per row of `tables.costs`."""
     figure, axes = one_axes(title, height=0.28 * len(costs) + 1.0)
     names = [f"{style(row.method).label}, {row.rate:.0%}" for row in costs.itertuples()]
     colours = [style(method).colour for method in costs["method"]]
@@ -126,17 +109,17 @@ def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
     grey += [Patch(facecolor="#777777", alpha=0.45, hatch="////", edgecolor="white", label="scoring")]
     legend = axes.legend(handles=[*grey, line], frameon=False, fontsize="small", loc="lower center", ncols=3)
     legend.set_bbox_to_anchor((0.5, 1), axes.transAxes)  # above: the bars leave no room
-    return _finish(figure, axes, legend=False)
+    return finish(figure)
 
 
 def plot_selection_counts(counts: dict[str, np.ndarray], epochs: int, title: str) -> Figure:
     """Plot how many samples, in %, were selected in how many epochs.
 
     Args:
-        counts: number of epochs in which each sample was selected, (N,) or (runs, N), by the name of a line. The label
-            of a method has its colour.
+        counts: number of epochs in which each sample was selected, (N,) or (runs, N), by the label of a method, which
+            gives the colour, or another name.
         epochs: number of epochs.
-        title: title of the figure.
+        title: the message, and the setting in further lines.
     """
     figure, axes = one_axes(title)
     methods = {look.label: (look.colour, look.marker) for look in STYLES.values()}
@@ -153,16 +136,11 @@ def plot_selection_counts(counts: dict[str, np.ndarray], epochs: int, title: str
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     # above the axes: the lines leave no room
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize="small")
-    return _finish(figure, axes, legend=False)
+    return finish(figure)
 
 
 def plot_kept_samples(kept: np.ndarray, title: str) -> Figure:
-    """Plot which samples each epoch keeps: one column per epoch, one row per sample, sorted by the number of epochs.
-
-    Args:
-        kept: (epochs, samples) bool.
-        title: title of the figure.
-    """
+    """Plot which samples each epoch keeps, from (epochs, samples) bool: one row per sample, most often kept first."""
     figure, axes = one_axes(title)
     order = np.argsort(-kept.sum(0), kind="stable")
     colours = ListedColormap(["#e8e8e8", style("ucb").colour])
@@ -175,7 +153,7 @@ def plot_kept_samples(kept: np.ndarray, title: str) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles = [Patch(color=colours(1), label="kept"), Patch(color=colours(0), label="skipped")]
     axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize="small")
-    return _finish(figure, axes, legend=False)
+    return finish(figure)
 
 
 def plot_differences(differences: pd.DataFrame, baseline: str, title: str) -> Figure:
@@ -183,24 +161,24 @@ def plot_differences(differences: pd.DataFrame, baseline: str, title: str) -> Fi
 
     Args:
         differences: columns `mean`, `ci95` and, if rows differ in it, `colour`; indexed by the name of the row.
-        baseline: name of what the differences are from.
-        title: title of the figure.
+        baseline: what the differences are from.
+        title: the message, and the setting in further lines.
     """
     figure, axes = one_axes(title, 0.24 * len(differences) + 1.1, _difference_from(baseline))
     _draw_differences(axes, differences)
     axes.set_yticks(range(len(differences)), list(differences.index))
-    return _finish(figure, axes, legend=False)
+    return finish(figure)
 
 
 def plot_ranking(differences: pd.DataFrame, baseline: str, title: str, panel: str = "saved") -> Figure:
-    """Plot the differences of each method with 95 % intervals, in one panel per level of compute saved or per data set.
+    """Plot the differences of each method with 95 % intervals, one panel per level of compute saved or per data set.
 
-    Methods are sorted by their mean over the panels that have all of them. Means far below are written as text.
+    Methods are sorted by their mean over the panels that show all of them. Means far below are written as text.
 
     Args:
         differences: a table of `differences_from_baseline`.
-        baseline: name of what the differences are from.
-        title: title of the figure.
+        baseline: what the differences are from.
+        title: the message, and the setting in further lines.
         panel: column with one panel for each value, in their order. Default: "saved".
     """
     use_style()
@@ -215,32 +193,7 @@ def plot_ranking(differences: pd.DataFrame, baseline: str, title: str, panel: st
         axes.set_title(f"{value:.0%} saved" if panel == "saved" else value, fontsize="small")
     grid[0, 0].set_yticks(range(len(order)), order)
     write_title(figure, title, _difference_from(baseline))
-    return _finish(figure, grid[0, 0], legend=False)
-
-
-def plot_images(images: Mapping[str, np.ndarray], labels: Mapping[str, Sequence[str]], title: str) -> Figure:
-    """Plot images in rows.
-
-    Args:
-        images: (count, height, width, channels) uint8 images, by the name of the row.
-        labels: label of each image, by the name of the row.
-        title: title of the figure.
-    """
-    count = max(len(row) for row in images.values())
-    use_style()
-    figure, grid = plt.subplots(
-        len(images), count, figsize=(WIDTH, 0.75 * len(images) + 0.6), squeeze=False, layout="constrained"
-    )
-    for axes in grid.flat:
-        axes.axis("off")
-    for row, (name, pictures) in zip(grid, images.items(), strict=True):
-        row[0].set_title(name, loc="left", fontsize="small", pad=2)
-        for axes, picture, label in zip(row, pictures, labels[name], strict=False):
-            axes.imshow(picture.squeeze(), cmap="gray", interpolation="nearest")
-            axes.text(0.5, -0.05, label, transform=axes.transAxes, fontsize="x-small", ha="center", va="top")
-    write_title(figure, title)
-    plt.close(figure)
-    return figure
+    return finish(figure)
 
 
 def plot_examples(data: TensorData, examples: Mapping[str, Sequence[int] | np.ndarray], title: str) -> Figure:
@@ -249,23 +202,27 @@ def plot_examples(data: TensorData, examples: Mapping[str, Sequence[int] | np.nd
     Args:
         data: a data set of images.
         examples: positions of the images, by the name of the row.
-        title: title of the figure.
+        title: the message, and the setting in further lines.
     """
     assert isinstance(data, ImageData)
-    images = {name: data.train.images[index].numpy() for name, index in examples.items()}
-    labels = {name: [data.classes[label] for label in data.train.labels[index]] for name, index in examples.items()}
-    return plot_images(images, labels, title)
+    use_style()
+    count, size = max(map(len, examples.values())), (WIDTH, 0.75 * len(examples) + 0.6)
+    figure, grid = plt.subplots(len(examples), count, figsize=size, squeeze=False, layout="constrained")
+    for axes in grid.flat:
+        axes.axis("off")
+    for row, (name, index) in zip(grid, examples.items(), strict=True):
+        row[0].set_title(name, loc="left", fontsize="small", pad=2)
+        for axes, image, label in zip(row, data.train.images[index], data.train.labels[index], strict=False):
+            axes.imshow(image.squeeze().numpy(), cmap="gray", interpolation="nearest")
+            text = data.classes[label]
+            axes.text(0.5, -0.05, text, transform=axes.transAxes, fontsize="x-small", ha="center", va="top")
+    write_title(figure, title)
+    plt.close(figure)
+    return figure
 
 
 def plot_correlations(matrix: np.ndarray, labels: Sequence[str], what: str, title: str) -> Figure:
-    """Plot a matrix of rank correlations, with the numbers if there are at most 10 rows.
-
-    Args:
-        matrix: (rows, rows) correlations.
-        labels: label of each row and column.
-        what: label of both axes.
-        title: title of the figure.
-    """
+    """Plot a (rows, rows) matrix of rank correlations, with the numbers if there are at most 10 rows."""
     figure, axes = one_axes(title, height=0.85 * WIDTH)
     sns.heatmap(
         matrix,
@@ -288,22 +245,14 @@ def plot_correlations(matrix: np.ndarray, labels: Sequence[str], what: str, titl
     return figure
 
 
-def _usual_size(differences: pd.DataFrame) -> float:
-    """Return how far below zero a mean can be before it is written as text, since it would squeeze all others.
-
-    It is eight times the median end of an interval.
-    """
-    return 8 * (differences["mean"].abs() + differences["ci95"].fillna(0)).median()
-
-
 def _difference_from(baseline: str) -> str:
-    """Return the label of an axis of differences."""
     return f"difference from {baseline} (percentage points)"
 
 
 def _draw_differences(axes: Axes, rows: pd.DataFrame) -> None:
     """Draw each mean with its interval, or as a number if it is far below zero, and a line at zero."""
-    is_far = rows["mean"] < -_usual_size(rows)
+    usual = (rows["mean"].abs() + rows["ci95"].fillna(0)).median()
+    is_far = rows["mean"] < -8 * usual  # it would squeeze all others
     for place, (name, row) in enumerate(rows.iterrows()):
         if is_far[name]:
             text = f"◂ {row['mean']:.1f}"
@@ -316,9 +265,3 @@ def _draw_differences(axes: Axes, rows: pd.DataFrame) -> None:
     axes.margins(x=0.1)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2))
     axes.set_ylim(len(rows) - 0.5, -0.5)
-
-
-def _finish(figure: Figure, axes: Axes, legend: bool = True) -> Figure:
-    if legend:
-        axes.legend(frameon=False, fontsize="small")
-    return finish(figure)

@@ -1,14 +1,10 @@
 """Measure the speed-up at equal accuracy: how much more compute full data needs to be as accurate as a method.
 
-Full data is trained at many lengths, each run with a learning-rate schedule of its own length. A smooth curve through
-these lengths says how accurate full data is at any compute between them. A method is compared with it twice: upwards,
-by how many points it is above the curve at equal compute, and sideways, by which factor of compute full data is as
-accurate. The first is well defined where the curve is flat; the second is what claim C1 is about.
-
-All intervals are Student's, with a run-to-run variance that is pooled over the cells of a setting.
+Full data is trained at many lengths, each with a learning-rate schedule of its own length, and a smooth curve through
+them gives its accuracy at any compute between. Each method is compared with it upwards (points at equal compute, well
+defined where the curve is flat) and sideways (compute at equal accuracy, what claim C1 is about). Intervals are
+Student's, with a run-to-run variance pooled over the cells of a setting.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -37,11 +33,10 @@ def measure_compute(runs: pd.DataFrame) -> pd.DataFrame:
         runs: a table of `tabulate` with runs on full data of each data set and model.
 
     Returns:
-        The table without repeated runs and with more columns: `compute` in sample passes, where a pass without a
-        backward pass counts as a third and scoring before training is included; `full_epochs`, the same in epochs of
-        full data; `saved`, the share of the compute of full data in as many epochs that such runs save in the mean over
-        seeds, to the nearest tenth; `method_label`, see `label_runs`; `setting`, the titles of the data set and, if
-        there are several, of the model.
+        The table without repeated runs, and `compute` in sample passes, scoring included, where a forward pass alone
+        counts as a third; `full_epochs`, the same in epochs of full data; `saved`, the mean share of compute saved
+        against as many epochs of full data, to the nearest tenth; `method_label`, see `label_runs`; `setting`, the
+        titles of the data set and, if there are several, of the model.
     """
     alike = ["dataset", "model", "method", "variant", "rate", "epochs"]
     runs = runs.drop_duplicates([*alike, "seed"])
@@ -63,12 +58,7 @@ def measure_compute(runs: pd.DataFrame) -> pd.DataFrame:
 class Curve:
     """Accuracy of full data over compute: a polynomial in the logarithm of compute, fitted by weighted least squares.
 
-    Args:
-        cells: rows of `mean_of_seeds` of one setting, with full data at two lengths or more.
-
-    Attributes:
-        variance: run-to-run variance, pooled over all cells of the setting, with `df` degrees of freedom.
-        misfit: p value of the test that the curve goes through the means of all lengths; NaN if it must.
+    It takes rows of `mean_of_seeds` of one setting. `variance`, pooled over all cells, has `df` degrees of freedom.
 
     Example:
         >>> full = {"method": "full", "full_epochs": [1, 2, 4], "test_accuracy": [80.0, 90.0, 95.0]}
@@ -87,31 +77,25 @@ class Curve:
         design = self._powers(self.logs) * roots[:, None]
         self.coefficients, *_ = np.linalg.lstsq(design, means * roots, rcond=None)
         self.inverse = np.linalg.pinv(design.T @ design)
-        left = len(full) - self.degree - 1
-        squares = (((means - self.accuracy(self.logs)) * roots) ** 2).sum()
-        known = left > 0 and self.variance > 0
-        self.misfit = float(stats.f.sf(squares / left / self.variance, left, self.df)) if known else float("nan")
 
     def _powers(self, logs: np.ndarray) -> np.ndarray:
         return np.vander(logs - self.centre, self.degree + 1)
 
     def accuracy(self, logs: np.ndarray) -> np.ndarray:
-        """Return the accuracy at some logarithms of compute: below the shortest length along the tangent, which
-        understates how fast accuracy falls there, above the longest that of the longest."""
+        """Return the accuracy at logarithms of compute: below the shortest length along the tangent, which understates
+        how fast accuracy falls there, above the longest length its value."""
         inside = self._powers(np.clip(logs, self.logs[0], self.logs[-1])) @ self.coefficients
         below = np.minimum(logs - self.logs[0], 0)
         return inside + below * max(np.polyval(np.polyder(self.coefficients), self.logs[0] - self.centre), 0)
 
     def covariance(self, logs: np.ndarray) -> np.ndarray:
-        """Return the covariance of `accuracy` at some logarithms of compute, in units of `variance`."""
+        """Return the covariance of `accuracy` in units of `variance`."""
         powers = self._powers(np.clip(logs, self.logs[0], self.logs[-1]))
         return powers @ self.inverse @ powers.T
 
     def compute_for(self, accuracy: np.ndarray) -> np.ndarray:
-        """Return the compute that reaches each accuracy: 0 below the curve, infinity above it; nothing is extrapolated.
-
-        Where the curve falls again, its highest value so far counts.
-        """
+        """Return the compute that first reaches each accuracy: 0 below the curve, infinity above it; nothing is
+        extrapolated."""
         grid = np.linspace(self.logs[0], self.logs[-1], 1001)
         reached = np.maximum.accumulate(self.accuracy(grid)) + 1e-9 * np.arange(len(grid))  # the first that reaches it
         return np.exp(np.interp(accuracy, reached, grid, left=-np.inf, right=np.inf))
@@ -122,7 +106,7 @@ class Curve:
 
 
 def mean_of_seeds(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per cell of a table of `measure_compute`: mean compute and accuracy, `n` and `own_variance`."""
+    """Return one row per cell of `measure_compute`: mean compute and accuracy, `n` and `own_variance`."""
     groups = runs.groupby(CELL, sort=False, as_index=False)
     return groups.agg(
         full_epochs=("full_epochs", "mean"),
@@ -139,11 +123,10 @@ def speed_up(runs: pd.DataFrame) -> pd.DataFrame:
         runs: a table of `measure_compute`; settings with a single length of full data are left out.
 
     Returns:
-        The table of `mean_of_seeds` without full data, with more columns: `points`, the accuracy above that of full
-        data at equal compute, with the half-width `ci95` of its interval; `speed_up`, the compute of full data of the
-        same accuracy over that of the method, with the ends `low` and `high` of its interval. Beyond the measured
-        lengths, `speed_up` is a bound, and `bound` is ">" or "<"; an end of an interval that lies there is infinite or
-        0. A single seed has no interval.
+        The table of `mean_of_seeds` without full data, and `points` above full data at equal compute, with the
+        half-width `ci95`; `speed_up`, the compute of full data of the same accuracy over that of the method, with its
+        interval from `low` to `high`. Beyond the measured lengths `speed_up` is a bound, `bound` is ">" or "<", and the
+        end of the interval is infinite or 0. A single seed has no interval.
     """
     tables = [_speed_up(cells) for cells in _settings(runs)]
     return pd.concat(tables, ignore_index=True).drop(columns="own_variance")
@@ -179,10 +162,10 @@ def common_speed_up(runs: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
         level: of the intervals. Default: 0.95.
 
     Returns:
-        One row per setting, method and compute saved: `points` above full data at equal compute, mean over the lengths,
-        with the half-width `ci` of its interval; `speed_up` with the ends `low` and `high`, 0 or infinite where
-        the data exclude nothing within FACTORS; `se` and `df` of `points`; `n`, the smallest number of seeds of a cell;
-        `lengths`; `p_common`, of the test that one factor holds at all lengths, NaN for one length.
+        One row per setting, method and compute saved: mean `points` above full data at equal compute with the
+        half-width `ci`, `se` and `df`; `speed_up` with its interval from `low` to `high`, 0 or infinite where nothing
+        within FACTORS is excluded; `n`, the smallest number of seeds of a cell; `lengths`; `p_common`, of the test that
+        one factor holds at all lengths, NaN for one length.
     """
     rows = []
     for cells in _settings(runs):
@@ -227,17 +210,12 @@ def _common(curve: Curve, cells: pd.DataFrame, level: float) -> dict[str, float]
 
 
 def of_the_paper(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the speed-ups that claim C1 is about: the paper's three methods at 50 % compute saved.
-
-    All intervals hold together with 95 % confidence (Bonferroni).
-
-    Args:
-        runs: a table of `measure_compute`.
+    """Return the speed-ups of claim C1: the paper's three methods at 50 % compute saved.
 
     Returns:
-        Rows of `common_speed_up` with the column `side`: "above" if the method is above full data at equal compute,
-        which is to say faster at equal accuracy, "below" if it is below, else empty, as with fewer than SEEDS seeds;
-        and `detectable`, the points that would have been found with 80 % power.
+        Rows of `common_speed_up`, all intervals at 95 % together (Bonferroni), with `side`, "above" full data at equal
+        compute, "below" or neither (empty, also with fewer than SEEDS seeds), and `detectable`, the points that would
+        be found with 80 % power.
     """
     labels = [style(method).label for method in PAPER]  # without modifiers
     is_tested = runs["method_label"].isin(labels) & (runs["saved"] == 0.5)
@@ -253,11 +231,8 @@ def of_the_paper(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def full_data_band(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean accuracy of full data at each length of one setting, and of the curve, with its 95 % interval.
-
-    Returns:
-        Rows of `mean_of_seeds` with `ci95` of each mean, sorted by compute, and columns `curve`, `low` and `high`.
-    """
+    """Return `mean_of_seeds` of full data in one setting with `ci95`, and the `curve` with its 95 % band `low` to
+    `high`."""
     cells = mean_of_seeds(runs)
     full, curve = cells[cells["method"] == "full"].sort_values("full_epochs"), Curve(cells)
     logs = np.log(full["full_epochs"].to_numpy())
@@ -267,30 +242,17 @@ def full_data_band(runs: pd.DataFrame) -> pd.DataFrame:
     return full.assign(ci95=quantile * np.sqrt(curve.variance / full["n"]), curve=at, low=at - half, high=at + half)
 
 
-class Reached(NamedTuple):
-    """Compute that reaches an accuracy, in epochs of full data: a bound if it is outside of the measured lengths."""
-
-    full_epochs: float
-    bound: str
-
-
-def reach(cells: pd.DataFrame, accuracy: float) -> Reached:
-    """Return the compute at which one method, at the best of its lengths, reaches a test accuracy.
-
-    Between two lengths, accuracy is linear in the logarithm of compute.
-
-    Args:
-        cells: rows of `mean_of_seeds`: one method at several numbers of epochs.
-        accuracy: test accuracy in %.
-    """
+def reach(cells: pd.DataFrame, accuracy: float) -> tuple[float, str]:
+    """Return the compute, in epochs of full data, at which one method reaches a test accuracy in %, and "<" or ">" if
+    that is a bound. Between two measured lengths, accuracy is linear in the logarithm of compute."""
     cells = cells.sort_values("full_epochs")
     spent, best = cells["full_epochs"].to_numpy(), np.maximum.accumulate(cells["test_accuracy"].to_numpy())
     if accuracy > best[-1]:
-        return Reached(float(spent[-1]), ">")
+        return float(spent[-1]), ">"
     if accuracy < best[0]:
-        return Reached(float(spent[0]), "<")
+        return float(spent[0]), "<"
     first = np.append(True, np.diff(best) > 0)  # a longer run that gains nothing is not needed
-    return Reached(float(np.exp(np.interp(accuracy, best[first], np.log(spent[first])))), "")
+    return float(np.exp(np.interp(accuracy, best[first], np.log(spent[first])))), ""
 
 
 def time_to_accuracy(runs: pd.DataFrame, seconds_per_epoch: pd.Series) -> pd.DataFrame:
@@ -301,9 +263,8 @@ def time_to_accuracy(runs: pd.DataFrame, seconds_per_epoch: pd.Series) -> pd.Dat
         seconds_per_epoch: see `seconds_per_full_epoch`; empty if nothing was timed.
 
     Returns:
-        One row per setting, accuracy, method and compute saved, for methods with several lengths. Columns `setting`,
-        `accuracy` in %, `model`, `method`, `method_label`, `saved`, `full_epochs`, `bound` (see `Reached`) and
-        `seconds`, NaN for models and methods that were not timed.
+        One row per setting, accuracy in %, method and compute saved, for methods with several lengths: `full_epochs`,
+        `bound` (see `reach`) and `seconds`, NaN where not timed.
     """
     rows = []
     for setting, cells in mean_of_seeds(runs).groupby("setting", sort=False):
@@ -317,7 +278,7 @@ def time_to_accuracy(runs: pd.DataFrame, seconds_per_epoch: pd.Series) -> pd.Dat
 
 
 def round_accuracies(reached: pd.Series) -> list[float]:
-    """Return up to five round numbers between the lowest and the highest of several accuracies.
+    """Return up to five round numbers between the lowest and the highest accuracy.
 
     Example:
         >>> round_accuracies(pd.Series([84.6, 88.0, 89.7]))
@@ -329,13 +290,9 @@ def round_accuracies(reached: pd.Series) -> list[float]:
 
 
 def seconds_per_full_epoch(records: list[RunRecord]) -> pd.Series:
-    """Return the seconds that timed runs need for as many sample passes as an epoch of full data.
+    """Return the median seconds that timed runs of one model need for the passes of an epoch of full data.
 
-    Args:
-        records: records of one model, see `epoch_seconds`.
-
-    Returns:
-        Median seconds, indexed by model, label of the method, and prune rate.
+    They are indexed by model, label of the method, and prune rate.
     """
     passes = {(record.spec.sampler, record.spec.prune_rate): record.epochs[-1].backward_passes for record in records}
     seconds = epoch_seconds(records)

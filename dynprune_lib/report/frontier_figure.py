@@ -17,12 +17,7 @@ from dynprune_lib.report.style import ordered, style
 
 
 def plot_frontier(runs: pd.DataFrame, title: str) -> Figure:
-    """Plot the test accuracy of full data and of each method over compute, one panel per setting, with 95 % intervals.
-
-    Args:
-        runs: a table of `frontier.measure_compute`.
-        title: the message, and the setting in further lines.
-    """
+    """Plot test accuracy over compute with 95 % intervals, one panel per setting of `frontier.measure_compute`."""
     use_style()
     settings = list(runs.groupby("setting", sort=False))
     size = (0.4 + 0.85 * WIDTH * len(settings), 3.4)
@@ -65,12 +60,8 @@ def draw_methods(axes: Axes, runs: pd.DataFrame, plain: str = "-") -> None:
 
 
 def plot_forest(table: pd.DataFrame, title: str) -> Figure:
-    """Plot speed-ups at equal accuracy with their intervals, one row per setting and method; lines at 1x and 2x.
-
-    Args:
-        table: rows of `frontier.common_speed_up`, in their order; an end without a limit is an arrow at the edge.
-        title: the message, and the setting in further lines.
-    """
+    """Plot speed-ups of `frontier.common_speed_up` with their intervals, one row each; an open end is an arrow at the
+    edge."""
     figure, axes = one_axes(title, 0.26 * len(table) + 1.4, "speed-up at equal accuracy (full data = 1)")
     left, right = 0.6, 2.3
     for place, row in enumerate(table.itertuples()):
@@ -93,7 +84,7 @@ def plot_forest(table: pd.DataFrame, title: str) -> Figure:
 
 
 def label_in_doublings(axes: Axes) -> None:
-    """Let doublings of compute have equal distances, with round numbers."""
+    """Give doublings of compute equal distances and round numbers."""
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_locator(NullLocator())

@@ -16,10 +16,8 @@ def interval(row: pd.Series) -> str:
 
     Example:
         >>> row = pd.Series({"speed_up": 1.418, "bound": "", "low": 1.2, "high": 1.66})
-        >>> interval(row), interval(row.replace(1.66, np.inf)), interval(row.replace(1.2, 0))
-        ('1.42x (1.20 to 1.66)', '1.42x (1.20 or more)', '1.42x (1.66 or less)')
-        >>> interval(row.replace([1.2, 1.66], [0, np.inf]))
-        '1.42x (no limits)'
+        >>> interval(row), interval(row.replace(1.66, np.inf)), interval(row.replace([1.2, 1.66], [0, np.inf]))
+        ('1.42x (1.20 to 1.66)', '1.42x (1.20 or more)', '1.42x (no limits)')
     """
     low, high = row["low"], row["high"]
     if np.isnan(low):
@@ -31,7 +29,7 @@ def interval(row: pd.Series) -> str:
 
 
 def common_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of `frontier.common_speed_up` as text, one row per setting, method and compute saved."""
+    """Return `frontier.common_speed_up` as text, one row per setting, method and compute saved."""
     points = [f"{row.points:+.2f}" + ("" if np.isnan(row.ci) else f" ± {row.ci:.2f}") for row in table.itertuples()]
     shown = pd.DataFrame(
         {
@@ -47,16 +45,12 @@ def common_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def speed_up_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of `frontier.speed_up` as text: one row per setting and epochs, one column per method."""
+    """Return `frontier.speed_up` as text: one row per setting and epochs, one column per method."""
     return _by_method(table.assign(text=[interval(row) for _, row in table.iterrows()]), "epochs")
 
 
 def time_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return compute, and seconds where timed, as text: one row per setting and accuracy, one column per method.
-
-    Args:
-        table: a table of `frontier.time_to_accuracy`.
-    """
+    """Return `frontier.time_to_accuracy` as text, seconds in brackets: one row per setting and accuracy."""
     text = [
         f"{row.bound} {row.full_epochs:.1f}{'' if np.isnan(row.seconds) else f' ({row.seconds:.0f} s)'}".strip()
         for row in table.itertuples()

@@ -51,8 +51,8 @@ def reproduce_notebooks(
 ) -> None:
     """Execute the notebooks on a profile; copies and HTML go to `reproduced/PROFILE/`.
 
-    The missing runs are trained first on the smallest profile, and elsewhere only with the parameter `train`. Each
-    parameter goes to the notebooks that have it. `only` and `start` are numbers of notebooks, such as "03".
+    Missing runs are trained first on the smallest profile, elsewhere only with the parameter `train`. Each parameter
+    goes to the notebooks that take it. `only` and `start` are numbers of notebooks, such as "03".
 
     Raises:
         NotebookError: no notebook has a parameter or number, a value is wrong, or a notebook fails.
@@ -69,7 +69,7 @@ def reproduce_notebooks(
     without = {each.notebook for each in chosen.experiments.values()}
     without -= {each.notebook for each in chosen.experiments.values() if each.runs}
     if skipped := [_number(path) for path in notebooks if path.stem in without]:
-        print(f"skipped, for {profile} has no runs of them: {', '.join(skipped)}")
+        print(f"skipped, because {profile} does not train their runs: {', '.join(skipped)}")
     notebooks = [path for path in notebooks if path.stem not in without]
     names = {path.stem for path in notebooks}
     shown = {name: each for name, each in chosen.experiments.items() if each.notebook in names}
@@ -86,7 +86,7 @@ def reproduce_notebooks(
 
 
 def render_notebooks(only: Collection[str] = (), start: str | None = None) -> None:
-    """Execute notebooks in place with their default parameters, and update the pages that are written from them."""
+    """Execute notebooks in place with their default parameters, and update the generated pages."""
     for path in _under_a_bar(choose_notebooks(only, start)):
         notebook = _execute(path, {})
         for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
@@ -97,24 +97,20 @@ def render_notebooks(only: Collection[str] = (), start: str | None = None) -> No
 
 
 def choose_notebooks(only: Collection[str] = (), start: str | None = None) -> list[Path]:
-    """Return the notebooks that have one of some numbers, such as "03", from a number on; by default all.
-
-    Raises:
-        NotebookError: there is no notebook of a number, or none is left.
-    """
+    """Return the notebooks with the given numbers, such as "03", from a number on; by default all."""
     paths = notebook_paths()
     numbers = [_number(path) for path in paths]
     for number in [*only, *([] if start is None else [start])]:
         if number not in numbers:
-            raise NotebookError(f"no notebook has the number {number!r}: there are {', '.join(numbers)}")
+            raise NotebookError(f"no notebook has the number {number!r}: choose from {', '.join(numbers)}")
     chosen = [path for path in paths if (not only or _number(path) in only) and _number(path) >= (start or "")]
     if not chosen:
-        raise NotebookError(f"notebook {', '.join(only)} comes before {start}: leave out --only or --from")
+        raise NotebookError(f"notebook {', '.join(only)} comes before --from {start}: drop one of the two")
     return chosen
 
 
 def notebook_paths() -> list[Path]:
-    """Return the notebooks of the checkout in the order of their numbers; raise NotebookError if there are none."""
+    """Return the notebooks of the checkout in the order of their numbers."""
     paths = sorted((root() / "notebooks").glob("*.ipynb"))
     if not paths:
         raise NotebookError(f"no notebooks in {root() / 'notebooks'}: run this in a checkout of the project")
@@ -122,11 +118,11 @@ def notebook_paths() -> list[Path]:
 
 
 def check_parameters(parameters: dict[str, Any]) -> None:
-    """Raise NotebookError if no notebook has one of some parameters, or its value is not of its type."""
+    """Raise NotebookError if no notebook takes a parameter, or its value is of the wrong type."""
     known = set().union(*map(_parameters_of, notebook_paths())) - {"profile"}  # an argument of its own
     if unknown := set(parameters) - known:
         names, allowed = (", ".join(sorted(each)) for each in (unknown, known))
-        raise NotebookError(f"no notebook has the parameter {names}: there are {allowed}; name a profile by --profile")
+        raise NotebookError(f"no notebook has the parameter {names}: choose from {allowed}; --profile sets the profile")
     seeds = parameters.get("seeds")
     if seeds is not None and not (isinstance(seeds, list) and {type(seed) for seed in seeds} == {int}):
         raise NotebookError(f"the parameter seeds is {seeds!r}: it must be a list of integers, such as [0, 1]")
@@ -190,7 +186,7 @@ def _cause(error: Exception) -> str:
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
-    """Return a notebook, without what depends on the session: times and paths, progress bars, warnings, widgets."""
+    """Remove what depends on the session: times and paths, progress bars, warnings, widgets."""
     notebook.metadata = NotebookNode(kernelspec=notebook.metadata.kernelspec, language_info={"name": "python"})
     for cell in notebook.cells:
         cell.metadata = NotebookNode({"tags": cell.metadata.tags} if cell.metadata.get("tags") else {})

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pandas as pd
 
@@ -16,7 +15,7 @@ from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.report.claims import Claim, load_claims
 from dynprune_lib.report.sampler_cards import cards
-from dynprune_lib.report.study import Study, open_study
+from dynprune_lib.report.study import open_study
 from dynprune_lib.report.style import device_title, model_title
 from dynprune_lib.report.tables import accuracy_table
 
@@ -54,7 +53,7 @@ def update_pages() -> None:
 
 
 def _filled(name: str, **blocks: list[str]) -> str:
-    """Return a page with each of its blocks, between two comments, replaced by some lines."""
+    """Return a page whose blocks, between two comments each, are replaced by lines."""
     text = (root() / name).read_text()
     for block, lines in blocks.items():
         first, last = f"<!-- {block}: written by `dynprune docs` -->", f"<!-- end of {block} -->"
@@ -70,10 +69,11 @@ def accuracies() -> list[str]:
     lines = []
     for name in ("accuracy_vs_pruning_rate", "another_data_set"):
         study = open_study(name, "desktop")
+        table = accuracy_table(study.runs)
         lines += [
             f"Test accuracy in %, mean and 95 % interval over seeds ({study.caption}):",
             "",
-            *_accuracies(study),
+            *_markdown(table.reset_index(names="compute saved")),
             "",
         ]
     return lines[:-1]
@@ -86,12 +86,12 @@ def gallery() -> str:
         lines += [f"## {_heading(claim)}", "", claim.verdict.strip(), ""]
         where = f"[notebook](../notebooks/{claim.notebook}.ipynb), [settings]({claim.cells})"
         lines += [f"Decision: {_decision(claim)} ({where}).", ""]
-    for profile in (name for name in reversed(RECORDED) if _folder(name).is_dir()):
+    for profile in (name for name in reversed(RECORDED) if (root() / "figures" / name).is_dir()):
         size = load_profile(profile)
         default = f"{dataset_title(size.dataset)}, {model_title(size.model)}, {size.epochs} epochs"
         lines += [f"## Figures of the profile {profile}", ""]
         lines += [f"Runs are of {default}, except where a figure says otherwise.", ""]
-        for path in sorted(_folder(profile).glob("*.png")):
+        for path in sorted((root() / "figures" / profile).glob("*.png")):
             lines += [
                 f"![{path.stem.replace('_', ' ')}]({profile}/{path.name})",
                 "",
@@ -136,7 +136,7 @@ def _profile_row(name: str) -> dict[str, str]:
 
 
 def hours(records: list[RunRecord]) -> float:
-    """Return the hours that some runs took. Scores that several of them share were computed once."""
+    """Return the hours that runs took; shared scores count once."""
     scorings = {scoring_spec(record.spec).name: record.scoring for record in records if record.spec.is_static_scored}
     return sum(cost.seconds for cost in [*(record.training for record in records), *scorings.values()]) / 3600
 
@@ -161,16 +161,6 @@ def _heading(claim: Claim) -> str:
 def _anchor(heading: str) -> str:
     """Return the anchor that GitHub gives to a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-
-
-def _accuracies(study: Study) -> list[str]:
-    table = accuracy_table(study.runs)
-    table.insert(0, "compute saved", table.index)
-    return _markdown(table)
-
-
-def _folder(profile: str) -> Path:
-    return root() / "figures" / profile
 
 
 def _markdown(table: pd.DataFrame) -> list[str]:

@@ -7,13 +7,13 @@ import pandas as pd
 import torch
 
 from dynprune_lib.experiments.profile import RECORDED, load_profile
-from dynprune_lib.experiments.runs import RunSpec, sampler_settings
+from dynprune_lib.experiments.runs import sampler_settings
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import results_dir
 from dynprune_lib.report import equal_compute
 from dynprune_lib.report.study import open_study
 from dynprune_lib.report.style import style
-from dynprune_lib.report.tables import describe
+from dynprune_lib.report.tables import format_differences
 from dynprune_lib.report.timing import time_ratios
 from dynprune_lib.samplers import SAMPLERS, PruningSampler
 
@@ -59,9 +59,11 @@ def cards() -> str:
     compared = COMPARED.format(caption=studies[0].caption, detectable=_detectable(differences))
     compared += f" Times are medians of short runs ({timed.caption})."
     lines = [*HEAD.splitlines(), compared, ""]
-    tried = {spec.sampler for name in RECORDED for spec in load_profile(name).runs() if _is_recorded(name, spec)}
+    stores = {name: Store(results_dir() / name) for name in RECORDED}
+    tried = {spec.sampler for name, store in stores.items() for spec in load_profile(name).runs() if store.has(spec)}
     for name, sampler in SAMPLERS.items():
-        lines += [*_card(name, sampler, differences, times.get(name)), *_untried(name, tried), ""]
+        lines += _card(name, sampler, differences, times.get(name))
+        lines += [""] if name in tried else ["- no run of this study uses it", ""]
     return "\n".join(lines)
 
 
@@ -85,19 +87,11 @@ def _card(name: str, sampler: type[PruningSampler], differences: pd.DataFrame, t
         lines.append(f"- time: {time:.1f} times that of RS2 per epoch at 50 % pruning, selection and scoring included")
     own = differences[differences["method"] == name]
     for (modifier, dataset), rows in own.groupby(["modifier", "dataset"], sort=False):
-        where = f", {dataset}" if dataset else ""
-        lines.append(
-            f"- {modifier or 'default'}{where}: {describe(rows.set_index('saved'))} compute saved; {_summary(rows)}"
-        )
+        what = (modifier or "default") + (f", {dataset}" if dataset else "")
+        texts = format_differences(rows.set_index("saved"))
+        points = [f"{text} points at {saved:.0%}" for saved, text in texts.items()]
+        lines.append(f"- {what}: {', '.join(points)} compute saved; {_summary(rows)}")
     return lines
-
-
-def _is_recorded(profile: str, spec: RunSpec) -> bool:
-    return Store(results_dir() / profile).has(spec)
-
-
-def _untried(name: str, tried: set[str]) -> list[str]:
-    return [] if name in tried else ["- no run of this study uses it"]
 
 
 def _paragraphs(sampler: type[PruningSampler]) -> list[str]:
@@ -116,7 +110,7 @@ def _meanings(sampler: type[PruningSampler]) -> dict[str, str]:
 
 
 def _bytes(name: str, sampler: type[PruningSampler]) -> int:
-    """Return the memory per sample of the tensors of a sampler."""
+    """Return the memory per sample of a sampler's tensors."""
     parameters = inspect.signature(sampler).parameters
     given: dict = {argument: torch.zeros(1_000).long() for argument in ("scores", "labels") if argument in parameters}
     made = sampler(1_000, 0.0 if name == "full" else 0.5, **given)

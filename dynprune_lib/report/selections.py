@@ -19,13 +19,8 @@ NULL_MODEL = "dynamic random"  # uses no scores, so what it selects is known wit
 
 @dataclass(frozen=True)
 class Selected:
-    """How often some runs of one kind selected each sample.
-
-    Attributes:
-        specs: of the runs.
-        counts: (runs, N) number of epochs in which each sample was selected.
-        groups: (runs, N) indices into GROUPS, see `group_of`.
-    """
+    """How often runs of one kind selected each sample: `counts` of epochs and `groups`, indices into GROUPS, (runs, N)
+    each."""
 
     specs: list[RunSpec]
     counts: np.ndarray
@@ -33,8 +28,8 @@ class Selected:
 
 
 def selected(study: Study) -> dict[str, Selected]:
-    """Return what the runs of the experiment `sometimes_samples` selected: UCB, UCB re-scored, the same with another
-    net, and NULL_MODEL with the rate, warm-up and seeds of the second."""
+    """Return what the runs of `sometimes_samples` selected: UCB, UCB re-scored, the same with another net, and
+    NULL_MODEL with the rate, warm-up and seeds of the second."""
     specs: dict[str, list[RunSpec]] = {}
     for spec in (record.spec for record in study.records):
         specs.setdefault(f"UCB{', re-scored' * spec.rescore}, {model_title(spec.model)}", []).append(spec)
@@ -55,8 +50,8 @@ def histogram(runs: dict[str, Selected], epochs: int) -> pd.DataFrame:
 
 
 def never_by_first_epoch(runs: Selected) -> pd.Series:
-    """Return the share of never samples, in %, mean over runs, in four parts of the order in which samples were first
-    seen."""
+    """Return the share of never samples, in %, in four parts of the order in which samples were first seen, mean over
+    runs."""
     shares = [
         shares_by_place(groups, order_of_first_epoch(spec, len(groups)))["never"]
         for groups, spec in zip(runs.groups, runs.specs, strict=True)
@@ -65,8 +60,8 @@ def never_by_first_epoch(runs: Selected) -> pd.Series:
 
 
 def who_was_dropped(study: Study) -> pd.DataFrame:
-    """Return, for each group of the experiment `dropped_groups`, the mean over runs of its `size`, a share of all
-    samples, and its `share of those left out`."""
+    """Return for each group of `dropped_groups` its mean `size`, a share of all samples, and its share of those left
+    out."""
     rows = []
     for spec in (record.spec for record in study.records if record.spec.sampler == "without-group"):
         scores = study.store.load_scores(scoring_spec(spec))
@@ -78,8 +73,7 @@ def who_was_dropped(study: Study) -> pd.DataFrame:
 
 
 def agreement_of_scores(study: Study) -> pd.DataFrame:
-    """Return how far two realisations of a static score agree on the samples to keep, see `agreement`: one row per
-    method and rate."""
+    """Return how far two realisations of a static score agree on what to keep: `agreement` by method and rate."""
     kept: dict[tuple[str, float], list[np.ndarray]] = {}
     for spec in (record.spec for record in study.records if record.spec.is_static_scored):
         kept.setdefault((spec.sampler, spec.prune_rate), []).append(study.store.selections(spec) > 0)
@@ -89,13 +83,9 @@ def agreement_of_scores(study: Study) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Traces:
-    """Scores of some samples over the epochs of runs, (runs, epochs, samples) each.
+    """Scores of some samples after some `epochs` of runs, (runs, epochs, samples) each.
 
-    Attributes:
-        epochs: after which they were recorded.
-        alike: of runs from one initialisation: the noise ceiling.
-        first: of the first net.
-        other: of the other net.
+    `alike` are runs from one initialisation (the noise ceiling), `first` and `other` those of the two nets.
     """
 
     epochs: list[int]
@@ -105,20 +95,14 @@ class Traces:
 
     def correlations(self) -> pd.DataFrame:
         """Return the mean rank correlation of the scores between pairs of runs, one row per epoch."""
-        pairs = {
-            "same initialisation": (self.alike, None),
-            "another seed": (self.first, None),
-            "another net": (self.first, self.other),
-        }
+        alike, first, other = (runs.swapaxes(0, 1) for runs in (self.alike, self.first, self.other))
         columns = {
-            name: [
-                mean_correlation(runs[:, place], None if others is None else others[:, place])
-                for place in range(len(self.epochs))
-            ]
-            for name, (runs, others) in pairs.items()
+            "same initialisation": list(map(mean_correlation, alike)),
+            "another seed": list(map(mean_correlation, first)),
+            "another net": list(map(mean_correlation, first, other)),
+            "last epoch of the same run": self.within_a_run()[:, -1],
         }
-        index = pd.Index(self.epochs, name="epoch")
-        return pd.DataFrame(columns, index).assign(**{"last epoch of the same run": self.within_a_run()[:, -1]})
+        return pd.DataFrame(columns, pd.Index(self.epochs, name="epoch"))
 
     def within_a_run(self) -> np.ndarray:
         """Return the rank correlation of the scores between the epochs of one run of the first net, mean over runs."""
@@ -142,49 +126,18 @@ def traces(study: Study, ceiling: Study) -> Traces:
 
 
 def group_shares(groups: np.ndarray) -> pd.Series:
-    """Return the share of the samples in each group.
-
-    Args:
-        groups: (N,) indices into GROUPS, see `group_of`.
-
-    Example:
-        >>> group_shares(np.array([0, 1, 1, 2])).to_dict()
-        {'never': 0.25, 'sometimes': 0.5, 'always': 0.25}
-    """
+    """Return the share of the samples in each group, from (N,) indices into GROUPS."""
     return pd.Series(np.bincount(groups, minlength=len(GROUPS)) / len(groups), index=GROUPS)
 
 
 def order_of_first_epoch(spec: RunSpec, num_samples: int) -> np.ndarray:
-    """Return the samples of the first epoch of a run in their order, then all others, (N,) int64.
-
-    Args:
-        spec: a run whose sampler needs no scores before training.
-        num_samples: size of the training set, N.
-
-    Example:
-        >>> spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5)
-        >>> sorted(order_of_first_epoch(spec, num_samples=4).tolist())
-        [0, 1, 2, 3]
-    """
+    """Return the samples of a run's first epoch in their order, then all others, (N,) int64."""
     first = spec.make_sampler(num_samples).indices().numpy()
     return np.concatenate([first, np.setdiff1d(np.arange(num_samples), first)])
 
 
 def shares_by_place(groups: np.ndarray, order: np.ndarray, parts: int = 4) -> pd.DataFrame:
-    """Return the share of each group among the samples that came early or late in an epoch.
-
-    Args:
-        groups: (N,) indices into GROUPS.
-        order: (N,) samples in the order of the epoch.
-        parts: number of parts of the epoch. Default: 4.
-
-    Returns:
-        One row per part, numbered from 1, and one column per group.
-
-    Example:
-        >>> shares_by_place(np.array([0, 0, 2, 2]), order=np.array([1, 2, 0, 3]), parts=2)["never"].to_dict()
-        {1: 0.5, 2: 0.5}
-    """
+    """Return the share of each group in each part, counted from 1, of the (N,) samples in the order of an epoch."""
     rows = [group_shares(groups[part]) for part in np.array_split(order, parts)]
     return pd.DataFrame(rows, index=pd.RangeIndex(1, parts + 1))
 
@@ -197,8 +150,8 @@ def agreement(members: np.ndarray, others: np.ndarray | None = None) -> dict[str
         others: the same for other runs. Default: None, the runs are compared with each other.
 
     Returns:
-        `agreement`, the share of a run's set that is also in the set of another run, mean over all pairs (NaN if there
-        is none); `chance`, the expected value for independent sets of the same sizes.
+        `agreement`, the share of a run's set that is also in another run's, mean over all pairs (NaN if there is none);
+        `chance`, its expectation for independent sets of the same sizes.
 
     Example:
         >>> agreement(np.array([[True, True, False, False], [True, False, True, False]]))
@@ -211,16 +164,7 @@ def agreement(members: np.ndarray, others: np.ndarray | None = None) -> dict[str
 
 
 def group_agreement(groups: np.ndarray, others: np.ndarray | None = None) -> pd.DataFrame:
-    """Return how far runs agree on the groups of the samples: `agreement`, one row per group.
-
-    Args:
-        groups: (runs, N) indices into GROUPS.
-        others: the same for other runs. Default: None, the runs are compared with each other.
-
-    Example:
-        >>> group_agreement(np.array([[0, 0, 1, 1]]), np.array([[0, 1, 1, 1]])).loc["never"].to_dict()
-        {'agreement': 0.5, 'chance': 0.25}
-    """
+    """Return the `agreement` of runs on each group, from (runs, N) indices into GROUPS."""
     rows = {
         name: agreement(groups == place, None if others is None else others == place)
         for place, name in enumerate(GROUPS)
@@ -229,29 +173,14 @@ def group_agreement(groups: np.ndarray, others: np.ndarray | None = None) -> pd.
 
 
 def left_out(runs: pd.DataFrame) -> pd.Series:
-    """Return what each run of the experiment `dropped_groups` leaves out: one of GROUPS, or "random" samples.
-
-    Args:
-        runs: a table of `tabulate`.
-
-    Example:
-        >>> left_out(pd.DataFrame({"method": ["without-group", "static-random"], "group": ["always", ""]})).tolist()
-        ['always', 'random']
-    """
+    """Return what each run of `dropped_groups` leaves out: one of GROUPS, or "random" samples."""
     return runs["group"].where(runs["method"] == "without-group", "random")
 
 
 def typical(counts: np.ndarray, groups: np.ndarray, count: int) -> dict[str, np.ndarray]:
-    """Return samples that are in the same group in every run.
+    """Return, for each group, up to `count` samples that are in it in every run.
 
-    Args:
-        counts: (runs, N) number of epochs in which each sample was selected.
-        groups: (runs, N) indices into GROUPS.
-        count: largest number of samples per group.
-
-    Returns:
-        For each group, the positions of its first samples; of *sometimes*, of those selected in closest to half of the
-        epochs.
+    They are the first; of *sometimes*, those selected in closest to half of the epochs.
     """
     in_all = {name: (groups == place).all(0).nonzero()[0] for place, name in enumerate(GROUPS)}
     distance = np.abs(counts.mean(0) - counts.max() / 2)
@@ -260,36 +189,13 @@ def typical(counts: np.ndarray, groups: np.ndarray, count: int) -> dict[str, np.
 
 
 def rank_correlation(rows: np.ndarray) -> np.ndarray:
-    """Return Spearman's rank correlation between rows.
-
-    Args:
-        rows: (rows, N) scores; samples with a value that is not finite in some row are left out.
-
-    Returns:
-        (rows, rows) correlations.
-
-    Example:
-        >>> rank_correlation(np.array([[1.0, 2.0, 3.0], [1.0, 4.0, 9.0]])).round(2).tolist()
-        [[1.0, 1.0], [1.0, 1.0]]
-    """
+    """Return Spearman's rank correlation between rows of scores, over the samples that are finite in all rows."""
     finite = rows[:, np.isfinite(rows).all(0)]
     return np.corrcoef(stats.rankdata(finite, axis=1))
 
 
 def mean_correlation(rows: np.ndarray, others: np.ndarray | None = None) -> float:
-    """Return the mean rank correlation of the scores of several runs.
-
-    Args:
-        rows: (runs, N) scores, see `rank_correlation`.
-        others: the same for other runs. Default: None, the runs are compared with each other.
-
-    Returns:
-        The mean over all pairs of runs; NaN if there is none.
-
-    Example:
-        >>> mean_correlation(np.array([[1.0, 2.0, 3.0], [1.0, 3.0, 2.0], [2.0, 1.0, 3.0]])).__round__(2)
-        0.17
-    """
+    """Return the mean rank correlation of the (runs, N) scores of all pairs of runs; NaN if there is none."""
     if others is None:
         return _mean_of_pairs(np.atleast_2d(rank_correlation(rows)), within=True)
     return float(rank_correlation(np.concatenate([rows, others]))[: len(rows), len(rows) :].mean())

@@ -39,8 +39,8 @@ def pool_variances(runs: pd.DataFrame, cell: Sequence[str], by: str | Sequence[s
         by: column, or columns, with separate pools for each value. Default: "rate".
 
     Returns:
-        One row per cell, indexed by `cell`: `mean`; `n`, the number of runs; `own_variance`; `variance` and its degrees
-        of freedom `df`; `pool`, equal for cells with a common variance. With a single run, variances are NaN.
+        One row per cell: `mean`; `n`, the number of runs; `own_variance`; `variance` with `df` degrees of freedom;
+        `pool`, equal for cells with a common variance. With a single run, variances are NaN.
 
     Example:
         >>> runs = pd.DataFrame({"method": list("aabb"), "rate": 0.5, "test_accuracy": [1.0, 3.0, 5.0, 7.0]})
@@ -85,9 +85,8 @@ def differences(cells: pd.DataFrame, pairs: Mapping[Any, tuple[Hashable, Hashabl
 
     Returns:
         One row per pair, in percentage points: `mean`; `ci95`, the half-width of its interval; `n`, the smaller number
-        of runs; `se`, the standard error, and its degrees of freedom `df`; `p`, two-sided, of this difference alone;
-        `ci95_unpooled`, from the variances of the two cells alone (Welch). Without an interval, all but `mean` and `n`
-        are NaN.
+        of runs; `se` with `df` degrees of freedom; `p`, two-sided, of this difference alone; `ci95_unpooled`, from the
+        two cells alone (Welch). Without an interval, all but `mean` and `n` are NaN.
 
     Example:
         >>> runs = pd.DataFrame({"method": list("aabb"), "rate": 0.5, "test_accuracy": [1.0, 3.0, 5.0, 7.0]})
@@ -113,7 +112,7 @@ def differences(cells: pd.DataFrame, pairs: Mapping[Any, tuple[Hashable, Hashabl
 
 
 def _standard_error(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Return the standard error of differences, and its degrees of freedom (Welch's for two different variances)."""
+    """Return the standard error of differences and its degrees of freedom (Welch's for two different variances)."""
     squares = [cells["variance"] / cells["n"] for cells in (first, second)]
     total = squares[0] + squares[1]
     welch = total**2 / (squares[0] ** 2 / first["df"] + squares[1] ** 2 / second["df"])
@@ -121,13 +120,11 @@ def _standard_error(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.Serie
 
 
 def average(table: pd.DataFrame) -> pd.Series:
-    """Return the mean of differences that have no cell in common, each weighted by the inverse of its squared `se`.
-
-    Args:
-        table: a table of `differences`; those without an interval do not count.
+    """Return the mean of differences that share no cell, weighted by the inverse of the squared `se`.
 
     Returns:
-        `mean`; `ci95`, the half-width of its interval, with the fewest degrees of freedom of all; `n`, how many count.
+        `mean`; `ci95`, the half-width of its interval, with the fewest degrees of freedom of all; `n`, how many have an
+        interval and count.
 
     Example:
         >>> table = pd.DataFrame({"mean": [1.0, 2.0], "se": [0.1, 0.2], "df": 1e6})
@@ -144,12 +141,9 @@ def average(table: pd.DataFrame) -> pd.Series:
 def holm(table: pd.DataFrame) -> pd.DataFrame:
     """Test all differences of one question together, by Holm's method (1979).
 
-    Args:
-        table: a table of `differences`, or several of them that belong to one question.
-
     Returns:
-        The table with three more columns: `p_family`, the p value adjusted for the number of comparisons; `side`,
-        "above" or "below" zero if that is less than ERROR and both cells have SEEDS runs, else empty; `detectable`, see
+        The table of `differences` with `p_family`, the p value adjusted for the number of comparisons; `side`, "above"
+        or "below" zero if that is less than ERROR and both cells have SEEDS runs, else empty; `detectable`, see
         `smallest_detectable`.
 
     Example:
@@ -167,8 +161,8 @@ def holm(table: pd.DataFrame) -> pd.DataFrame:
 def dunnett(runs: pd.DataFrame, cell: str, baseline: Hashable, by: str | Sequence[str] = "rate") -> pd.DataFrame:
     """Compare all cells of a rate with one baseline, by Dunnett's test (1955), at several rates together.
 
-    Cells of another pool than the baseline's are compared by Welch's test. Each test has a part of the error rate in
-    proportion to its number of comparisons, so that the family-wise error rate is at most ERROR.
+    Cells of another pool than the baseline's are compared by Welch's test. Each test gets a share of the error rate in
+    proportion to its number of comparisons, which keeps the family-wise error rate at most ERROR.
 
     Args:
         runs: one row per run, with a column `test_accuracy`.
@@ -206,16 +200,10 @@ def _decide(table: pd.DataFrame, p_family: np.ndarray) -> pd.DataFrame:
 
 
 def smallest_detectable(se: float, df: float, comparisons: int = 1) -> float:
-    """Return the smallest difference that a two-sided test finds with a probability of POWER.
+    """Return the smallest difference, in the unit of `se`, that a two-sided test finds with a probability of POWER.
 
-    Args:
-        se: standard error of the difference.
-        df: its degrees of freedom.
-        comparisons: number of comparisons of the question, each tested at ERROR / comparisons (Bonferroni; the tests
-            of this module find a little more). Default: 1.
-
-    Returns:
-        The difference, in the unit of `se`; NaN without a standard error.
+    Each of the `comparisons` is tested at ERROR / comparisons (Bonferroni; the tests of this module find a little
+    more).
 
     Example:
         >>> round(smallest_detectable(se=1.0, df=1e6), 2)  # 1.96 + 0.84
@@ -230,10 +218,6 @@ def smallest_detectable(se: float, df: float, comparisons: int = 1) -> float:
 
 def without_loss(table: pd.DataFrame, margin: float) -> pd.Series:
     """Return which differences are not inferior: the lower end of the interval is above -margin (one-sided, 2.5 %).
-
-    Args:
-        table: a table of `differences`.
-        margin: largest loss that is accepted, in percentage points, fixed in the profile.
 
     Example:
         >>> without_loss(pd.DataFrame({"mean": [-0.1, -0.1], "ci95": [0.3, 0.5]}), margin=0.5).tolist()

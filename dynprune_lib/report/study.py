@@ -1,4 +1,4 @@
-"""Open the runs of an experiment for a notebook, and save its figures and the cells of its claims."""
+"""Open the runs of an experiment in a notebook, and save its figures and the numbers behind its claims."""
 
 import io
 from collections.abc import Iterable
@@ -39,15 +39,7 @@ PASSES_PER_SECOND = {  # on one CPU core, roughly
 
 @dataclass(frozen=True)
 class Study:
-    """Runs of one experiment of a profile, see `open_study`.
-
-    Args:
-        name: the experiment.
-        profile: the profile.
-        records: the run records.
-        store: the store of the records.
-        data_dir: folder of the data sets, None for the default of `load_dataset`.
-    """
+    """The runs of one experiment at one profile, see `open_study`."""
 
     name: str
     profile: Profile
@@ -62,17 +54,12 @@ class Study:
 
     @property
     def experiment(self) -> Experiment:
-        """Runs and roles of the experiment."""
+        """The plan of the experiment."""
         return self.profile.experiments[self.name]
 
     @property
     def caption(self) -> str:
-        """Data set, models, numbers of epochs, devices and number of seeds: what the records say, not the profile.
-
-        Also the precisions, if the runs do not share one: some were then made on a CPU that has no bfloat16.
-
-        Runs on full data in fewer epochs are as long as a pruned run is cheap, and not counted in the range of epochs.
-        """
+        """Data set, models, epochs, devices, precisions if mixed, and number of seeds, as recorded."""
         records = [each for each in self.records if self.experiment.role(each.spec).method != FEWER_EPOCHS]
         models = " and ".join(dict.fromkeys(model_title(record.spec.model) for record in records))
         epochs = sorted({record.spec.epochs for record in records})
@@ -84,7 +71,7 @@ class Study:
 
     @property
     def count(self) -> str:
-        """Number of seeds, "n = 3", or its range if runs differ."""
+        """Number of seeds: "n = 3", or its range."""
         seeds = self.runs.groupby(["dataset", "method", "variant", "model", "rate", "epochs"])["seed"].nunique()
         return f"n = {seeds.max()}" if seeds.min() == seeds.max() else f"n = {seeds.min()} to {seeds.max()}"
 
@@ -95,44 +82,26 @@ class Study:
 
     @property
     def epochs(self) -> int:
-        """Number of epochs of the longest run."""
+        """Epochs of the longest run."""
         return max(record.spec.epochs for record in self.records)
 
     @property
-    def size(self) -> str:
-        """The first net and the number of epochs: what profiles differ in."""
-        return f"{model_title(self.records[0].spec.model)}, {self.epochs} epochs"
-
-    @property
     def samples_of_full_data(self) -> int:
-        """Sample passes of a full-data run of this number of epochs, the unit of costs."""
+        """Sample passes of a full-data run of this many epochs, the unit of costs."""
         # some run has an epoch on all the data: one on full data, or with a warm-up or annealing
         return self.epochs * max(epoch.samples_kept for record in self.records for epoch in record.epochs)
 
     @property
     def folder(self) -> Path:
-        """Folder of the figures and claims of the profile."""
+        """Folder of the profile's figures and claims."""
         return root() / "figures" / self.profile.name
 
     def data(self) -> TensorData:
-        """Load the data set of the runs.
-
-        Raises:
-            DataError: it is not available; the records can be read without it.
-        """
+        """Load the data set of the runs; DataError if it is not available."""
         return load_dataset(self.records[0].spec.dataset, self.data_dir)
 
     def save(self, figure: Figure, data: pd.DataFrame, name: str | None = None) -> None:
-        """Save a figure as NAME.png and NAME.pdf, and its data as NAME.csv.
-
-        Args:
-            figure: the figure.
-            data: the numbers in it.
-            name: NAME. Default: the name of the experiment.
-
-        Raises:
-            StoreNotWritable: the folder cannot be written; each file is then the complete old or new one.
-        """
+        """Save a figure as NAME.png and NAME.pdf, and its data as NAME.csv; NAME is by default the experiment's."""
         png, pdf, target = io.BytesIO(), io.BytesIO(), self.folder / (name or self.name)
         figure.savefig(png, format="png", dpi=200)
         figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
@@ -141,17 +110,12 @@ class Study:
         self._save_numbers(target.name, data)
 
     def headline(self, message: str, profile: str, neutral: str) -> str:
-        """Return the title of a figure with its setting: a message that was written for the runs of one profile, or a
-        neutral title for other runs."""
+        """Return the title and setting of a figure: `message`, which was written for one profile, or a neutral title
+        elsewhere."""
         return f"{message if self.profile.name == profile else neutral}\n{self.caption}"
 
     def decide(self, claim: str, cells: pd.DataFrame) -> pd.DataFrame:
-        """Save the settings of a claim as `claim_NAME.csv`, and return what they decide, see `claims.decisions`.
-
-        Args:
-            claim: its name.
-            cells: see `claims.decide`.
-        """
+        """Save the settings of a claim as `claim_NAME.csv` and return its decisions, see `claims.decisions`."""
         self._save_numbers(f"claim_{claim}", cells)
         return decisions(cells)
 
@@ -171,20 +135,20 @@ def open_study(
 ) -> Study:
     """Read the records of an experiment; train the missing runs on request.
 
-    An experiment that a profile leaves out is that of the next smaller profile that has it, else of the next larger
-    one; of the smallest profile, whose records are not committed, it is a study without records.
+    If the profile has no runs of the experiment, the next smaller profile that has some is used, else the next larger.
+    The smallest profile has no committed records and is never replaced.
 
     Args:
         name: an experiment of the plan.
         profile: one of PROFILES.
-        dataset: name of a data set to use for all runs. Default: the profile's.
+        dataset: data set of all runs. Default: the profile's.
         data_dir: folder of the data sets. Default: see `load_dataset`.
         results: folder of the run records. Default: `results` in the checkout.
         seeds: seeds of the runs. Default: the profile's.
-        train: whether to train the runs that have no record. Default: False, nothing is trained.
+        train: train the runs that have no record. Default: False.
 
     Raises:
-        SpecError: there is no such profile or experiment.
+        SpecError: unknown profile or experiment.
         SweepError: a run has no record at any seed and `train` is false, or runs failed.
     """
     chosen, seeds = _with_runs(name, profile, dataset), None if seeds is None else list(seeds)
@@ -197,7 +161,7 @@ def open_study(
 
 
 def smaller_studies(study: Study) -> list[Study]:
-    """Return the same experiment in the smaller profiles whose records are committed, the largest first."""
+    """Return the same experiment in the smaller profiles with committed records, the largest first."""
     if study.profile.name not in RECORDED:
         return []
     names = reversed(RECORDED[: RECORDED.index(study.profile.name)])
@@ -205,7 +169,7 @@ def smaller_studies(study: Study) -> list[Study]:
 
 
 def _with_runs(name: str, profile: str, dataset: str | None) -> Profile:
-    """Return a profile, or the nearest one with committed records that has runs of an experiment."""
+    """Return the profile, or the nearest one with committed records that has runs of the experiment."""
     check_choice("profile", profile, PROFILES)
     check_choice("experiment", name, EXPERIMENTS)
     smaller, larger = PROFILES[: PROFILES.index(profile)], PROFILES[PROFILES.index(profile) + 1 :]
@@ -217,7 +181,7 @@ def _with_runs(name: str, profile: str, dataset: str | None) -> Profile:
 def _records(
     profile: Profile, name: str, store: Store, seeds: list[int] | None, data_dir: str | Path | None
 ) -> list[RunRecord]:
-    """Return the records of an experiment, of which each run has one for at least one seed."""
+    """Return the records of an experiment; each run needs one for at least one seed."""
     runs = profile.runs(name, seeds)
     recorded = [spec for spec in runs if store.has(spec)]
     found = {spec.seedless_name for spec in recorded}
@@ -230,14 +194,14 @@ def _records(
 
 
 def small_png(content: bytes) -> bytes:
-    """Return an image without transparency in 256 colours: a third of the bytes of a figure."""
+    """Return an image in 256 colours without transparency: a third of the bytes."""
     small = io.BytesIO()
     Image.open(io.BytesIO(content)).convert("RGB").quantize(256).save(small, "png", optimize=True)
     return small.getvalue()
 
 
 def _estimate(specs: list[RunSpec], data_dir: str | Path | None) -> str:
-    """Return a rough estimate of how long runs take, without scoring before training."""
+    """Return roughly how long runs take, without scoring before training."""
     sizes = {name: len(load_dataset(name, data_dir).train) for name in {spec.dataset for spec in specs}}
     passes = [spec.epochs * (1 - spec.prune_rate) * sizes[spec.dataset] for spec in specs]
     seconds = sum(count / PASSES_PER_SECOND[spec.model] for count, spec in zip(passes, specs, strict=True))

@@ -1,18 +1,20 @@
 """Define the label, colour and marker of every method, the same in all figures."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Style(NamedTuple):
-    """Label, colour and marker of a method.
-
-    Colours are distinguishable with colour vision deficiency (Okabe and Ito 2008).
-    """
+    """Label, colour and marker of a method; colours work with colour vision deficiency (Okabe and Ito 2008)."""
 
     label: str
     colour: str
     marker: str
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Arguments of matplotlib for a line."""
+        return {"color": self.colour, "marker": self.marker, "label": self.label}
 
 
 STYLES = {
@@ -49,7 +51,7 @@ STYLES = {
 
 
 def style(method: str) -> Style:
-    """Return the style of a method; a method that is not in STYLES, such as a sampler of your own, has its class name.
+    """Return the style of a method; a sampler of your own is labelled with its class name.
 
     Example:
         >>> style("ucb").label, style("my_module:MySampler").label
@@ -59,12 +61,7 @@ def style(method: str) -> Style:
 
 
 def ordered(methods: Iterable[str]) -> list[str]:
-    """Return the distinct methods in the order of all figures; methods that are not in STYLES come last.
-
-    Example:
-        >>> ordered(["rs2", "my_module:MySampler", "ucb", "ucb"])
-        ['ucb', 'rs2', 'my_module:MySampler']
-    """
+    """Return the distinct methods in the order of all figures; those not in STYLES come last."""
     known = list(STYLES)
     return sorted(set(methods), key=lambda method: (known.index(method) if method in STYLES else len(known), method))
 
@@ -87,10 +84,7 @@ def model_title(name: str) -> str:
 
 
 def device_title(device: str) -> str:
-    """Return the name of a device in captions: all CPUs have one, since they compute the same.
-
-    Args:
-        device: as the environment of a record has it.
+    """Return the name of a recorded device in captions; all CPUs share one, since they compute the same.
 
     Example:
         >>> device_title("2 cores, AMD EPYC"), device_title("NVIDIA H200")

@@ -1,4 +1,4 @@
-"""Turn run records into tables: one row per run, means with confidence intervals, differences paired by seed."""
+"""Turn run records into tables: one row per run, means with confidence intervals, formatted differences."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields
@@ -22,24 +22,22 @@ def tabulate(records: Iterable[RunRecord], role: Callable[[RunSpec], Role] = sta
 
     Args:
         records: the run records.
-        role: function that returns the role of a spec, such as `Experiment.role`. Default: the sampler at its rate.
+        role: function from a spec to its role, such as `Experiment.role`. Default: the sampler at its rate.
 
     Returns:
-        Columns `dataset`; `method` and `rate`, the role of the run; `settings`, a dict of those that differ from the
-        defaults of the method, and `variant`, the same as text; `own_length` and `annealed`,
-        whether it is; `modifier`, what a run adds to its method, such as "annealed"; `group` of samples, where the
-        method has one; `model`; ``epochs``; `seed`; `test_accuracy` in % after
-        the last epoch; `passes`, the number of samples that went forward and backward in training; `forward_only`, the
-        number that went only forward; `learning_rate`; `label_noise` and `imbalance` of the training set;
+        `method` and `rate`, the role of the run; `settings`, a dict of those that differ from the defaults, and
+        `variant`, the same as text; `modifier`, such as "annealed"; `group` of samples, if any; `test_accuracy` in %
+        after the last epoch; `passes`, samples that went forward and backward in training, and `forward_only`;
         `scoring_passes` and `scoring_forward_only`, the same for scoring before training; `seconds` of training;
-        `chosen_by_rule`, see the function of that name; `device`, see `device_title`.
+        `chosen_by_rule`, see the function; and the fields `dataset`, `model`, `epochs`, `seed`, `learning_rate`,
+        `label_noise`, `imbalance`, `device`, and the flags `own_length` and `annealed`.
     """
     rows = [run_row(record, role(record.spec)) for record in records]
     return pd.DataFrame(rows).sort_values(["rate", "method", "variant", "seed"], ignore_index=True)
 
 
 def run_row(record: RunRecord, role: Role) -> dict[str, Any]:
-    """Return the row of a run in the table of `tabulate`."""
+    """Return the row of a run in `tabulate`."""
     spec, cost, scoring = record.spec, record.training, record.scoring
     return {
         "dataset": spec.dataset,
@@ -69,17 +67,10 @@ def run_row(record: RunRecord, role: Role) -> dict[str, Any]:
 
 
 def chosen_by_rule(record: RunRecord) -> float:
-    """Return the share of the training set that the rule of the sampler keeps by itself.
+    """Return the share of the training set that the sampler's own rule keeps, mean over the epochs in which it selects.
 
-    An epoch of a fixed length that has fewer samples is a random part of that choice; one that has more is filled up at
-    random.
-
-    Args:
-        record: the record of a run.
-
-    Returns:
-        Mean over the epochs in which the rule selects, in [0, 1]; NaN for a ranking, which keeps what the prune rate
-        says, and where it was not recorded.
+    Shorter epochs are a random part of that choice, longer ones are filled at random. NaN for a ranking, whose prune
+    rate decides, and where it was not recorded.
     """
     wanted = record.left_out.wanted if record.left_out else []
     # the epochs of SeTa from `random_from` on have no rule, but old records repeat the share of the epoch before
@@ -93,14 +84,8 @@ def learning_curves(
 ) -> pd.DataFrame:
     """Return one row per epoch of the full-data runs and of the runs at one rate.
 
-    Args:
-        records: the run records.
-        rate: prune rate of the pruned runs.
-        role: function that returns the role of a spec, see `tabulate`. Default: the sampler at its rate.
-
     Returns:
-        Columns `method`, `seed`, `epoch`, `test_accuracy` in %, and `passes` up to the end of the epoch, including
-        scoring before training.
+        `method`, `seed`, `epoch`, `test_accuracy` in %, and `passes` so far, including scoring before training.
     """
     rows = []
     for record in records:
@@ -128,24 +113,12 @@ def varied_settings(spec: RunSpec) -> dict[str, Any]:
 
 
 def as_text(settings: dict[str, Any]) -> str:
-    """Return settings in one line.
-
-    Example:
-        >>> as_text({"score": "entropy", "c": 0.0})
-        'score = entropy, c = 0.0'
-    """
+    """Return settings in one line, such as "score = entropy, c = 0.0"."""
     return ", ".join(f"{name} = {value}" for name, value in settings.items())
 
 
 def modifier(spec: RunSpec) -> str:
-    """Return what a run adds to its method or removes from it; empty if nothing.
-
-    The modifiers are `own length`, `annealed`, `random at the end`, `rescaled` and `not rescaled`.
-
-    Example:
-        >>> modifier(RunSpec(dataset="digits", model="tiny", sampler="ucb", settings={"anneal_from": 14}))
-        'annealed'
-    """
+    """Return what a run adds to its method or removes from it, such as "own length, annealed"; empty if nothing."""
     settings, defaults = spec.settings, sampler_settings(spec.sampler)
     modifiers = ["own length"] if settings.get("fill") is False else []
     if settings.get("anneal_from") is not None:
@@ -160,9 +133,6 @@ def modifier(spec: RunSpec) -> str:
 def label_runs(runs: pd.DataFrame) -> pd.Series:
     """Return the label of the method of each run, with its modifiers.
 
-    Args:
-        runs: a table of `tabulate`.
-
     Example:
         >>> runs = {"method": ["ucb", "seta"], "modifier": ["annealed", "own length"], "own_length": [False, True]}
         >>> label_runs(pd.DataFrame(runs)).tolist()
@@ -174,7 +144,7 @@ def label_runs(runs: pd.DataFrame) -> pd.Series:
 
 
 def label_with_settings(label: str, settings: dict[str, Any]) -> str:
-    """Return the label of a run with those of its settings that a modifier does not tell.
+    """Return the label of a run with the settings that no modifier covers.
 
     Example:
         >>> label_with_settings("UCB, annealed", {"c": 0.0, "anneal_from": 14})
@@ -185,10 +155,7 @@ def label_with_settings(label: str, settings: dict[str, Any]) -> str:
 
 
 def half_interval(values: Iterable[float]) -> float:
-    """Return half the width of the 95 % confidence interval of the mean (Student's t).
-
-    Returns:
-        The half-width, in the unit of the values; NaN for a single value.
+    """Return half the width of the 95 % confidence interval of the mean (Student's t); NaN for a single value.
 
     Example:
         >>> round(half_interval([87.0, 88.0, 89.0]), 2)
@@ -203,10 +170,6 @@ def half_interval(values: Iterable[float]) -> float:
 def format_mean(values: Iterable[float], digits: int = 1) -> str:
     """Format the mean and the half-width of its 95 % interval; the mean alone for a single value.
 
-    Args:
-        values: the values of all seeds.
-        digits: decimal places. Default: 1.
-
     Example:
         >>> format_mean([87.0, 88.0, 89.0]), format_mean([87.0])
         ('88.0 ± 2.5', '87.0')
@@ -218,14 +181,14 @@ def format_mean(values: Iterable[float], digits: int = 1) -> str:
 
 
 def accuracy_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean test accuracy in % with its 95 % interval, as text: one row per method, one column per rate."""
+    """Return the test accuracy in % with its 95 % interval as text, one row per method and one column per rate."""
     cells = runs.groupby(["method", "rate"])["test_accuracy"].agg(format_mean).unstack(fill_value="")
     cells = name_rows(cells).rename(columns=lambda rate: f"{rate:.0%}" if rate else "none")
     return cells.rename_axis(columns="compute saved")
 
 
 def name_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with the labels of its methods, the first level of its index, in the order of all figures."""
+    """Label the methods, the first level of the index, and sort them in the order of all figures."""
     order = {method: place for place, method in enumerate(ordered(table.index.get_level_values(0)))}
     table = table.sort_index(level=0, key=lambda names: names.map(order), sort_remaining=False, kind="stable")
     return table.rename(index=lambda method: style(method).label, level=0)
@@ -235,31 +198,19 @@ def costs(runs: pd.DataFrame) -> pd.DataFrame:
     """Return what each method costs at each rate, in passes of a full-data run.
 
     Returns:
-        Columns `method`; `rate`; `training` and `scoring` before training, passes forward and backward;
-        `forward_only`, passes without a backward pass in either; `total`, their sum, where a forward pass counts as a
-        third.
+        `method`; `rate`; `training` and `scoring` before training, passes forward and backward; `forward_only` passes
+        of both; `total`, their sum, where a forward pass counts as a third.
     """
     full = runs.loc[runs["method"] == "full", "passes"].mean()
-    means = runs.groupby(["method", "rate"], as_index=False)[
-        ["passes", "scoring_passes", "forward_only", "scoring_forward_only"]
-    ].mean()
-    shares = pd.DataFrame(
-        {
-            "method": means["method"],
-            "rate": means["rate"],
-            "training": means["passes"] / full,
-            "scoring": means["scoring_passes"] / full,
-            "forward_only": (means["forward_only"] + means["scoring_forward_only"]) / full,
-        }
-    )
+    counted = ["passes", "scoring_passes", "forward_only", "scoring_forward_only"]
+    means = runs.groupby(["method", "rate"], as_index=False)[counted].mean()
+    training, scoring, forward, of_scoring = (means[name] / full for name in counted)
+    shares = means[["method", "rate"]].assign(training=training, scoring=scoring, forward_only=forward + of_scoring)
     return shares.assign(total=shares["training"] + shares["scoring"] + shares["forward_only"] / 3)
 
 
 def runs_until_it_pays(costs: pd.DataFrame) -> pd.Series:
-    """Return how many runs must share their scores before scoring and training together cost less than full data.
-
-    Args:
-        costs: columns `training` and `total` of `costs`, in passes of a full-data run; trainings cost less than 1.
+    """Return how many runs must share their scores before scoring and training cost less than full data.
 
     Example:
         >>> runs_until_it_pays(pd.DataFrame({"training": [0.5, 0.5, 0.9], "total": [0.9, 1.0, 2.0]})).tolist()
@@ -270,10 +221,7 @@ def runs_until_it_pays(costs: pd.DataFrame) -> pd.Series:
 
 
 def format_differences(differences: pd.DataFrame) -> pd.Series:
-    """Format each difference as text; the interval of a single seed is left out.
-
-    Args:
-        differences: a table with columns `mean` and `ci95`.
+    """Format the columns `mean` and `ci95` as text; a single seed has no interval.
 
     Example:
         >>> format_differences(pd.DataFrame({"mean": [0.52, -1.0], "ci95": [0.31, float("nan")]})).tolist()
@@ -282,20 +230,3 @@ def format_differences(differences: pd.DataFrame) -> pd.Series:
     intervals = ["" if np.isnan(ci95) else f" ± {ci95:.1f}" for ci95 in differences["ci95"]]
     texts = [f"{mean:+.1f}{interval}" for mean, interval in zip(differences["mean"], intervals, strict=True)]
     return pd.Series(texts, index=differences.index, dtype=object)
-
-
-def describe(differences: pd.DataFrame) -> str:
-    """Format differences as text; the interval of a single seed is left out.
-
-    Args:
-        differences: a table with columns `mean` and `ci95`, indexed by rate or by name.
-
-    Example:
-        >>> describe(pd.DataFrame({"mean": [0.52, -1.0], "ci95": [0.31, float("nan")]}, index=[0.3, 0.5]))
-        '+0.5 ± 0.3 points at 30%, -1.0 points at 50%'
-        >>> describe(pd.DataFrame({"mean": [0.52], "ci95": [0.31]}, index=["UCB"]))
-        'UCB: +0.5 ± 0.3'
-    """
-    values = format_differences(differences).items()
-    named = [f"{at}: {value}" if isinstance(at, str) else f"{value} points at {at:.0%}" for at, value in values]
-    return ", ".join(named) or "not measured"

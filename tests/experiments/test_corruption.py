@@ -44,8 +44,8 @@ def test_classes_become_rarer_by_one_factor(digits):
     ("change", "amount", "classes", "message"),
     [
         (make_imbalanced, 1000, "0123456789", "imbalance is 1000: the last class of digits has no sample left"),
-        (make_imbalanced, 2, "0", "has no other class"),
-        (add_label_noise, 0.5, "0", "has no other class"),
+        (make_imbalanced, 2, "0", "has no second class"),
+        (add_label_noise, 0.5, "0", "has no second class"),
     ],
 )
 def test_a_class_without_samples_or_without_others_is_refused(digits, change, amount, classes, message):

@@ -83,7 +83,7 @@ def test_who_comes_while_a_run_is_alone_says_so_and_waits_for_its_end(capsys):
     with use_device(CPU, alone=False):
         assert may_end.is_set()
     other.join()
-    assert capsys.readouterr().err == "waiting for a timing run that has the device cpu to itself\n"
+    assert capsys.readouterr().err == "waiting for a timing run on the device cpu\n"
 
 
 def test_other_machines_and_other_gpus_of_the_same_number_are_other_devices(monkeypatch):

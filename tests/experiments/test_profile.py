@@ -44,7 +44,7 @@ def test_units_of_a_size_become_epochs_and_rates():
     row = {"sampler": "ucb", "epochs": 10, "settings": {"warm_up": 1}}
     assert _absolute(row | {"saved": 0.45})["prune_rate"] == 0.5
     assert _absolute(full | {"epochs": 2, "learning_rate": 0.1, "learning": 2})["learning_rate"] == 0.2
-    with pytest.raises(SpecError, match=r"saved is 0.9 in 10 epochs, of which 1 train on all the data: too much"):
+    with pytest.raises(SpecError, match=r"saved is 0.9: lower it, 1 of 10 epochs train on all the data"):
         _absolute(row | {"saved": 0.9})
 
 

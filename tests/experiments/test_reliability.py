@@ -165,8 +165,8 @@ def test_a_damaged_file_stops_its_run_alone(store):
     with pytest.raises(SweepError) as caught:
         sweep(SPECS[:3], Plan(store))
     record, begun = str(caught.value).splitlines()
-    assert "is no whole run record" in record
-    assert "is no checkpoint to go on from" in begun
+    assert "is not a complete run record" in record
+    assert "is not a usable checkpoint" in begun
     assert store.has(SPECS[2])
 
 

@@ -204,7 +204,7 @@ def test_scores_of_another_data_set_are_refused(digits, store, spec):
     wanted = static_spec(spec, "el2n", models=1, at_epoch=1)
     static_scores(wanted, digits, store)
     other = replace(digits, md5="another")
-    with pytest.raises(StoreError, match="are of another data set than digits is here: remove them"):
+    with pytest.raises(StoreError, match="are of other data than digits is now: remove them"):
         static_scores(wanted, other, store)
 
 
@@ -228,7 +228,7 @@ def test_grand_costs_a_pass_and_a_way_back_if_it_is_exact(digits, store, spec, e
     ("changes", "message"),
     [
         ({"sampler": "without-group", "settings": {"group": "rare"}}, "group is 'rare': it must be one of never, some"),
-        ({"seed": 1000}, "seed is 1000: seeds from 1000 on are those of scoring models"),
+        ({"seed": 1000}, "seed is 1000: it must be below 1000, the first seed of scoring models"),
         ({"prune_rate": 0.99}, "keeps 14 of 1437 samples, fewer than one batch of 32"),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_file_that_is_cut_missing_or_a_folder_is_named_with_the_remedy(store, 
     path.mkdir()
     with pytest.raises(StoreError, match=f"{spec.name}.*cannot be read .*Is a directory"):
         read(spec)
-    with pytest.raises(StoreError, match="a folder of that name is there: remove it"):
+    with pytest.raises(StoreError, match="remove the folder of that name"):
         atomic_write(path, b"")
 
 
@@ -101,14 +101,14 @@ WRONG_ARRAYS = [
 @pytest.mark.parametrize("wrong", WRONG_ARRAYS)
 def test_arrays_of_another_shape_or_type_are_refused(store, spec, wrong):
     store.save(make_record(spec), NPZ | wrong)
-    with pytest.raises(StoreError, match=f"{spec.name}.npz is no whole file of arrays"):
+    with pytest.raises(StoreError, match=f"{spec.name}.npz is not a complete file of arrays"):
         (store.selections if "selections" in wrong else store.trace)(spec)
 
 
 @pytest.mark.parametrize("values", [torch.rand(3, 1), torch.tensor(1.0), torch.tensor([1.0, torch.nan])])
 def test_scores_of_another_shape_or_without_a_number_are_refused(store, spec, values):
     store.save_scores(StaticScores(spec=spec, values=values, cost=Cost(), environment={}))
-    with pytest.raises(StoreError, match=r"is no whole file of scores .*: remove it and they are made again"):
+    with pytest.raises(StoreError, match=r"is not a complete file of scores .*: remove it and they are made again"):
         store.load_scores(spec)
 
 
@@ -149,7 +149,7 @@ def change_columns(store, spec, change):
 def test_a_record_with_impossible_values_is_none(store, spec, column, values, reason):
     store.save(make_record(spec), NPZ)
     change_columns(store, spec, lambda _: {column: values})
-    with pytest.raises(StoreError, match=f"is no whole run record .*({reason}).*: remove it"):
+    with pytest.raises(StoreError, match=f"is not a complete run record .*({reason}).*: remove it"):
         store.load(spec)
     change_columns(store, spec, lambda columns: {name: ([1] * 4)[:3] for name in columns})
     with pytest.raises(StoreError, match="it has 3 of 4 epochs"):
@@ -176,7 +176,7 @@ def test_nothing_that_a_file_holds_is_executed(store, spec, tmp_path, monkeypatc
     store.save_checkpoint(spec, {"tensor": Hostile()}, {})  # with a checksum that is right
     for path, read in files.items():
         if path.suffix != ".json":
-            with pytest.raises(StoreError, match="is no "):
+            with pytest.raises(StoreError, match="is not a "):
                 read(spec)
     assert not (tmp_path / "executed").exists()
 
@@ -191,7 +191,7 @@ def test_a_flipped_bit_of_a_checkpoint_is_found(place, bit):
         content = bytearray(path.read_bytes())
         content[int(place * len(content))] ^= 1 << bit
         path.write_bytes(content)
-        with pytest.raises(StoreError, match=r"is no checkpoint to go on from .*: remove it and the run begins anew"):
+        with pytest.raises(StoreError, match=r"is not a usable checkpoint .*: remove it and the run begins anew"):
             store.load_checkpoint(spec, {})
 
 

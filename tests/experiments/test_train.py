@@ -298,7 +298,7 @@ def test_held_out_samples_are_evaluated_on_and_not_trained_on(digits, store, spe
     record = make_run(replace(spec, validation=200), digits, store)
     assert record.epochs[0].samples_kept == round((len(digits.train) - 200) / 2)
     assert round(200 * record.test_accuracy, 6).is_integer()
-    with pytest.raises(SpecError, match="validation is 1437: digits has 1437 training samples, hold out fewer"):
+    with pytest.raises(SpecError, match="validation is 1437: it must be below 1437, the training samples of digits"):
         make_run(replace(spec, validation=1437), digits, store)
 
 
@@ -385,7 +385,7 @@ def test_a_regression_can_be_rescored_and_held_out(diabetes, store, regression):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"score": "entropy"}, "diabetes is a regression, which has no classes: choose the score loss"),
+        ({"score": "entropy"}, "diabetes is a regression: it needs the score loss"),
         ({"label_smoothing": 0.1}, "diabetes is a regression"),
         ({"sampler": "forget", "settings": {}}, "diabetes is a regression"),
         ({"sampler": "rcap", "settings": {}}, "a share for every class"),

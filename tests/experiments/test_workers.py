@@ -23,14 +23,16 @@ def gpus(monkeypatch):
 def test_all_visible_gpus_or_those_that_are_chosen():
     assert available_devices() == GPUS
     assert available_devices((2, 0)) == [GPUS[2], GPUS[0]]
-    with pytest.raises(SpecError, match=r"device 3 is not a GPU .*: there are 3 \(0 to 2\); see CUDA_VISIBLE_DEVICES"):
+    with pytest.raises(
+        SpecError, match=r"device 3 is not visible to this process: choose from 0 to 2; see CUDA_VISIBLE_DEVICES"
+    ):
         available_devices((0, 3))
 
 
 def test_without_a_gpu_it_is_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert available_devices() == ["cpu"]
-    with pytest.raises(SpecError, match="device 0 is not a GPU that this process sees: there is none"):
+    with pytest.raises(SpecError, match="device 0 is not visible to this process: no GPU is"):
         available_devices((0,))
 
 
@@ -100,7 +102,7 @@ def test_workers_do_one_task_after_the_other():
 def test_a_worker_that_dies_is_replaced_and_its_task_is_tried_once_more(tmp_path):
     once = str(tmp_path / "died once")
     events = [event for event in all_events([once, "dies", "a"], jobs=1) if event[0] != "epoch"]
-    how = "was killed by SIGKILL (as a system that is short of memory does: try fewer --jobs)"
+    how = "was killed by SIGKILL (out of memory? Try fewer --jobs)"
     assert events == [
         ("died", once, how),
         ("made", once, once),

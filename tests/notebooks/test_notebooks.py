@@ -245,9 +245,9 @@ def test_notebooks_are_chosen_by_number(checkout, only, start, chosen):
 @pytest.mark.parametrize(
     ("only", "start", "message"),
     [
-        (["3"], None, "no notebook has the number '3': there are 00, 01"),
-        ((), "05", "no notebook has the number '05': there are 00, 01"),
-        (["00"], "01", "notebook 00 comes before 01: leave out --only or --from"),
+        (["3"], None, "no notebook has the number '3': choose from 00, 01"),
+        ((), "05", "no notebook has the number '05': choose from 00, 01"),
+        (["00"], "01", "notebook 00 comes before --from 01: drop one of the two"),
     ],
 )
 def test_a_number_without_a_notebook_is_an_error(checkout, only, start, message):
@@ -259,7 +259,7 @@ def test_a_number_without_a_notebook_is_an_error(checkout, only, start, message)
 def test_a_notebook_of_which_a_profile_has_no_runs_is_skipped_and_told(checkout, capsys):
     folder = checkout("1 + 1", name="quickstart")
     reproduce_notebooks("resnet18")
-    assert capsys.readouterr().out.splitlines()[0] == "skipped, for resnet18 has no runs of them: 00"
+    assert capsys.readouterr().out.splitlines()[0] == "skipped, because resnet18 does not train their runs: 00"
     assert list((folder / "reproduced" / "resnet18").iterdir()) == []
 
 

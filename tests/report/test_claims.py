@@ -91,7 +91,7 @@ def test_every_number_of_a_sentence_is_listed_and_every_listed_one_is_quoted(che
     assert faults(checkout, short="by 2.7 points") == ["C9: 2.7 is quoted and not listed under numbers"]
     assert faults(checkout, verdict="UCB gains 1.3.") == ["C9: 0.50 is listed and not quoted"]
     (fault,) = faults(checkout, numbers=[ENTRY["numbers"][0] | {"row": {"method": "UCB"}}, ENTRY["numbers"][1]])
-    assert fault == "C9: 2 rows of claim_C9.csv have {'method': 'UCB'}: it must be one"
+    assert fault == "C9: 2 rows of claim_C9.csv match {'method': 'UCB'}, not one"
 
 
 def test_an_entry_with_an_unknown_field_is_an_error(checkout):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -122,13 +124,15 @@ def test_a_difference_far_below_the_others_is_written_and_does_not_squeeze_them(
     assert [float(container.lines[0].get_xdata()[0]) for container in axes.containers] == [1, 0.5]
 
 
-def test_images_of_any_kind_are_shown_in_rows():
-    images = {"one": np.zeros((3, 8, 8, 1), np.uint8), "two": np.zeros((2, 8, 8, 1), np.uint8)}
-    labels = {"one": ["a", "b", "c"], "two": ["d", "e"]}
-    figure = figures.plot_images(images, labels, "title")
+def test_images_of_any_kind_are_shown_in_rows(digits):
+    examples = {"one": range(3), "two": np.array([7, 2])}
+    figure = figures.plot_examples(digits, examples, "title")
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 1, 1, 0]
-    assert [text.get_text() for axes in figure.axes for text in axes.texts] == list("abcde")
-    figures.plot_images({"colour": np.zeros((2, 4, 4, 3), np.uint8)}, {"colour": ["a", "b"]}, "title")
+    shown = [digits.classes[digits.train.labels[place]] for place in (0, 1, 2, 7, 2)]
+    assert [text.get_text() for axes in figure.axes for text in axes.texts] == shown
+    inputs = digits.train.images.expand(-1, -1, -1, 3)
+    colour = dataclasses.replace(digits, train=dataclasses.replace(digits.train, inputs=inputs))
+    figures.plot_examples(colour, {"colour": [0, 1]}, "title")
 
 
 def test_correlations_are_written_into_their_squares():

@@ -91,7 +91,7 @@ def test_unknown_names_say_what_there_is():
 def test_a_study_has_a_caption_and_the_unit_of_costs(study):
     assert [(record.spec.sampler, record.spec.seed) for record in study.records] == [("full", 5), ("ucb", 5)]
     assert study.caption == "digits (8x8), tiny net, 10 epochs, CPU, n = 1"
-    assert (study.epochs, study.samples_of_full_data, study.size) == (10, 14370, "tiny net, 10 epochs")
+    assert (study.epochs, study.samples_of_full_data) == (10, 14370)
     assert study.data().name == "digits"
 
 

@@ -8,7 +8,7 @@ def test_seconds_of_an_epoch_need_runs_that_had_one_device_to_themselves():
     found = epoch_seconds([timed(), timed(seed=1), timed(sampler="ucb", prune_rate=0.5)])
     assert found.to_dict() == {("full", 0.0): 2 + 3, ("ucb", 0.5): 2 + 3}  # selection and scoring take 3
     for other in (timed(alone=False), timed(device="another")):
-        with pytest.raises(ValueError, match="each run must have the same device to itself"):
+        with pytest.raises(ValueError, match="each run must be alone on the same device"):
             epoch_seconds([timed(), other])
 
 

@@ -7,10 +7,11 @@ from dynprune_lib.experiments.models import EPSILON, MODELS, Residual, Whitening
 DIGIT = torch.zeros(1, 1, 8, 8)
 
 
-OWN_INPUTS = {"mlp": [torch.ones(2, 5)], "bag": [torch.ones(2, 5, dtype=torch.int64)]}
+TOKENS = [torch.ones(2, 5, dtype=torch.int64)]
+OWN_INPUTS = {"mlp": [torch.ones(2, 5)], "bag": TOKENS, "tiny-bert": TOKENS}  # test_transformer.py has "minilm"
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", sorted(MODELS.keys() - {"minilm"}))
 def test_outputs_of_every_model(name):
     for inputs in OWN_INPUTS.get(name, [torch.zeros(2, 3, 32, 32), torch.zeros(2, 1, 28, 28)]):
         assert build_model(name, inputs, 7, seed=0)(inputs).shape == (2, 7)

@@ -55,7 +55,7 @@ def test_runs_with_a_recipe_of_their_own_keep_it_on_another_data_set():
 
 
 def test_no_run_of_the_smallest_size_needs_a_download():
-    assert not any(DATASETS[spec.dataset].download for spec in load_profile("smoke").runs())
+    assert not any(DATASETS[spec.dataset].files for spec in load_profile("smoke").runs())
 
 
 def test_more_seeds_of_some_runs_come_after_those_of_all_runs():
@@ -85,7 +85,7 @@ def test_the_committed_records_their_arrays_and_their_scores_are_whole(name):
         assert np.isfinite(record.test_accuracy)
         assert "+" not in record.environment["commit"], "made from changed files"
         if spec.name in read or store.has_selections(spec):
-            assert store.selections(spec).sum() == record.total("samples_kept")
+            assert store.selections(spec).sum() == sum(epoch.samples_kept for epoch in record.epochs)
         if spec.trace:
             assert len(store.trace(spec)) == len(spec.traced_epochs)
         if spec.is_static_scored:

@@ -149,7 +149,6 @@ def test_accuracy_is_of_the_last_epoch_and_time_without_evaluation():
     record.epochs[-1] = dataclasses.replace(record.epochs[0], test_accuracy=0.1)
     assert record.test_accuracy == 0.1
     assert record.training == Cost(seconds=4 * 3 * 1.5, forward_passes=8, backward_passes=8)
-    assert record.total("evaluation_seconds") == 6
 
 
 OWN = RunSpec(**BASE, sampler="tests.own_sampler:LowestLoss", prune_rate=0.5, settings={"noise": 0.1}, epochs=3)

@@ -75,10 +75,12 @@ def model_title(name: str) -> str:
     """
     titles = {
         "bag": "bag of embeddings",
+        "minilm": "all-MiniLM-L6-v2",
         "mlp": "multilayer perceptron",
         "resnet18": "ResNet-18",
         "speedrun-wide": "wide speedrun net",
         "speedrun-wider": "wider speedrun net",
+        "tiny-bert": "tiny BERT",
     }
     return titles.get(name, f"{name} net")
 

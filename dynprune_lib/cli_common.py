@@ -65,14 +65,14 @@ def _discard_output() -> None:
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
     """Read `name=value` words; values are YAML, which makes numbers numbers."""
-    return dict(_parse_setting(pair) for pair in pairs)
-
-
-def _parse_setting(pair: str) -> tuple[str, Any]:
-    name, equals, value = pair.partition("=")
-    if not equals:
-        raise SpecError(f"{pair!r} is not a setting: write name=value")
-    try:
-        return name, parse_yaml(value)
-    except yaml.YAMLError as error:
-        raise SpecError(f"{pair!r} is not a setting: the value is not YAML ({' '.join(str(error).split())})") from error
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise SpecError(f"{pair!r} is not a setting: write name=value")
+        try:
+            settings[name] = parse_yaml(value)
+        except yaml.YAMLError as error:
+            reason = " ".join(str(error).split())
+            raise SpecError(f"{pair!r} is not a setting: the value is not YAML ({reason})") from error
+    return settings

@@ -85,7 +85,8 @@ class LeftOut:
     Args:
         overlap: of each epoch, the share of its left-out samples that the epoch before left out too; None where
             undefined.
-        wanted: of each epoch with a new selection, the share of the training set that the sampler's own rule keeps.
+        wanted: of each epoch with a new selection, the share of the training set that the sampler's own rule keeps;
+            None for a ranking.
         median_absence: median over samples of the longest number of consecutive epochs without the sample.
         longest_absence: its maximum.
     """

@@ -61,8 +61,8 @@ class RunSpec:
         sampler: name in SAMPLERS, or "module:Class" for a sampler of your own. Default: "full".
         prune_rate: fraction of the training samples skipped in every pruned epoch, in [0, 1). Default: 0.
         score: name in SCORES of the per-sample score that the sampler receives. Default: "loss".
-        rescore: score all samples with a forward pass before each selection but the first, in place of the scores from
-            training. Default: False.
+        rescore: score all samples with a forward pass before each selection, except in the first epoch. Default: False,
+            a sample has its score from when it was last trained on.
         trace: number of samples, evenly spaced, whose mean scores are recorded, see `traced_epochs`. Default: 0.
         settings: other arguments of the sampler, such as `{"epsilon": 0.1}`. Default: those of the sampler.
         epochs: number of epochs, at least 1. Default: 16.
@@ -73,8 +73,8 @@ class RunSpec:
         weight_decay: of all parameters, in [0, 1). Default: 5e-4.
         schedule: name in SCHEDULES of the learning-rate schedule over the run's steps. Default: "one-cycle".
         label_smoothing: of the cross-entropy, in [0, 1). Default: 0.
-        bias_rate: learning rate of the biases of batch normalisations, as a multiple of `learning_rate`, above 0.
-            Default: 1.
+        bias_rate: learning rate of the biases of batch normalisations, as a multiple of `learning_rate`, above 0; their
+            weight decay per step is that of the others. Default: 1.
         averaging: decay per step of the exponential average of the weights, which is evaluated in their place, in [0,
             1). Default: 0, no average.
         flip: "random" mirrors each image with probability 1/2, "alternating" in every other epoch that selects it; only
@@ -147,10 +147,8 @@ class RunSpec:
 
     @functools.cached_property
     def name(self) -> str:
-        """Name in the store: sampler, rate, seed, and a hash of the fields off their defaults, by their former names.
-
-        A field that is added later changes no name.
-        """
+        """Name in the store: sampler, rate, seed, and a hash of what differs from the defaults, settings by their
+        former names. A field that is added later changes no name."""
         return self._name_at(self.seed)
 
     @functools.cached_property

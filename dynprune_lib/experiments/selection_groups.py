@@ -12,10 +12,11 @@ __all__ = ["GROUPS", "group_of", "selection_counts"]
 
 
 def group_of(selections: np.ndarray, spec: RunSpec) -> np.ndarray:
-    """Return the group of every sample, (N,) indices into GROUPS, by how often a run with period 1 selected it.
+    """Return the group of every sample, (N,) indices into GROUPS, by how often a run selected it.
 
-    Warm-up epochs do not count, nor those in which a bandit first selects every sample once, ceil(1 / (1 -
-    prune_rate)). Our choice: *never* is selected in less than 10 % of the other epochs, *always* in at least 90 %.
+    The sampler has period 1 and is not annealed. Warm-up epochs do not count, nor those in which a bandit first selects
+    every sample once, ceil(1 / (1 - prune_rate)). Our choice: *never* is selected in less than 10 % of the other
+    epochs, *always* in at least 90 %.
 
     Example:
         >>> spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, epochs=12)

@@ -41,13 +41,6 @@ class Store:
             raise StoreError(f"{path} is of {record.spec}, not of {spec}: remove it and the run is made again")
         return record
 
-    def load_by_name(self, name: str) -> RunRecord:
-        """Return the record of the run of a name, see `RunSpec.name`."""
-        record = self._read_record(self.folder / f"{name}.json")
-        if record is None:
-            raise StoreError(f"{self.folder} has no record {name}")
-        return record
-
     def has(self, spec: RunSpec) -> bool:
         return self._path(spec, ".json").exists()
 

@@ -6,11 +6,6 @@ import pandas as pd
 from dynprune_lib.report.style import ordered
 
 
-def factor(row: pd.Series) -> str:
-    """Format a speed-up: "1.42x", or "> 1.42x" for a bound."""
-    return f"{row.get('bound', '')} {row['speed_up']:.2f}x".strip()
-
-
 def interval(row: pd.Series) -> str:
     """Format a speed-up with its interval.
 
@@ -19,13 +14,13 @@ def interval(row: pd.Series) -> str:
         >>> interval(row), interval(row.replace(1.66, np.inf)), interval(row.replace([1.2, 1.66], [0, np.inf]))
         ('1.42x (1.20 to 1.66)', '1.42x (1.20 or more)', '1.42x (no limits)')
     """
-    low, high = row["low"], row["high"]
+    low, high, factor = row["low"], row["high"], f"{row.get('bound', '')} {row['speed_up']:.2f}x".strip()
     if np.isnan(low):
-        return factor(row)
+        return factor
     if low == 0 and np.isinf(high):
-        return f"{factor(row)} (no limits)"
+        return f"{factor} (no limits)"
     ends = f"{low:.2f} or more" if np.isinf(high) else f"{high:.2f} or less" if low == 0 else f"{low:.2f} to {high:.2f}"
-    return f"{factor(row)} ({ends})"
+    return f"{factor} ({ends})"
 
 
 def common_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -165,7 +165,9 @@ def _execute(path: Path, parameters: dict[str, Any], failed: Path | None = None)
             papermill.execute_notebook(path, copy, parameters, **options)
         except (PapermillExecutionError, RuntimeError, TimeoutError, OSError) as error:
             place = f"{path.name}, cell {len(executed)}" if executed else path.name
-            message = f"{place}: {_cause(error)}"
+            message = f"{place}: {error}: is there enough memory and disk space?"  # the kernel died or did not start
+            if isinstance(error, PapermillExecutionError):
+                message = f"{place}: {error.ename}: {error.evalue}"
             if failed and copy.exists():
                 _write(failed, clean(nbformat.read(copy, as_version=4)))
                 failed.with_suffix(".html").unlink(missing_ok=True)  # of an earlier execution
@@ -177,12 +179,6 @@ def _execute(path: Path, parameters: dict[str, Any], failed: Path | None = None)
             message = f"interrupted, {path.name} under way; --from {_number(path)} resumes here"
             raise type(interrupt)(message) from None
         return clean(nbformat.read(copy, as_version=4))
-
-
-def _cause(error: Exception) -> str:
-    if isinstance(error, PapermillExecutionError):
-        return f"{error.ename}: {error.evalue}"
-    return f"{error}: is there enough memory and disk space?"  # the kernel died or did not start
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:

@@ -1,17 +1,13 @@
 """Compare means with a run-to-run variance that is pooled over cells.
 
-A cell is a method with its settings at one rate; its runs differ in the seed only. The model is linear, with cells as
-factors: a run is the mean of its cell plus an error. Runs of two methods with the same seed are treated as independent:
-they hardly correlate (0.06 in the records of the profile `laptop`), so that pairing them would only cost degrees of
-freedom.
-
-The same rules hold for every comparison:
+A cell is a method with its settings at one rate; its runs differ in the seed only. Runs of two methods with the same
+seed count as independent: they hardly correlate (0.06 in the records of `laptop`), and pairing them would only cost
+degrees of freedom. The same rules hold for every comparison:
 
 - The variance is pooled over the cells of one rate, never over rates, since it grows with the rate.
 - Cells whose variance is too large for their rate by Cochran's test form a pool of their own, by the same rule.
-  Differences between cells of two pools are tested by Welch's test. (That such cells share a pool was decided after
-  seeing the results: alone, with two degrees of freedom each, not even a difference of 30 points is significant in a
-  large family.)
+  Differences between two pools are tested by Welch's test. (Decided after seeing the results: alone, with two degrees
+  of freedom each, not even a difference of 30 points is significant in a large family.)
 - All comparisons of one question are one family, in both directions, with the family-wise error rate held at 5 %.
 - A cell with a single run has a mean, but no interval and no test. With fewer than SEEDS runs, it decides nothing.
 """

@@ -64,18 +64,12 @@ class Study:
         """Data set, models, epochs, devices, precisions if mixed, and number of seeds, as recorded."""
         records = [each for each in self.records if self.experiment.role(each.spec).method != FEWER_EPOCHS]
         models = " and ".join(dict.fromkeys(model_title(record.spec.model) for record in records))
-        epochs = sorted({record.spec.epochs for record in records})
-        length = f"{epochs[0]} epochs" if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]} epochs"
+        epochs = [record.spec.epochs for record in records]
+        seeds = self.runs.groupby(["dataset", "method", "variant", "model", "rate", "epochs"])["seed"].nunique()
         devices = " and ".join(dict.fromkeys(device_title(record.environment["device"]) for record in records))
         precisions = dict.fromkeys(record.environment["precision"] for record in records)
         mixed = f", {' and '.join(precisions)}" if len(precisions) > 1 else ""
-        return f"{self.title}, {models}, {length}, {devices}{mixed}, {self.count}"
-
-    @property
-    def count(self) -> str:
-        """Number of seeds: "n = 3", or its range."""
-        seeds = self.runs.groupby(["dataset", "method", "variant", "model", "rate", "epochs"])["seed"].nunique()
-        return f"n = {seeds.max()}" if seeds.min() == seeds.max() else f"n = {seeds.min()} to {seeds.max()}"
+        return f"{self.title}, {models}, {_range(epochs)} epochs, {devices}{mixed}, n = {_range(seeds)}"
 
     @property
     def title(self) -> str:
@@ -123,6 +117,11 @@ class Study:
 
     def _save_numbers(self, name: str, table: pd.DataFrame) -> None:
         atomic_write(self.folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g").encode())
+
+
+def _range(values: Iterable[int]) -> str:
+    lowest, highest = min(values), max(values)
+    return str(lowest) if lowest == highest else f"{lowest} to {highest}"
 
 
 def open_study(

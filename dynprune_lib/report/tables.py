@@ -1,7 +1,6 @@
 """Turn run records into tables: one row per run, means with confidence intervals, formatted differences."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from dynprune_lib.experiments.runs import RunSpec, sampler_settings
 from dynprune_lib.report.style import device_title, ordered, style
 
 MODIFIERS = ("fill", "anneal_from", "random_from", "rescale")  # settings that have a column of their own
-VARIED = {"score", "rescore"}  # fields of a spec, in addition to the settings, that make a variant of a method
 
 
 def tabulate(records: Iterable[RunRecord], role: Callable[[RunSpec], Role] = stated_role) -> pd.DataFrame:
@@ -107,8 +105,8 @@ def varied_settings(spec: RunSpec) -> dict[str, Any]:
         >>> varied_settings(spec)
         {'score': 'entropy', 'c': 0.0}
     """
-    defaults = {each.name: each.default for each in fields(RunSpec)} | sampler_settings(spec.sampler)
-    values = {name: getattr(spec, name) for name in sorted(VARIED)} | spec.settings
+    defaults = {"rescore": RunSpec.rescore, "score": RunSpec.score} | sampler_settings(spec.sampler)
+    values = {"rescore": spec.rescore, "score": spec.score} | spec.settings
     return {name: value for name, value in values.items() if value != defaults[name]}
 
 

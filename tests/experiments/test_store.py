@@ -42,7 +42,7 @@ def test_what_is_saved_is_there(store, spec):
     assert not any(has(spec) for has in (store.has, store.has_selections, store.has_scores))
     record = make_record(spec)
     save_all(store, spec)
-    assert store.load(spec) == store.load_by_name(spec.name) == record
+    assert store.load(spec) == record
     assert store.records() == [record]
     assert store.selections(spec).tolist() == [3, 0, 1]
     assert store.trace(spec).tolist() == NPZ["trace"].tolist()
@@ -51,8 +51,6 @@ def test_what_is_saved_is_there(store, spec):
     assert scores.values.shape == (3,)
     assert all(has(spec) for has in (store.has, store.has_selections, store.has_scores))
     assert not any(has(other) for has in (store.has, store.has_scores, store.load))
-    with pytest.raises(StoreError, match=f"has no record {other.name}"):
-        store.load_by_name(other.name)
 
 
 def test_a_checkpoint_lives_until_its_run_or_its_scores_are_saved(store, spec):

@@ -4,7 +4,7 @@ import hashlib
 import subprocess
 
 from dynprune_lib.experiments.profile import PROFILES, load_profile
-from dynprune_lib.experiments.store import Store
+from dynprune_lib.experiments.records import RunRecord
 from tests.helpers import ROOT
 
 RECORDED = ("laptop", "desktop", "resnet18")  # sizes whose records are committed
@@ -35,10 +35,9 @@ def record_line(name):
 
 def misnamed_records():
     """Return the names of the records whose spec has another name."""
-    stores = {size: Store(ROOT / "results" / size) for size in RECORDED}
     return [
         path.stem
-        for store in stores.values()
-        for path in store.folder.glob("*.json")
-        if store.load_by_name(path.stem).spec.name != path.stem
+        for size in RECORDED
+        for path in (ROOT / "results" / size).glob("*.json")
+        if RunRecord.from_json(path.read_text()).spec.name != path.stem
     ]

@@ -14,7 +14,7 @@ from dynprune_lib.experiments.store import Store
 from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.report.claims import Claim, load_claims
-from dynprune_lib.report.sampler_cards import cards
+from dynprune_lib.report.sampler_cards import cards, results
 from dynprune_lib.report.study import open_study
 from dynprune_lib.report.style import device_title, model_title
 from dynprune_lib.report.tables import accuracy_table
@@ -40,7 +40,7 @@ def pages() -> dict[str, str]:
             accuracies=accuracies(),
             profiles=_markdown(pd.DataFrame([_profile_row(name) for name in PROFILES])),
         ),
-        "docs/samplers.md": cards(),
+        "docs/samplers.md": _filled("docs/samplers.md", results=results(), cards=cards()),
         "figures/README.md": gallery(),
         "notebooks/README.md": start_page(),
     }

@@ -17,81 +17,73 @@ from dynprune_lib.report.tables import format_differences
 from dynprune_lib.report.timing import time_ratios
 from dynprune_lib.samplers import SAMPLERS, PruningSampler
 
-COMMON = ("period", "warm_up", "anneal_from", "rescale")  # described once, for all samplers
+# described once, for all samplers or for all bandits
+COMMON = ("period", "warm_up", "anneal_from", "rescale", "alpha", "from_zero")
 WARNINGS = ("Do not use it", "It prefers samples with wrong labels")  # how a paragraph begins that a card repeats
 
-HEAD = """# Samplers
 
-One card per sampler, written by `dynprune docs` from docstrings and run records; the results are from
-[09_equal_compute](../notebooks/09_equal_compute.ipynb).
-
-Every sampler takes `prune_rate`, `period` (epochs between two selections), `warm_up` (number of first epochs on full
-data), `anneal_from` (first of the last epochs on full data) and `seed`. Samplers with a probability of keeping each
-sample also take `rescale` (weight losses by its inverse); the others raise an error. All epochs have a fixed length;
-`fill=False` gives `InfoBatch`, `SeTa`, `RePB`, `InstanceEarlyStopping` and `ProgressiveDropout` the epochs of their
-authors, whose length follows from the losses. If a loss has no per-sample values,
-`update(index, mean_loss, per_sample=False)` records the mean of the batch.
-
-**Your own sampler** is a subclass of `PruningSampler` with one method, `select`; the shortest examples are in
-[samplers/baselines.py](../dynprune_lib/samplers/baselines.py). `dynprune_lib.testing.check_sampler(MySampler)` checks
-that it keeps the contract, `dynprune train --sampler module:Class` trains it, and it works in all tables and figures.
-
-"""
-COMPARED = """\
-Results are differences in test accuracy, in percentage points, from RS2 at the same number of sample passes, each with
-its own 95 % interval from pooled run-to-run variances ({caption}). RS2 shuffles the data and uses no scores. *Better*
-and *worse* mean significant in Dunnett's test of all methods, levels of compute saved and data sets together, with the
-family-wise error rate held at 5 %. *Not shown* does not mean equal: this
-test detects, with 80 % power, differences of {detectable}. Methods whose runs vary
-much more than the others are compared by a weaker test (Welch's), which may miss even a large difference. Samplers
-whose cards have no differences are not part of this comparison."""
-
-
-def cards() -> str:
-    """Return the page in Markdown, with the results of the equal-compute comparison."""
+def results() -> list[str]:
+    """Return the results of the comparison at equal compute, in Markdown."""
     studies = [open_study(name, "laptop") for name in ("equal_compute", "equal_compute_elsewhere")]
     runs = equal_compute.label_studies(studies)
-    what = runs.drop_duplicates("method_label")[["method_label", "method", "modifier"]]
-    table = equal_compute.differences_from_baseline(runs).merge(what, on="method_label")
-    differences = table.replace({"dataset": {studies[0].title: ""}})
+    what = runs.drop_duplicates("method_label")[["method_label", "method"]]
+    differences = equal_compute.differences_from_baseline(runs).merge(what, on="method_label")
     timed = open_study("epoch_seconds", "laptop")
     times = time_ratios(timed.records, ("rs2", 0.5)).groupby("sampler").median()
-    compared = COMPARED.format(caption=studies[0].caption, detectable=_detectable(differences))
-    compared += f" Times are medians of short runs ({timed.caption})."
-    lines = [*HEAD.splitlines(), compared, ""]
+    captions = [*(study.caption for study in studies), f"time: {timed.caption}"]
+    return [*result_table(differences, times), "", *(f"- {caption}" for caption in captions)]
+
+
+def cards() -> list[str]:
+    """Return one card per sampler, in Markdown."""
     stores = {name: Store(results_dir() / name) for name in RECORDED}
     tried = {spec.sampler for name, store in stores.items() for spec in load_profile(name).runs() if store.has(spec)}
+    lines = []
     for name, sampler in SAMPLERS.items():
-        lines += _card(name, sampler, differences, times.get(name))
-        lines += [""] if name in tried else ["- no run of this study uses it", ""]
-    return "\n".join(lines)
+        lines += [*_card(name, sampler), *([] if name in tried else ["- no run of this study uses it"]), ""]
+    return lines[:-1]
 
 
-def _card(name: str, sampler: type[PruningSampler], differences: pd.DataFrame, time: float | None) -> list[str]:
-    label = style(name).label
-    lines = [
-        f"## {label}",
-        "",
-        f"`{sampler.__name__}`, `--sampler {name}` on the command line.",
-        "",
-        _paragraphs(sampler)[0],
-        "",
+def result_table(differences: pd.DataFrame, times: pd.Series) -> list[str]:
+    """Return the lines of a Markdown table: differences from RS2, in bold where they have a side, and times.
+
+    Args:
+        differences: a table of `differences_from_baseline`, with the column `method`.
+        times: relative to RS2, by method.
+    """
+    column = differences["dataset"] + differences["saved"].map(", {:.0%}".format)
+    texts = format_differences(differences).mask(differences["side"] != "", lambda text: "**" + text + "**")
+    table = differences.assign(column=column, text=texts)
+    methods = table.drop_duplicates("method_label").set_index("method_label")["method"]
+    cells = table.pivot(index="method_label", columns="column", values="text").fillna("")
+    cells = cells.loc[list(methods.index), list(dict.fromkeys(column))]
+    is_default = cells.index.isin(methods.map(lambda method: style(method).label))
+    cells["time"] = methods.map(times).map("{:.1f}".format, na_action="ignore").where(is_default).fillna("")
+    found = table.groupby("column")["detectable"].median().map("{:.1f}".format)
+    cells.loc["*detectable*"] = found.reindex(cells.columns).fillna("")
+    rows = [
+        ["", *cells.columns],
+        ["---"] * (1 + len(cells.columns)),
+        *([name, *row] for name, *row in cells.itertuples()),
     ]
-    lines += [f"- {text}" for text in _paragraphs(sampler) if text.startswith(WARNINGS)]
-    own = {key: value for key, value in sampler_settings(name).items() if key not in COMMON}
-    meanings = _meanings(sampler)
-    lines += [f"- `{key} = {value}`: {meanings[key]}" for key, value in own.items()] or ["- settings: none of its own"]
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def _card(name: str, sampler: type[PruningSampler]) -> list[str]:
+    what, *more = _paragraphs(sampler)
+    own, meanings = (
+        {key: value for key, value in sampler_settings(name).items() if key not in COMMON},
+        _meanings(sampler),
+    )
     size = _bytes(name, sampler)
-    lines.append(f"- memory: {size} byte{'s' * (size > 1)} per sample, in addition to the subset")
-    if time:
-        lines.append(f"- time: {time:.1f} times that of RS2 per epoch at 50 % pruning, selection and scoring included")
-    own = differences[differences["method"] == name]
-    for (modifier, dataset), rows in own.groupby(["modifier", "dataset"], sort=False):
-        what = (modifier or "default") + (f", {dataset}" if dataset else "")
-        texts = format_differences(rows.set_index("saved"))
-        points = [f"{text} points at {saved:.0%}" for saved, text in texts.items()]
-        lines.append(f"- {what}: {', '.join(points)} compute saved; {_summary(rows)}")
-    return lines
+    return [
+        f"## {style(name).label}",
+        "",
+        f"`{sampler.__name__}`, `--sampler {name}`; {size} byte{'s' * (size > 1)} per sample. {what}",
+        "",
+        *(f"- {text}" for text in more if text.startswith(WARNINGS)),
+        *(f"- `{key} = {value}`: {meanings[key].partition(' Default:')[0]}" for key, value in own.items()),
+    ]
 
 
 def _paragraphs(sampler: type[PruningSampler]) -> list[str]:
@@ -116,27 +108,3 @@ def _bytes(name: str, sampler: type[PruningSampler]) -> int:
     made = sampler(1_000, 0.0 if name == "full" else 0.5, **given)
     tensors = [*made.memory.values(), *(value for value in vars(made).values() if isinstance(value, torch.Tensor))]
     return sum(tensor.nbytes for tensor in tensors) // 1_000 + 2  # marks of what was selected, and trained on
-
-
-def _summary(rows: pd.DataFrame) -> str:
-    """Return at which levels of compute saved a method is better or worse than the baseline."""
-    if rows["ci95"].isna().any():
-        return "a single seed, no conclusion"
-    parts = [
-        f"{word} at {', '.join(f'{saved:.0%}' for saved in rows.loc[rows['side'] == side, 'saved'])}"
-        for word, side in (("better", "above"), ("worse", "below"))
-        if (rows["side"] == side).any()
-    ]
-    if (rows["side"] == "").any():
-        parts.append("otherwise not shown" if parts else "not shown")
-    return ", ".join(parts)
-
-
-def _detectable(differences: pd.DataFrame) -> str:
-    """Return the smallest detectable difference at each level of compute saved, of each data set."""
-    typical = differences.groupby(["dataset", "saved"])["detectable"].median().dropna()
-    parts = []
-    for dataset, rows in typical.groupby(level="dataset"):
-        sizes = ", ".join(f"{size:.1f} points at {saved:.0%}" for (_, saved), size in rows.items())
-        parts.append(f"{sizes} compute saved" + (f" on {dataset}" if dataset else ""))
-    return "; ".join(parts)

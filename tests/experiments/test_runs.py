@@ -153,7 +153,7 @@ def test_accuracy_is_of_the_last_epoch_and_time_without_evaluation():
     record.epochs[-1] = dataclasses.replace(record.epochs[0], test_accuracy=0.1)
     assert record.test_accuracy == 0.1
     assert record.training == Cost(seconds=4 * 3 * 1.5, forward_passes=8, backward_passes=8)
-    assert record.total("evaluation_seconds") == 6
+    assert sum(epoch.evaluation_seconds for epoch in record.epochs) == 6
 
 
 @dataclasses.dataclass(eq=False)

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 
@@ -11,8 +10,6 @@ from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.report import explore
 from tests.helpers import make_record
-
-mpl.use("Agg")
 
 SAMPLES = 1437  # digits
 

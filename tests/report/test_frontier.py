@@ -1,4 +1,3 @@
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +8,6 @@ from dynprune_lib.report.frontier_figure import plot_forest, plot_frontier
 from dynprune_lib.report.study import open_study
 from tests.helpers import ROOT, make_record
 from tests.report.tables import FULL, curve
-
-mpl.use("Agg")
 
 SECONDS = pd.Series([60.0], index=pd.MultiIndex.from_tuples([("tiny", "full data", 0.0)]))
 

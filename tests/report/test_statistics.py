@@ -101,6 +101,13 @@ def test_a_single_run_has_a_difference_but_no_interval_and_is_not_tested():
     assert table.loc["c - a", "p_family"] == table.loc["c - a", "p"]  # a family of one
 
 
+def test_two_seeds_decide_nothing():
+    cells = {"a": [1, 2, 3], "b": [11, 12], "c": [11, 12, 13]}
+    table = statistics.dunnett(runs_of(**cells), "method", "a")
+    assert (table["p_family"] < 0.01).all()
+    assert table["side"].tolist() == ["", "above"]
+
+
 @pytest.mark.parametrize("sd", [0.3, [0.3, 0.3, 0.3, 0.3, 0.3, 30.0]])
 def test_intervals_cover_the_difference(sd):
     runs = simulated(np.random.default_rng(0), 1_000, [0.0, 0.5, 0.0, 0.0, 0.0, 1.0], sd)

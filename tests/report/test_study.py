@@ -1,7 +1,6 @@
 import errno
 from dataclasses import replace
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,8 +13,6 @@ from dynprune_lib.report import figures
 from dynprune_lib.report.study import PASSES_PER_SECOND, open_study, smaller_studies
 from tests.helpers import make_record, save_record
 from tests.report.tables import RUNS
-
-mpl.use("Agg")
 
 
 @pytest.fixture

@@ -6,21 +6,17 @@ from dynprune_lib.samplers import SAMPLERS
 
 
 @pytest.mark.parametrize(
-    ("sides", "summary"),
+    ("sides", "ci95", "summary"),
     [
-        (["above", "above"], "better at 50%, 70%"),
-        (["above", "below"], "better at 50%, worse at 70%"),
-        (["", "below"], "worse at 70%, otherwise not shown"),
-        (["", ""], "not shown"),
+        (["above", "above"], 0.1, "better at 50%, 70%"),
+        (["above", "below"], 0.1, "better at 50%, worse at 70%"),
+        (["", "below"], 0.1, "worse at 70%, otherwise not shown"),
+        (["", ""], 0.1, "not shown"),
+        (["", ""], float("nan"), "a single seed, no conclusion"),
     ],
 )
-def test_a_card_says_where_a_method_is_better_or_worse(sides, summary):
-    assert sampler_cards._summary(pd.DataFrame({"saved": [0.5, 0.7], "side": sides, "ci95": 0.1})) == summary
-
-
-def test_a_single_seed_has_no_conclusion():
-    rows = pd.DataFrame({"saved": [0.5], "side": [""], "ci95": [float("nan")]})
-    assert sampler_cards._summary(rows) == "a single seed, no conclusion"
+def test_a_card_says_where_a_method_is_better_or_worse(sides, ci95, summary):
+    assert sampler_cards._summary(pd.DataFrame({"saved": [0.5, 0.7], "side": sides, "ci95": ci95})) == summary
 
 
 def test_the_smallest_detectable_difference_is_that_of_each_level_and_data_set():

@@ -1,7 +1,7 @@
 """The base class, on one sampler: no sampler overrides this code."""
 
-import copy
 import warnings
+from functools import partial
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from dynprune_lib import RS2, UCB, DynamicEL2N, DynamicRandom, EpsilonGreedy, EpsilonUCB, Full, InfoBatch, indexed
 from dynprune_lib.samplers.sampler import MAX_SCORE
-from tests.samplers.conftest import assert_same
+from tests.samplers.conftest import assert_same, observe
 
 BATCH = 8
 
@@ -49,12 +49,11 @@ def test_a_selection_of_another_length_is_refused():
 # What is recorded, and the loss --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_update_returns_the_mean_with_its_graph(make_one, dtype):
-    weights = torch.ones(4, dtype=dtype, requires_grad=True)
-    loss = make_one().update(torch.arange(4), weights * torch.tensor([1, 2, 3, 6], dtype=dtype))
+def test_update_returns_the_mean_with_its_graph(make_one):
+    weights = torch.ones(4, requires_grad=True)
+    loss = make_one().update(torch.arange(4), weights * torch.tensor([1.0, 2.0, 3.0, 6.0]))
     loss.backward()
-    assert (loss.item(), loss.dtype) == (3, dtype)
+    assert loss.item() == 3
     assert weights.grad.tolist() == [0.25, 0.5, 0.75, 1.5]
 
 
@@ -120,14 +119,11 @@ def test_losses_in_place_of_another_score_cause_one_warning(make):
     assert [told in str(each.message) for each in caught] == [True] * (make is DynamicEL2N)
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_scores_that_are_not_finite_cause_a_warning_and_are_not_recorded(make_one, run_epoch, bad):
+def test_scores_that_are_not_finite_are_counted_and_told_once(make_one, run_epoch):
     sampler = make_one()
     run_epoch(sampler, 0)
-    before = copy.deepcopy(sampler.memory)
     for index in sampler.subset()[:3].split(2):
-        sampler.update(index, torch.full((len(index),), bad))
-    assert_same(sampler.memory, before)
+        sampler.update(index, torch.full((len(index),), torch.nan))
     with pytest.warns(UserWarning, match="3 scores of epoch 0 were not finite and were not recorded"):
         sampler.set_epoch(1)
     with warnings.catch_warnings():
@@ -218,20 +214,19 @@ def test_a_loss_is_rescaled_before_anything_is_selected():
 
 
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None)
-@given(rate=st.sampled_from([0.3, 0.5, 0.8]), epsilon=st.sampled_from([0.2, 0.5, 1.0]), seed=st.integers(0, 99))
-def test_the_expected_rescaled_mean_of_an_epoch_is_the_mean_over_all_samples(rate, epsilon, seed):
-    values = torch.rand(30, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    for make in (DynamicRandom, lambda *args, **kwargs: EpsilonGreedy(*args, epsilon=epsilon, **kwargs)):
+@pytest.mark.parametrize(("rate", "epsilon"), [(0.3, 1.0), (0.8, 0.2)])
+def test_the_expected_rescaled_mean_of_an_epoch_is_the_mean_over_all_samples(rate, epsilon):
+    values = torch.rand(30, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for make in (DynamicRandom, partial(EpsilonGreedy, epsilon=epsilon)):
         means = []
-        for draw in range(150):
-            sampler = make(30, rate, rescale=True, seed=300 * seed + draw)
-            sampler.observe(torch.arange(30), values)
+        for seed in range(300):
+            sampler = make(30, rate, rescale=True, seed=seed)
+            observe(sampler, values)
             sampler.set_epoch(1)
             kept = sampler.subset()
             means.append(sampler.mean_loss(kept, values[kept]))
         means = torch.stack(means)
-        assert abs(means.mean() - values.mean()) <= 5 * means.std() / 150**0.5 + 1e-6
+        assert abs(means.mean() - values.mean()) <= 4 * means.std() / 300**0.5
 
 
 def test_weights_are_one_in_epochs_on_all_samples(run_epoch):

@@ -132,16 +132,17 @@ def test_a_folder_that_cannot_be_written_is_told_before_any_training(monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("error", "message"),
+    ("where", "wrong", "error", "message"),
     [
         (
+            "train",
+            SPECS[0],
             torch.OutOfMemoryError("CUDA out of memory"),
             r"CUDA out of memory: try fewer runs at a time \(--jobs\) or a smaller batch",
         ),
-        (ZeroDivisionError(), r"(?s)Traceback.*test_reliability.py.*ZeroDivisionError"),
+        ("static_scores", SPECS[3], ZeroDivisionError(), r"(?s)Traceback.*test_reliability.py.*ZeroDivisionError"),
     ],
 )
-@pytest.mark.parametrize(("where", "wrong"), [("train", SPECS[0]), ("static_scores", SPECS[3])])
 def test_what_happens_to_a_run_does_not_stop_the_others(monkeypatch, store, where, wrong, error, message):
     original = getattr(make_module, where)
 

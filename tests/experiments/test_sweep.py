@@ -9,9 +9,8 @@ from dynprune_lib.errors import SpecError, SweepError
 from dynprune_lib.experiments import sweep as sweep_module
 from dynprune_lib.experiments.data import DataError
 from dynprune_lib.experiments.locks import use_device
-from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.sweep import Plan, ensure_runs, sweep
+from dynprune_lib.experiments.sweep import Plan, sweep
 from tests.helpers import results
 
 
@@ -95,12 +94,6 @@ def test_an_interrupt_names_the_run_under_way(store, specs, monkeypatch):
     monkeypatch.setattr(sweep_module, "make_run", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt, match=f"interrupted, {specs[0].name} under way; the same command resumes"):
         sweep(specs, Plan(store))
-
-
-@pytest.mark.slow
-def test_ensure_runs_gives_the_records_of_a_figure(tmp_path):
-    records = ensure_runs(load_profile("smoke"), "quickstart", results=tmp_path, seeds=[5])
-    assert [(record.spec.sampler, record.spec.seed) for record in records] == [("full", 5), ("ucb", 5)]
 
 
 def test_a_wrong_run_is_told_before_any_training(store, specs):

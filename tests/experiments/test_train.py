@@ -9,11 +9,10 @@ import torch
 
 from dynprune_lib.errors import SpecError, TrainingDiverged
 from dynprune_lib.experiments import train as train_module
-from dynprune_lib.experiments.data import ImageData, Split, TensorData, hold_out, load_dataset
+from dynprune_lib.experiments.data import Split, TensorData, hold_out, load_dataset
 from dynprune_lib.experiments.evaluation import evaluate, score_all
 from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.experiments.sizes import SIZES
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.train import (
     _scores,
@@ -236,20 +235,6 @@ def test_the_scores_of_the_traced_samples_are_kept(digits, store, spec):
     trace = store.trace(spec)
     assert trace.shape == (3, 100)  # after epochs 1, 2 and 4
     assert np.isfinite(trace[-1]).mean() > 0.9  # all but those of the last, smaller batch
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("profile", SIZES)
-def test_the_recipe_of_every_profile_trains(store, profile):
-    noise = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (64, 32, 32, 3), dtype=torch.uint8, generator=noise)
-    split = Split(images, torch.arange(64) % 2)
-    mean, std = torch.full((3,), 127.5), torch.full((3,), 74.0)
-    data = ImageData("noise", ("a", "b"), split, split, "", mean=mean, std=std, pad=4, flip=True)
-    changes = {"sampler": "ucb", "prune_rate": 0.5, "epochs": 2, "batch_size": 32}
-    record = train(RunSpec.from_dict(SIZES[profile].recipe | changes), data, store)
-    assert [epoch.steps for epoch in record.epochs] == [1, 1]
-    assert np.isfinite([epoch.train_loss for epoch in record.epochs]).all()
 
 
 def floats(model):

@@ -12,16 +12,15 @@ import torch
 
 from dynprune_lib.errors import StoreError, SweepError
 from dynprune_lib.experiments import make as make_module
-from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.static_scores import static_scores
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.experiments.train import train
-from tests.helpers import Stop, results, stop_after
+from tests.helpers import Stop, results, stop_after, tiny
 
 pytestmark = pytest.mark.slow
 
-BASE = RunSpec(dataset="digits", model="tiny", epochs=6, batch_size=32)
+BASE = tiny(epochs=6, batch_size=32)
 METHODS = [
     {},
     {"sampler": "ucb", "prune_rate": 0.5},

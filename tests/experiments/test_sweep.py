@@ -1,5 +1,4 @@
 import dataclasses
-import warnings
 from unittest.mock import Mock
 
 import pytest
@@ -75,9 +74,9 @@ def test_missing_data_is_told_before_any_training(store, specs, tmp_path):
     assert store.records() == []
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_run_that_another_process_makes_is_left_to_it(store, specs):
-    with store.claim(specs[0]), warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with store.claim(specs[0]):
         sweep(specs, Plan(store))
     assert [store.load(spec) is not None for spec in specs] == [False, True, True]
 
@@ -100,12 +99,3 @@ def test_a_wrong_run_is_told_before_any_training(store, specs):
     with pytest.raises(SpecError, match=r"prune_rate is 1\.5: it must be a number in"):
         sweep([*specs, dataclasses.replace(specs[0], prune_rate=1.5)], Plan(store))
     assert store.records() == []
-
-
-def test_a_data_set_is_loaded_once(monkeypatch, specs, store):
-    load = Mock(side_effect=sweep_module.load_dataset)
-    monkeypatch.setattr(sweep_module, "load_dataset", load)
-    sweep_module._load_on.cache_clear()
-    other = dataclasses.replace(specs[0], dataset="breast_cancer", model="mlp")
-    sweep([specs[0], other, specs[1], dataclasses.replace(other, seed=1)], Plan(store))
-    assert sorted(call.args[0] for call in load.call_args_list) == ["breast_cancer", "digits"]

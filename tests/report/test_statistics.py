@@ -1,7 +1,5 @@
 """Each function against a hand-worked example or SciPy, and by simulation."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -145,11 +143,10 @@ def test_dunnett_is_scipys():
     assert table["side"].tolist() == ["above", ""]
 
 
+@pytest.mark.filterwarnings("error")
 def test_seeds_that_agree_are_no_reason_to_warn():
     runs = runs_of(a=[95.0, 96.0, 97.0], b=[95.8677] * 3, c=[99.0, 99.5, 100.0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        table = statistics.dunnett(runs, "method", "a")
+    table = statistics.dunnett(runs, "method", "a")
     assert table["side"].tolist() == ["", "above"]
 
 

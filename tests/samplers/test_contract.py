@@ -1,7 +1,6 @@
 """What every sampler of the library keeps. `check_sampler` itself is tested in `tests/test_testing.py`."""
 
 import inspect
-import warnings
 
 import pytest
 import torch
@@ -46,14 +45,13 @@ def test_epochs_have_the_promised_length_for_any_rate_and_scores(name, num_sampl
     assert not any(tensor.isnan().any() for tensor in sampler.memory.values())
 
 
+@pytest.mark.filterwarnings("error")
 def test_correct_use_causes_no_warning(run_epoch):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for name in SAMPLERS:
-            sampler = make_sampler(name)
-            for epoch in range(3):
-                run_epoch(sampler, epoch)
-                list(sampler.indices())
+    for name in SAMPLERS:
+        sampler = make_sampler(name)
+        for epoch in range(3):
+            run_epoch(sampler, epoch)
+            list(sampler.indices())
 
 
 def test_a_sampler_needs_at_most_12_bytes_per_sample(run_epoch):

@@ -209,6 +209,7 @@ def test_a_view_has_the_samples_and_neither_state_nor_epochs():
     assert not hasattr(view, "state_dict")
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("workers", "done"), [(0, 0), (0, 5), pytest.param(2, 2, marks=pytest.mark.slow)])
 def test_a_resumed_epoch_can_go_on_with_the_rest(workers, done):
     def run(sampler, epochs, stop=None):
@@ -227,9 +228,7 @@ def test_a_resumed_epoch_can_go_on_with_the_rest(workers, done):
     expected = run(whole, 3)
     begun = run(first, 3, stop=5 + done)
     second.load_state_dict(first.state_dict(), skip_trained=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert begun + run(second, 3) == expected
+    assert begun + run(second, 3) == expected
     assert second.report() == whole.report()
     assert torch.equal(second.memory["mean"], whole.memory["mean"])
 

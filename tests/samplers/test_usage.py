@@ -9,19 +9,12 @@ from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 from dynprune_lib import RS2, indexed
 
 BATCH = 8
+pytestmark = pytest.mark.filterwarnings("error")  # what is told is told where it is expected
 
 
 @pytest.fixture
 def sampler(make_one):
     return make_one(80)
-
-
-@pytest.fixture
-def silent():
-    """Fail if anything is told."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 def train(sampler, batches=None):
@@ -58,18 +51,14 @@ def test_an_epoch_that_goes_back_is_told_once():
     sampler.set_epoch(3)
     with pytest.warns(UserWarning, match=r"the epoch goes back from 3 to 0: .* pass it sampler=sampler\.view\(\)"):
         sampler.set_epoch(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        sampler.set_epoch(3)
-        sampler.set_epoch(2)
+    sampler.set_epoch(3)
+    sampler.set_epoch(2)
 
 
 def test_an_epoch_of_which_a_part_was_trained_on_is_told(sampler):
     sampler.set_epoch(0)
     train(sampler, 3)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        sampler.set_epoch(1)  # 60 %, as with drop_last and large batches
+    sampler.set_epoch(1)  # 60 %, as with drop_last and large batches
     train(sampler, 2)
     with pytest.warns(UserWarning, match="only 16 of the 40 samples of epoch 1 were trained on: .* the loader limits"):
         sampler.set_epoch(2)
@@ -89,19 +78,18 @@ def test_one_mistake_does_not_hide_another(sampler):
     train(sampler, 1)
     with pytest.warns(UserWarning, match="only 8 of the 40"):
         sampler.set_epoch(1)
-    sampler.update(torch.arange(80), torch.rand(80))
+    with pytest.warns(UserWarning, match="more samples of epoch 1"):
+        sampler.update(torch.arange(80), torch.rand(80))
     with pytest.warns(UserWarning, match="40 samples were trained on in epoch 1 that the sampler has not selected"):
         sampler.set_epoch(2)
 
 
 def test_before_the_first_set_epoch_no_epoch_has_gone_wrong(sampler):
-    sampler.update(torch.arange(80), torch.rand(80))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        sampler.set_epoch(1)
+    with pytest.warns(UserWarning, match="more samples of epoch 0"):
+        sampler.update(torch.arange(80), torch.rand(80))
+    sampler.set_epoch(1)
 
 
-@pytest.mark.usefixtures("silent")
 def test_a_resumed_epoch_is_not_taken_for_a_part(sampler, make_one):
     resumed = make_one(80)
     resumed.load_state_dict(sampler.state_dict())
@@ -110,7 +98,6 @@ def test_a_resumed_epoch_is_not_taken_for_a_part(sampler, make_one):
     resumed.set_epoch(1)
 
 
-@pytest.mark.usefixtures("silent")
 def test_reading_the_samples_again_is_no_second_epoch(sampler):
     for epoch in range(3):
         sampler.set_epoch(epoch)
@@ -120,7 +107,6 @@ def test_reading_the_samples_again_is_no_second_epoch(sampler):
         train(sampler, 1)
 
 
-@pytest.mark.usefixtures("silent")
 def test_a_small_epoch_without_its_last_batch_is_whole(make_one):
     sampler = make_one(30)
     for epoch in range(3):
@@ -128,7 +114,6 @@ def test_a_small_epoch_without_its_last_batch_is_whole(make_one):
         train(sampler, 1)  # 8 of 15 samples, with drop_last
 
 
-@pytest.mark.usefixtures("silent")
 def test_an_epoch_may_be_set_after_its_samples_were_requested(sampler):
     sampler.set_epoch(1)
     order = list(sampler)  # as a loader with workers does that Lightning makes when it resumes

@@ -333,6 +333,11 @@ def test_the_schedule_follows_the_epochs_of_any_length(digits, spec):
     assert len(state.selections.wanted) == 6
 
 
+def test_a_regression_can_be_rescored_and_held_out(diabetes, store, regression):
+    record = make_run(replace(regression, rescore=True, validation=64), diabetes, store)
+    assert record.epochs[1].forward_passes == record.epochs[1].backward_passes + 256
+
+
 @pytest.mark.parametrize("sampler", ["ucb", "infobatch"])
 def test_a_regression_has_a_record_like_all_others(diabetes, store, regression, sampler):
     spec = replace(regression, sampler=sampler, settings={})
@@ -358,11 +363,6 @@ def test_a_table_and_sentences_are_learned(store):
     data = TensorData("words", ("no", "yes"), words, words, "")
     record = train(RunSpec(dataset="words", model="bag", epochs=12, **own), data, store)
     assert record.test_accuracy > words.labels.bincount().max() / 256 + 0.02
-
-
-def test_a_regression_can_be_rescored_and_held_out(diabetes, store, regression):
-    record = make_run(replace(regression, rescore=True, validation=64), diabetes, store)
-    assert record.epochs[1].forward_passes == record.epochs[1].backward_passes + 256
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from dynprune_lib import UCB, DynamicRandom, EpsilonGreedy, InfoBatch, InstanceE
 from tests.samplers.conftest import assert_same
 
 
-@pytest.mark.parametrize("resumed_at", [1, 3, 5])
+@pytest.mark.parametrize("resumed_at", [1, 4, 7])  # in each phase
 def test_options_resume_bit_for_bit(resumed_at, run_epoch):
     def make():
         return EpsilonGreedy(60, 0.5, epsilon=0.4, warm_up=1, anneal_from=6, period=2, rescale=True)
@@ -21,18 +21,8 @@ def test_options_resume_bit_for_bit(resumed_at, run_epoch):
     resumed.load_state_dict(pickle.loads(pickle.dumps(original.state_dict())))
     index = original.subset()[:9]
     assert resumed.mean_loss(index, torch.arange(9.0)) == original.mean_loss(index, torch.arange(9.0))
-    for epoch in range(resumed_at, 8):
+    for epoch in range(resumed_at, 9):
         assert run_epoch(resumed, epoch) == run_epoch(original, epoch)
-
-
-def test_a_state_of_any_phase_is_loaded(make_one, run_epoch):
-    for epochs in range(4):
-        state, resumed = (
-            saved(make_one(warm_up=1, anneal_from=2), run_epoch, epochs),
-            make_one(warm_up=1, anneal_from=2),
-        )
-        resumed.load_state_dict(state)
-        assert_same(resumed.state_dict(), state)
 
 
 def test_a_state_does_not_change_in_later_epochs(make_one, run_epoch):

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from dynprune_lib.experiments.data import DataError, load_dataset
-from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
+from tests.helpers import tiny
 
 # the runs of the tests, and of the notebooks that they start, share no locks with other runs of this machine: some of
 # them need the device to themselves
@@ -45,7 +45,7 @@ def store(tmp_path):
 @pytest.fixture
 def spec():
     """A run that takes a fraction of a second."""
-    return RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, epochs=4, batch_size=32)
+    return tiny("ucb", 0.5, epochs=4, batch_size=32)
 
 
 @pytest.fixture(scope="module")

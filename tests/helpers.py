@@ -34,9 +34,16 @@ def results(record):
     return [{name: epoch[name] for name in epoch if not name.endswith("_seconds")} for epoch in epochs]
 
 
+def tiny(sampler="full", prune_rate=0.0, **fields):
+    """Return a run of the smallest net on digits."""
+    from dynprune_lib.experiments.runs import RunSpec  # the tests of the samplers run without it
+
+    return RunSpec(**{"dataset": "digits", "model": "tiny", "sampler": sampler, "prune_rate": prune_rate} | fields)
+
+
 def make_record(spec):
     """Return a record that was not trained."""
-    from dynprune_lib.experiments.records import EpochRecord, RunRecord  # the tests of the samplers run without it
+    from dynprune_lib.experiments.records import EpochRecord, RunRecord
 
     columns = {field.name: 2 if field.type is int else 1.5 for field in dataclasses.fields(EpochRecord)}
     made = [EpochRecord(**columns | {"test_accuracy": min(0.5 + epoch / 10, 1.0)}) for epoch in range(spec.epochs)]

@@ -26,14 +26,16 @@ def test_lists_arrays_and_parts(losses):
     assert torch.as_tensor(per_sample(losses)).tolist() == [0.5, 1.5]
 
 
-def test_parts_may_have_different_shapes():
-    parts = {"label": torch.ones(4), "box": torch.ones(4, 3), "mask": torch.ones(4, 2, 2)}
-    assert per_sample(parts).tolist() == [3.0] * 4
-
-
-@pytest.mark.parametrize("kind", [np.array, list])
-def test_parts_of_a_dict_are_added_whatever_they_are(kind):
-    assert per_sample({"box": kind([1.0, 2.0]), "label": kind([10.0, 20.0])}).tolist() == [11.0, 22.0]
+@pytest.mark.parametrize(
+    ("parts", "losses"),
+    [
+        ({"label": torch.ones(4), "box": torch.ones(4, 3), "mask": torch.ones(4, 2, 2)}, [3.0] * 4),
+        ({"box": np.array([1.0, 2.0]), "label": np.array([10.0, 20.0])}, [11.0, 22.0]),
+        ({"box": [1.0, 2.0], "label": [10.0, 20.0]}, [11.0, 22.0]),
+    ],
+)
+def test_parts_of_a_dict_are_added_whatever_they_are(parts, losses):
+    assert per_sample(parts).tolist() == losses
 
 
 @pytest.mark.parametrize("losses", [torch.tensor(1.0), 0.5, {"a": torch.tensor(1.0)}])
@@ -78,8 +80,9 @@ def test_a_criterion_that_cannot_do_without_its_mean_is_refused():
         unreduced(Own())
 
 
-def test_cross_entropy_of_sequences_leaves_out_what_does_not_count():
-    logits, labels = torch.randn(2, 4, 5), torch.tensor([[1, -100, 3, -100], [-100] * 4])
-    losses = per_sample_cross_entropy(logits, labels, label_smoothing=0.2)
-    expected = F.cross_entropy(logits[0], labels[0], label_smoothing=0.2)
-    assert losses.tolist() == pytest.approx([expected.item(), 0.0])
+@pytest.mark.parametrize("smoothing", [{}, {"label_smoothing": 0.2}])
+def test_cross_entropy_of_sequences_leaves_out_what_does_not_count(smoothing):
+    logits, labels = torch.randn(3, 4, 5), torch.tensor([[1, -100, 3, -100], [2, -100, -100, -100], [-100] * 4])
+    losses = per_sample_cross_entropy(logits, labels, **smoothing)
+    expected = [F.cross_entropy(logits[sample], labels[sample], **smoothing).item() for sample in (0, 1)]
+    assert losses.tolist() == pytest.approx([*expected, 0.0])

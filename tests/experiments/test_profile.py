@@ -5,29 +5,15 @@ import pytest
 
 from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.data import DATASETS
-from dynprune_lib.experiments.profile import PROFILES, RECORDED, _absolute, load_profile
+from dynprune_lib.experiments.profile import RECORDED, _absolute, load_profile
 from dynprune_lib.experiments.static_scores import scoring_spec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import root
 
 
-@pytest.mark.parametrize("name", PROFILES)
-def test_every_profile_loads_and_has_the_same_experiments(name):
-    profile = load_profile(name)
-    assert profile.experiments.keys() == load_profile("smoke").experiments.keys()
-    assert len({spec.name for spec in profile.runs()}) == len(profile.runs())
-
-
 def test_resnet18_begins_with_the_cheapest_runs_of_the_frontier():
     passes = [spec.epochs * (1 - spec.prune_rate) for spec in load_profile("resnet18").runs("frontier", [0])]
     assert passes == sorted(passes)
-
-
-@pytest.mark.parametrize("name", ["laptop", "desktop"])
-def test_early_scores_cost_one_run_as_in_their_source(name):
-    specs = [spec for spec in load_profile(name).runs() if spec.sampler in ("el2n", "grand")]
-    assert specs
-    assert {spec.settings["models"] * spec.settings["at_epoch"] / spec.epochs for spec in specs} == {1}
 
 
 def test_every_experiment_names_a_notebook_that_loads_it():

@@ -12,16 +12,15 @@ import torch
 
 from dynprune_lib.errors import StoreError, SweepError
 from dynprune_lib.experiments import make as make_module
-from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.static_scores import static_scores
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.experiments.train import train
-from tests.helpers import Stop, results, stop_after
+from tests.helpers import Stop, results, stop_after, tiny
 
 pytestmark = pytest.mark.slow
 
-BASE = RunSpec(dataset="digits", model="tiny", epochs=6, batch_size=32)
+BASE = tiny(epochs=6, batch_size=32)
 METHODS = [
     {},
     {"sampler": "ucb", "prune_rate": 0.5},
@@ -29,7 +28,6 @@ METHODS = [
     {"sampler": "forget", "prune_rate": 0.5},
 ]
 SPECS = [replace(BASE, **method, seed=seed) for seed in range(2) for method in METHODS]
-KILLS = 8
 PRELOADED = ("sklearn.datasets", "sklearn.model_selection", "torch._dynamo")  # what a first run imports
 
 
@@ -74,10 +72,10 @@ def what_is_kept(folder):
 
 
 def test_a_sweep_that_is_killed_again_and_again_loses_nothing(processes, uninterrupted, tmp_path):
-    store, delays, kept = Store(tmp_path), random.Random(0), {}
-    for number in range(KILLS):
+    store, delays, kept, kills = Store(tmp_path), random.Random(0), {}, 0
+    while len(kept) < 3:
         before, process = what_is_kept(tmp_path), processes(tmp_path, SPECS)
-        while number % 4 and what_is_kept(tmp_path) == before and process.is_alive():
+        while kills % 4 and what_is_kept(tmp_path) == before and process.is_alive():
             time.sleep(0.005)  # three times in four, let it get on before it dies
         time.sleep(delays.uniform(0, 0.1))
         process.kill()
@@ -85,8 +83,8 @@ def test_a_sweep_that_is_killed_again_and_again_loses_nothing(processes, uninter
         there = {path: path.read_bytes() for path in tmp_path.glob("*.json")}
         assert {path: there.get(path) for path in kept} == kept
         assert len(store.records()) == len(there)  # each of them is whole
-        kept = there
-    assert 0 < len(kept) < len(SPECS)
+        kept, kills = there, kills + 1
+    assert len(kept) < len(SPECS)
     sweep(SPECS, Plan(store, threads=1))
     for spec in SPECS:
         assert results(store.load(spec)) == results(uninterrupted.load(spec))
@@ -132,16 +130,17 @@ def test_a_folder_that_cannot_be_written_is_told_before_any_training(monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("error", "message"),
+    ("where", "wrong", "error", "message"),
     [
         (
+            "train",
+            SPECS[0],
             torch.OutOfMemoryError("CUDA out of memory"),
             r"CUDA out of memory: try fewer runs at a time \(--jobs\) or a smaller batch",
         ),
-        (ZeroDivisionError(), r"(?s)Traceback.*test_reliability.py.*ZeroDivisionError"),
+        ("static_scores", SPECS[3], ZeroDivisionError(), r"(?s)Traceback.*test_reliability.py.*ZeroDivisionError"),
     ],
 )
-@pytest.mark.parametrize(("where", "wrong"), [("train", SPECS[0]), ("static_scores", SPECS[3])])
 def test_what_happens_to_a_run_does_not_stop_the_others(monkeypatch, store, where, wrong, error, message):
     original = getattr(make_module, where)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.records import Cost, LastEpoch, LeftOut, RunRecord
 from dynprune_lib.experiments.runs import RunSpec, validate
-from tests.helpers import make_record
+from tests.helpers import make_record, tiny
 
 BASE = {"dataset": "digits", "model": "tiny"}
 
@@ -24,12 +24,12 @@ BASE = {"dataset": "digits", "model": "tiny"}
     ],
 )
 def test_a_name_tells_what_it_is_and_is_the_same_forever(fields, name):
-    assert RunSpec(**BASE, **fields).name == name  # a changed name would orphan the committed records
+    assert tiny(**fields).name == name  # a changed name would orphan the committed records
 
 
 def test_the_name_of_a_static_run_tells_that_its_scores_are_of_its_own_seed():
     # names up to version 0.2, when all seeds had the scores of seed 0, are those of seed 0 and of scorings alone
-    assert RunSpec(**BASE, sampler="forget", prune_rate=0.5, seed=1).name != "forget-50-seed1-bd91a16768f7"
+    assert tiny("forget", 0.5, seed=1).name != "forget-50-seed1-bd91a16768f7"
 
 
 OTHERS = {
@@ -47,7 +47,7 @@ OTHERS = {
 
 
 def test_every_field_makes_another_run():
-    spec, names = RunSpec(**BASE, prune_rate=0.5), set()
+    spec, names = tiny(prune_rate=0.5), set()
     for each in dataclasses.fields(RunSpec):
         value = getattr(spec, each.name)
         other = OTHERS.get(each.name, f"other {value}" if isinstance(value, str) else not value)
@@ -58,7 +58,7 @@ def test_every_field_makes_another_run():
 
 
 def test_no_sampler_is_built_where_a_record_is_read(monkeypatch):
-    record = make_record(RunSpec(**BASE, sampler="ucb", prune_rate=0.5))
+    record = make_record(tiny("ucb", 0.5))
     monkeypatch.setattr(RunSpec, "make_sampler", lambda *_: pytest.fail("built"))
     content = json.loads(record.to_json())
     del content["scoring"]  # as in records of version 0.1
@@ -66,27 +66,27 @@ def test_no_sampler_is_built_where_a_record_is_read(monkeypatch):
 
 
 def test_a_samplers_defaults_are_written_out_and_make_no_other_run():
-    spec = RunSpec(**BASE, sampler="ucb", prune_rate=0.5)
+    spec = tiny("ucb", 0.5)
     common = {"period": 1, "warm_up": 0, "anneal_from": None, "rescale": False}
     assert spec.settings == common | {"alpha": 0.5, "from_zero": False, "c": 1.0, "std_bonus": False}
-    assert RunSpec(**BASE, sampler="ucb", prune_rate=0.5, settings={"c": 1.0}).name == spec.name
+    assert tiny("ucb", 0.5, settings={"c": 1.0}).name == spec.name
 
 
 def test_a_number_without_a_point_is_the_same_setting():
-    whole, real = (RunSpec(**BASE, sampler="ucb", prune_rate=0.5, settings={"c": c, "period": 2}) for c in (2, 2.0))
+    whole, real = (tiny("ucb", 0.5, settings={"c": c, "period": 2}) for c in (2, 2.0))
     assert whole.name == real.name
     assert [type(whole.settings[name]) for name in ("c", "period", "std_bonus")] == [float, int, bool]
 
 
 def test_a_former_name_of_a_setting_is_the_same_run():
     old, new = ({"sampler": "ucb", "prune_rate": 0.7, "settings": {name: True}} for name in ("root", "std_bonus"))
-    assert RunSpec(**BASE, **old) == RunSpec(**BASE, **new)
-    content = make_record(RunSpec(**BASE, **new)).to_json()
+    assert tiny(**old) == tiny(**new)
+    content = make_record(tiny(**new)).to_json()
     assert RunRecord.from_json(content.replace("std_bonus", "root")) == RunRecord.from_json(content)
 
 
 def test_a_sampler_that_is_of_one_score_gets_it():
-    spec = RunSpec(**BASE, sampler="dynamic-el2n", prune_rate=0.5, rescore=True)
+    spec = tiny("dynamic-el2n", 0.5, rescore=True)
     assert spec.score == "el2n"
     assert RunSpec.from_dict(dataclasses.asdict(spec)) == spec
 
@@ -135,7 +135,7 @@ def test_what_is_not_allowed_is_refused_with_what_is(wrong, message):
 
 @given(st.floats(0, 0.99), st.integers(0, 10**6), st.floats(1e-6, 10))
 def test_a_record_survives_json(rate, seed, learning_rate):
-    spec = RunSpec(**BASE, sampler="dynamic-random", prune_rate=rate, seed=seed, learning_rate=learning_rate)
+    spec = tiny("dynamic-random", rate, seed=seed, learning_rate=learning_rate)
     last = LastEpoch(class_accuracy=[0.5, 1.0], calibration_error=0.1)
     left_out = LeftOut(overlap=[None, 0.5], wanted=[0.7, None], median_absence=1, longest_absence=2)
     record = make_record(spec)
@@ -145,13 +145,13 @@ def test_a_record_survives_json(rate, seed, learning_rate):
 
 
 def test_accuracy_is_of_the_last_epoch_and_time_without_evaluation():
-    record = make_record(RunSpec(**BASE, epochs=4))
+    record = make_record(tiny(epochs=4))
     record.epochs[-1] = dataclasses.replace(record.epochs[0], test_accuracy=0.1)
     assert record.test_accuracy == 0.1
     assert record.training == Cost(seconds=4 * 3 * 1.5, forward_passes=8, backward_passes=8)
 
 
-OWN = RunSpec(**BASE, sampler="tests.own_sampler:LowestLoss", prune_rate=0.5, settings={"noise": 0.1}, epochs=3)
+OWN = tiny(sampler="tests.own_sampler:LowestLoss", prune_rate=0.5, settings={"noise": 0.1}, epochs=3)
 
 
 def test_a_sampler_of_ones_own_is_named_and_its_settings_are_checked():

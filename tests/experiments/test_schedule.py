@@ -4,15 +4,12 @@ import dataclasses
 
 import pytest
 
-from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.schedule import Schedule, Task, tasks_of
 from dynprune_lib.experiments.static_scores import static_scores
 from dynprune_lib.experiments.sweep import Plan
-from tests.helpers import make_record
+from tests.helpers import make_record, tiny
 
-EL2N = RunSpec(
-    dataset="digits", model="tiny", sampler="el2n", prune_rate=0.75, epochs=4, settings={"models": 3, "at_epoch": 2}
-)
+EL2N = tiny("el2n", 0.75, epochs=4, settings={"models": 3, "at_epoch": 2})
 OTHER_RATE, OTHER_SEED = dataclasses.replace(EL2N, prune_rate=0.5), dataclasses.replace(EL2N, seed=1)
 RS2 = dataclasses.replace(EL2N, sampler="rs2", settings={})
 SCORING, SCORING_OF_OTHER_SEED = Task(EL2N, scores_only=True), Task(OTHER_SEED, scores_only=True)

@@ -1,21 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.selection_groups import group_of, selection_counts
 from dynprune_lib.experiments.train import train
+from tests.helpers import tiny
 
 
-def run(epochs, rate=0.5, sampler="ucb", **settings):
-    return RunSpec(
-        dataset="digits",
-        model="tiny",
-        sampler=sampler,
-        prune_rate=rate,
-        epochs=epochs,
-        batch_size=32,
-        settings=settings,
-    )
+def run(epochs, rate=0.5, **settings):
+    return tiny("ucb", rate, epochs=epochs, settings=settings)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +33,7 @@ def test_a_training_of_trials_alone_is_refused(rate, trials):
     group_of(np.ones(3), run(trials + 1, rate))
 
 
-def test_what_a_sampler_without_scores_selects_is_known_without_training(digits, store):
-    spec = run(4, sampler="dynamic-random", warm_up=1)
+def test_what_a_sampler_without_scores_selects_is_known_without_training(digits, store, spec):
+    spec = replace(spec, sampler="dynamic-random", settings={"warm_up": 1})
     train(spec, digits, store)
     assert np.array_equal(selection_counts(spec, 1437), store.selections(spec))

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from dynprune_lib.errors import Busy, StoreError
 from dynprune_lib.experiments.records import Cost, StaticScores
-from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.files import atomic_write
-from tests.helpers import make_record
+from tests.helpers import make_record, tiny
 
 NPZ = {"selections": np.array([3, 0, 1], dtype=np.uint8), "trace": np.full((3, 2), 0.5, np.float16)}
 
@@ -183,7 +182,7 @@ def test_nothing_that_a_file_holds_is_executed(store, spec, tmp_path, monkeypatc
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_of_a_checkpoint_is_found(place, bit):
     with tempfile.TemporaryDirectory() as folder:
-        store, spec = Store(Path(folder)), RunSpec(dataset="digits", model="tiny")
+        store, spec = Store(Path(folder)), tiny()
         store.save_checkpoint(spec, {"tensor": torch.arange(50)}, {})
         path = Path(folder) / ".running" / f"{spec.name}.pt"
         content = bytearray(path.read_bytes())

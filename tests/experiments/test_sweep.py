@@ -1,5 +1,4 @@
 import dataclasses
-import warnings
 from unittest.mock import Mock
 
 import pytest
@@ -9,9 +8,8 @@ from dynprune_lib.errors import SpecError, SweepError
 from dynprune_lib.experiments import sweep as sweep_module
 from dynprune_lib.experiments.data import DataError
 from dynprune_lib.experiments.locks import use_device
-from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.sweep import Plan, ensure_runs, sweep
+from dynprune_lib.experiments.sweep import Plan, sweep
 from tests.helpers import results
 
 
@@ -76,9 +74,9 @@ def test_missing_data_is_told_before_any_training(store, specs, tmp_path):
     assert store.records() == []
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_run_that_another_process_makes_is_left_to_it(store, specs):
-    with store.claim(specs[0]), warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with store.claim(specs[0]):
         sweep(specs, Plan(store))
     assert [store.load(spec) is not None for spec in specs] == [False, True, True]
 
@@ -97,22 +95,7 @@ def test_an_interrupt_names_the_run_under_way(store, specs, monkeypatch):
         sweep(specs, Plan(store))
 
 
-@pytest.mark.slow
-def test_ensure_runs_gives_the_records_of_a_figure(tmp_path):
-    records = ensure_runs(load_profile("smoke"), "quickstart", results=tmp_path, seeds=[5])
-    assert [(record.spec.sampler, record.spec.seed) for record in records] == [("full", 5), ("ucb", 5)]
-
-
 def test_a_wrong_run_is_told_before_any_training(store, specs):
     with pytest.raises(SpecError, match=r"prune_rate is 1\.5: it must be a number in"):
         sweep([*specs, dataclasses.replace(specs[0], prune_rate=1.5)], Plan(store))
     assert store.records() == []
-
-
-def test_a_data_set_is_loaded_once(monkeypatch, specs, store):
-    load = Mock(side_effect=sweep_module.load_dataset)
-    monkeypatch.setattr(sweep_module, "load_dataset", load)
-    sweep_module._load_on.cache_clear()
-    other = dataclasses.replace(specs[0], dataset="breast_cancer", model="mlp")
-    sweep([specs[0], other, specs[1], dataclasses.replace(other, seed=1)], Plan(store))
-    assert sorted(call.args[0] for call in load.call_args_list) == ["breast_cancer", "digits"]

@@ -4,8 +4,7 @@ import dataclasses
 
 import pandas as pd
 
-from dynprune_lib.experiments.runs import RunSpec
-from tests.helpers import make_record
+from tests.helpers import make_record, tiny
 
 
 def table(values, **columns):
@@ -51,7 +50,7 @@ FULL = curve("full", {1: [79.0, 81.0], 2: [90.0]})
 
 def timed(*seconds, device="cpu", **settings):
     """Return a record with these seconds of training per epoch; selection and scoring take 3 more."""
-    record = make_record(RunSpec(dataset="digits", model="tiny", **{"alone": True, "epochs": 4} | settings))
+    record = make_record(tiny(**{"alone": True, "epochs": 4} | settings))
     taken = zip(record.epochs, seconds or (99, 7, 1, 2), strict=True)
     epochs = [dataclasses.replace(epoch, training_seconds=training) for epoch, training in taken]
     return dataclasses.replace(record, epochs=epochs, environment=record.environment | {"device": device})

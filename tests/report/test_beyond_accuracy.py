@@ -3,13 +3,12 @@ import dataclasses
 import pytest
 
 from dynprune_lib.experiments.records import LastEpoch, LeftOut
-from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.report.beyond_accuracy import COLUMNS, beyond_accuracy
-from tests.helpers import make_record
+from tests.helpers import make_record, tiny
 
 
 def described(worst, overlap, seed=0, **settings):
-    record = make_record(RunSpec(dataset="digits", model="tiny", epochs=4, seed=seed, **settings))
+    record = make_record(tiny(epochs=4, seed=seed, **settings))
     return dataclasses.replace(
         record,
         last_epoch=LastEpoch(class_accuracy=[0.9, worst, 1.0], calibration_error=0.02),
@@ -19,7 +18,7 @@ def described(worst, overlap, seed=0, **settings):
 
 def test_means_over_the_seeds_of_a_method():
     ucb = {"sampler": "ucb", "prune_rate": 0.5}
-    old = make_record(RunSpec(dataset="digits", model="tiny", sampler="epsilon-greedy", prune_rate=0.5))
+    old = make_record(tiny("epsilon-greedy", 0.5))  # as those of version 0.1: it makes no row
     records = [
         described(0.5, [None, 0.2, 0.6, None], **ucb),
         described(0.7, [None, 0.8, 0.8, None], seed=1, **ucb),
@@ -28,11 +27,8 @@ def test_means_over_the_seeds_of_a_method():
     ]
     table = beyond_accuracy(records)
     assert table.index.tolist() == [("full data", 0.0), ("UCB", 0.5)]
-    worst, loss, calibration, again, absence, n = table.loc[("UCB", 0.5), [*COLUMNS, "n"]]
+    worst, loss, calibration, again, absence, n = table.loc[("UCB", 0.5), [*COLUMNS.values(), "n"]]
     assert (worst, calibration, again) == (pytest.approx(60), pytest.approx(2), pytest.approx(60))
     assert (loss, absence, n) == (records[0].epochs[-1].test_loss, 2, 2)
     assert table.loc[("full data", 0.0), [COLUMNS[3]]].isna().all()
-
-
-def test_records_of_version_0_1_make_no_rows():
-    assert beyond_accuracy([make_record(RunSpec(dataset="digits", model="tiny"))]).empty
+    assert beyond_accuracy([old]).empty

@@ -10,6 +10,8 @@ from dynprune_lib.errors import DynpruneError
 from dynprune_lib.report import claims
 from tests.helpers import ROOT
 
+FIRST = {"shown": 1.3, "row": {"method": "UCB", "rate": 0.5}, "column": "mean"}
+SECOND = {"shown": "0.50", "factor": -1, "row": {"method": "UCB", "rate": 0.7}, "column": "mean"}
 ENTRY = {
     "claim": "C9",
     "title": "it works",
@@ -18,10 +20,7 @@ ENTRY = {
     "decision": {"UCB": "mixed", "RS2": "open"},
     "short": "by 1.3 points",
     "verdict": "UCB gains 1.3 points at 50 % and loses 0.50 at 70 %.",
-    "numbers": [
-        {"shown": 1.3, "row": {"method": "UCB", "rate": 0.5}, "column": "mean"},
-        {"shown": "0.50", "factor": -1, "row": {"method": "UCB", "rate": 0.7}, "column": "mean"},
-    ],
+    "numbers": [FIRST, SECOND],
 }
 CELLS = pd.DataFrame(
     [
@@ -72,26 +71,27 @@ def test_a_setting_with_two_seeds_decides_nothing():
     assert claims.decide(CELLS.assign(n=2)) == "too few seeds"
 
 
-def test_an_entry_that_says_what_its_file_says_has_no_faults(checkout):
-    assert faults(checkout) == []
-
-
-def test_a_changed_record_is_noticed_in_the_sentence_that_quotes_it(checkout):
-    (fault,) = faults(checkout, CELLS.replace(1.29, 1.36))
-    assert fault == "C9: 1.3 is quoted, claim_C9.csv has 1.36: write the sentence anew"
-    (fault,) = faults(checkout, CELLS.replace(-0.5, 0.5))
-    assert fault == "C9: 0.50 is quoted, claim_C9.csv has -0.500: write the sentence anew"
-    (fault,) = faults(checkout, CELLS.replace({"side": {"above": ""}}))
-    assert fault.startswith("C9: the decision is {'UCB': 'open', 'RS2': 'open'}, not {")
-    (fault,) = faults(checkout, CELLS.assign(n=2))
-    assert "too few seeds" in fault
-
-
-def test_every_number_of_a_sentence_is_listed_and_every_listed_one_is_quoted(checkout):
-    assert faults(checkout, short="by 2.7 points") == ["C9: 2.7 is quoted and not listed under numbers"]
-    assert faults(checkout, verdict="UCB gains 1.3.") == ["C9: 0.50 is listed and not quoted"]
-    (fault,) = faults(checkout, numbers=[ENTRY["numbers"][0] | {"row": {"method": "UCB"}}, ENTRY["numbers"][1]])
-    assert fault == "C9: 2 rows of claim_C9.csv match {'method': 'UCB'}, not one"
+@pytest.mark.parametrize(
+    ("cells", "changes", "expected"),
+    [
+        (CELLS, {}, []),
+        (CELLS.replace(1.29, 1.36), {}, ["1.3 is quoted, claim_C9.csv has 1.36: write the sentence anew"]),
+        (CELLS.replace(-0.5, 0.5), {}, ["0.50 is quoted, claim_C9.csv has -0.500: write the sentence anew"]),
+        (CELLS.replace({"side": {"above": ""}}), {}, ["the decision is {'UCB': 'open', 'RS2': 'open'}, not {"]),
+        (CELLS.assign(n=2), {}, ["the decision is {'UCB': 'too few seeds', 'RS2': 'too few seeds'}, not {"]),
+        (CELLS, {"short": "by 2.7 points"}, ["2.7 is quoted and not listed under numbers"]),
+        (CELLS, {"verdict": "UCB gains 1.3."}, ["0.50 is listed and not quoted"]),
+        (
+            CELLS,
+            {"numbers": [FIRST | {"row": {"method": "UCB"}}, SECOND]},
+            ["2 rows of claim_C9.csv have {'method': 'UCB'}"],
+        ),
+    ],
+)
+def test_an_entry_says_what_its_file_says_and_quotes_the_numbers_that_it_lists(checkout, cells, changes, expected):
+    found = faults(checkout, cells, **changes)
+    assert len(found) == len(expected)
+    assert all(fault.startswith(f"C9: {each}") for fault, each in zip(found, expected, strict=True))
 
 
 def test_an_entry_with_an_unknown_field_is_an_error(checkout):

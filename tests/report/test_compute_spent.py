@@ -1,11 +1,8 @@
-import matplotlib as mpl
 import pandas as pd
 import pytest
 
 from dynprune_lib.report import compute_spent
 from tests.report.tables import FULL, curve
-
-mpl.use("Agg")
 
 
 def spent(*curves):

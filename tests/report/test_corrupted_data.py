@@ -1,24 +1,15 @@
 import dataclasses
 
-import matplotlib as mpl
 import pytest
 
-from dynprune_lib.experiments.profile import Role
+from dynprune_lib.experiments.profile import stated_role
 from dynprune_lib.experiments.records import Composition, LastEpoch
-from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.report import corrupted_data
-from tests.helpers import make_record
-
-mpl.use("Agg")
-
-
-def role(spec):
-    return Role(spec.sampler, spec.prune_rate)
+from tests.helpers import make_record, tiny
 
 
 def plain(sampler, **fields):
-    rate = 0.0 if sampler == "full" else 0.5
-    return make_record(RunSpec(dataset="digits", model="tiny", sampler=sampler, prune_rate=rate, epochs=2, **fields))
+    return make_record(tiny(sampler, 0.0 if sampler == "full" else 0.5, epochs=2, **fields))
 
 
 def record(sampler, wrong=(), of_each_class=(), class_accuracy=(), **fields):
@@ -33,7 +24,7 @@ def record(sampler, wrong=(), of_each_class=(), class_accuracy=(), **fields):
 def test_the_share_of_wrong_labels_is_of_the_samples_kept():
     made = record("ucb", wrong=[0, 30], label_noise=0.2)
     kept = [epoch.samples_kept for epoch in made.epochs]
-    table = corrupted_data.wrong_labels_kept([made, plain("full")], role)
+    table = corrupted_data.wrong_labels_kept([made, plain("full")], stated_role)
     assert table[["method", "label_noise", "epoch"]].values.tolist() == [["ucb", 0.2, 1], ["ucb", 0.2, 2]]
     assert table["share"].tolist() == pytest.approx([0, 100 * 30 / kept[1]])
 
@@ -42,7 +33,7 @@ def test_a_line_for_each_method_that_prunes():
     records = [
         record(sampler, wrong=[1, 2], label_noise=noise) for sampler in ("full", "ucb", "rs2") for noise in (0.2, 0.4)
     ]
-    figure = corrupted_data.plot_wrong_labels_kept(corrupted_data.wrong_labels_kept(records, role), "title")
+    figure = corrupted_data.plot_wrong_labels_kept(corrupted_data.wrong_labels_kept(records, stated_role), "title")
     labels = [line.get_label() for line in figure.axes[1].get_lines()]
     assert labels == ["all samples", "UCB", "RS2"]
 
@@ -50,7 +41,7 @@ def test_a_line_for_each_method_that_prunes():
 def test_rare_classes_by_hand():
     full = record("full", of_each_class=[[100, 50, 20, 10]] * 2, class_accuracy=[0.9, 0.8, 0.4, 0.3])
     ucb = record("ucb", of_each_class=[[50, 25, 10, 5], [30, 20, 15, 10]], class_accuracy=[0.8, 0.6, 0.6, 0.3])
-    table = corrupted_data.rare_classes([full, ucb, plain("full")], role)
+    table = corrupted_data.rare_classes([full, ucb, plain("full")], stated_role)
     assert table.index.tolist() == [("full data", 0.0), ("UCB", 0.5)]
     assert table["last 3 classes"].tolist() == pytest.approx([50, 50])
     assert table["first class"].tolist() == pytest.approx([90, 80])

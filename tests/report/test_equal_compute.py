@@ -1,12 +1,10 @@
-import numpy as np
 import pandas as pd
 import pytest
 
 from dynprune_lib.experiments.profile import load_profile
-from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.report import equal_compute, tables
-from dynprune_lib.report.figures import plot_ranking
 from dynprune_lib.report.style import STYLES
+from tests.helpers import tiny
 from tests.report.tables import curve
 
 ACCURACY = [
@@ -55,44 +53,6 @@ def test_every_method_is_compared_with_the_baseline_at_equal_compute(runs):
     assert found["side"].tolist() == ["", "", "", "above", "below"]  # a point is not significant with three seeds
 
 
-def at_equal_compute(generator, means, seeds=3, spread=0.3):
-    """Return runs of RS2 and of one method per mean, which is its difference from RS2."""
-    accuracies = generator.normal([80.0, *(80.0 + mean for mean in means)], spread, (seeds, len(means) + 1))
-    names = ["RS2", *(f"method {place}" for place in range(len(means)))]
-    table = pd.DataFrame(accuracies, columns=names).melt(var_name="method_label", value_name="test_accuracy")
-    return table.assign(dataset="x", saved=0.5)
-
-
-def sides_of(runs):
-    return equal_compute.differences_from_baseline(runs).set_index("method_label")["side"]
-
-
-def test_methods_are_above_or_below_the_baseline_by_the_same_test():
-    sides = sides_of(at_equal_compute(np.random.default_rng(0), [0.0] * 10 + [2.0, -2.0, -30.0]))
-    assert sides[sides != ""].to_dict() == {"method 10": "above", "method 11": "below", "method 12": "below"}
-
-
-def test_methods_that_vary_more_do_not_hide_the_others():
-    generator = np.random.default_rng(0)
-    runs = at_equal_compute(generator, [0.0] * 10 + [2.0])
-    wild = at_equal_compute(generator, [-40.0], spread=20.0).replace("method 0", "wild")
-    sides = sides_of(pd.concat([runs, wild[wild["method_label"] == "wild"]]))
-    assert sides[sides != ""].to_dict() == {"method 10": "above"}
-
-
-def test_a_single_seed_is_not_tested():
-    runs = at_equal_compute(np.random.default_rng(0), [9.0, 9.0])
-    single = runs[(runs["method_label"] != "method 0") | ~runs.duplicated("method_label")]
-    assert sides_of(single).to_dict() == {"method 0": "", "method 1": "above"}
-
-
-def test_two_seeds_decide_nothing():
-    runs = at_equal_compute(np.random.default_rng(0), [9.0, 9.0])
-    assert set(sides_of(runs)) == {"above"}
-    table = pd.concat([runs[runs.groupby("method_label").cumcount() < 2]])
-    assert set(sides_of(table)) == {""}
-
-
 def test_results_are_shown_next_to_published_ones(runs):
     table = equal_compute.compared_with_published(runs, "ours", "cifar10")
     assert table.loc[("UCB", "ours"), ["50%", "90%"]].tolist() == ["88.0 (-3.0)", "61.0 (-30.0)"]
@@ -102,12 +62,9 @@ def test_results_are_shown_next_to_published_ones(runs):
     lettered, legend = equal_compute.letter_sources(table)
     (letter,) = (line[0] for line in legend if line.endswith(": ours"))
     assert lettered.loc[("UCB", letter), "50%"] == "88.0 (-3.0)"
-
-
-def test_a_data_set_without_published_results(runs):
-    table = equal_compute.compared_with_published(runs, "ours", "digits")
-    assert table.empty
-    assert equal_compute.letter_sources(table)[1] == []
+    nothing = equal_compute.compared_with_published(runs, "ours", "digits")
+    assert nothing.empty
+    assert equal_compute.letter_sources(nothing)[1] == []
 
 
 @pytest.mark.parametrize(
@@ -124,14 +81,7 @@ def test_a_data_set_without_published_results(runs):
     ],
 )
 def test_the_modifier_of_a_run(sampler, settings, expected):
-    assert tables.modifier(RunSpec(dataset="digits", model="tiny", sampler=sampler, settings=settings)) == expected
-
-
-def test_the_ranking_has_a_panel_for_each_level_and_a_row_for_each_method(runs):
-    figure = plot_ranking(equal_compute.differences_from_baseline(runs), "RS2", "title")
-    assert [axes.get_title() for axes in figure.axes] == ["50% saved", "90% saved"]
-    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert set(labels) == {"UCB", "UCB, annealed", "full data, fewer epochs", "MolPeg"}
+    assert tables.modifier(tiny(sampler, settings=settings)) == expected
 
 
 @pytest.mark.parametrize("profile", ["smoke", "laptop"])

@@ -2,24 +2,20 @@
 
 import dataclasses
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 
 from dynprune_lib.errors import NotebookError, SpecError, StoreError
-from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.report import explore
-from tests.helpers import make_record
-
-mpl.use("Agg")
+from tests.helpers import make_record, tiny
 
 SAMPLES = 1437  # digits
 
 
-def save(folder, counts=None, accuracy=0.9, **spec):
+def save(folder, *method, counts=None, accuracy=0.9, **fields):
     """Save a record with the passes of its prune rate and, if given, the selection counts."""
-    spec = RunSpec(**{"dataset": "digits", "model": "tiny", "epochs": 10} | spec)
+    spec = tiny(*method, **{"epochs": 10} | fields)
     passes = round(1000 * (1 - spec.prune_rate))
     made = make_record(spec)
     changed = {"backward_passes": passes, "forward_passes": passes, "test_accuracy": accuracy}
@@ -36,13 +32,13 @@ def runs(tmp_path_factory):
     counts = np.full(SAMPLES, 5, np.uint8)
     counts[3:8] = 9  # always; no sample is never selected
     for seed in (0, 1):
-        save(folder, sampler="full", seed=seed, accuracy=0.94)
-        save(folder, sampler="full", seed=seed, accuracy=0.90, epochs=5)
-        save(folder, counts, sampler="ucb", prune_rate=0.5, seed=seed, accuracy=0.93 + seed / 100)
-    save(folder, counts, sampler="ucb", prune_rate=0.5, settings={"anneal_from": 9})
-    save(folder, sampler="rs2", prune_rate=0.5, epochs=5)
+        save(folder, seed=seed, accuracy=0.94)
+        save(folder, seed=seed, accuracy=0.90, epochs=5)
+        save(folder, "ucb", 0.5, counts=counts, seed=seed, accuracy=0.93 + seed / 100)
+    save(folder, "ucb", 0.5, counts=counts, settings={"anneal_from": 9})
+    save(folder, "rs2", 0.5, epochs=5)
     for special in ("label_noise", 0.2), ("imbalance", 5.0), ("trace", 100), ("validation", 100), ("init_seed", 3):
-        save(folder, sampler="ucb", prune_rate=0.3, **dict([special]))
+        save(folder, "ucb", 0.3, **dict([special]))
     return explore.runs(folder)
 
 
@@ -102,13 +98,8 @@ def test_menus_show_three_plots_or_why_one_is_not_there(runs):
     pytest.importorskip("ipywidgets", reason="the extra explore is not installed")
     setting, below = explore.explorer(runs).children
     *menus, plots = below.children
-    assert [menu.description for menu in (setting, *menus)] == [
-        "data set, net",
-        "methods",
-        "skipped",
-        "epochs",
-        "group",
-    ]
+    names = [menu.description for menu in (setting, *menus)]
+    assert names == ["data set, net", "methods", "skipped", "epochs", "group"]
     assert [menu.value for menu in menus] == [("UCB",), (0.5,), 10, "always"]
     assert menus[0].options == ("RS2", "UCB", "UCB, annealed")
     images = plots.children

@@ -1,4 +1,5 @@
-import matplotlib as mpl
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,8 +11,6 @@ from dynprune_lib.report.frontier_figure import plot_forest, plot_frontier
 from dynprune_lib.report.study import open_study
 from tests.helpers import ROOT, make_record
 from tests.report.tables import FULL, curve
-
-mpl.use("Agg")
 
 SECONDS = pd.Series([60.0], index=pd.MultiIndex.from_tuples([("tiny", "full data", 0.0)]))
 
@@ -45,12 +44,29 @@ CIFAR_100 = [
 
 
 def test_a_method_halfway_up_a_doubling_is_faster_by_the_root_of_two():
-    (row,) = speed_up(FULL, curve("ucb", {2: [84.0, 86.0]}, cost=0.5)).to_dict("records")
+    full = curve("full", {1: [79.9, 80.1], 2: [90.0]})  # a straight line over the logarithm of compute
+    runs = measure(full, curve("ucb", {2: [84.9, 85.1]}, cost=0.5))
+    (row,) = frontier.speed_up(runs).to_dict("records")
     assert (row["method_label"], row["saved"], row["epochs"], row["n"]) == ("UCB", 0.5, 2, 2)
     assert (row["full_epochs"], row["test_accuracy"], row["bound"]) == (1, 85, "")
-    assert row["speed_up"] == pytest.approx(np.sqrt(2), rel=1e-3)
     assert row["points"] == pytest.approx(5)  # full data has 80 % at that compute
-    assert row["low"] < row["speed_up"] < row["high"]
+    half = stats.t.isf(0.025, 2) * np.sqrt(0.02 * (1 / 2 + 1 / 2))  # of the two seeds of each
+    assert row["ci95"] == pytest.approx(half)
+    doublings = [0.5, 0.5 - half / 10, 0.5 + half / 10]
+    assert [row["speed_up"], row["low"], row["high"]] == pytest.approx([2**each for each in doublings], rel=1e-3)
+    (common,) = frontier.common_speed_up(runs).to_dict("records")
+    assert [common["points"], common["ci"], common["df"]] == pytest.approx([5, half, 2])
+    assert (common["n"], common["lengths"]) == (2, 1)
+    assert np.isnan(common["p_common"])
+
+
+def test_the_band_of_full_data_by_hand():
+    band = frontier.full_data_band(measure(FULL))
+    half = stats.t.isf(0.025, 1) * np.sqrt(2 / np.array([2, 1]))
+    assert band["ci95"].tolist() == pytest.approx(half)
+    assert band["curve"].tolist() == pytest.approx([80, 90])
+    assert band["low"].tolist() == pytest.approx(np.array([80, 90]) - half)
+    assert band["high"].tolist() == pytest.approx(np.array([80, 90]) + half)
 
 
 def test_beyond_the_measured_lengths_there_is_a_bound_and_no_extrapolation():
@@ -103,7 +119,7 @@ def test_the_order_of_runs_does_not_matter():
 def test_intervals_cover_the_true_speed_up():
     random, truth = np.random.default_rng(0), {"ucb": 1.4, "rs2": 1.1, "dynamic-random": 0.9}
     covered = {"common": [], "at each length": [], "points": []}
-    for _ in range(60):
+    for _ in range(40):
         full = curve("full", lengths(random, epochs=(2, 4, 8, 16, 32)))
         methods = [curve(name, lengths(random, 0.5, (16, 32), factor), 0.5) for name, factor in truth.items()]
         runs = measure(full, *methods)
@@ -137,7 +153,8 @@ def test_a_curve_that_falls_again_counts_at_its_highest():
     top = found.accuracy(np.linspace(found.logs[0], found.logs[-1], 1001)).max()
     assert found.compute_for(np.array([top - 0.001]))[0] < 3
     assert found.compute_for(np.array([top + 0.001]))[0] == np.inf
-    assert found.accuracy(np.log([0.5]))[0] < 80  # along the tangent
+    # 80.1 + 16 u - 6 u^2 in the number of doublings u, and along the tangent below
+    assert found.accuracy(np.log([2**0.5, 0.5])).tolist() == pytest.approx([86.6, 64.1])
     assert found.accuracy(np.log([8.0]))[0] == pytest.approx(88.1)
 
 
@@ -168,7 +185,8 @@ def test_the_methods_under_test_are_fixed_and_hold_together():
         ["dynamic random", "CIFAR-100", "below"],
     ]
     alone = frontier.common_speed_up(runs).loc[table.index]
-    assert (table["ci"] > alone["ci"]).all()  # three comparisons, one error rate
+    wider = stats.t.isf(0.025 / 3, table["df"]) / stats.t.isf(0.025, table["df"])  # three comparisons, one error rate
+    assert (table["ci"] / alone["ci"]).tolist() == pytest.approx(wider.tolist())
     assert (table["detectable"] > table["ci"]).all()
     few = runs[runs["seed"] < 2]
     assert set(frontier.of_the_paper(few)["side"]) == {""}
@@ -194,8 +212,10 @@ def test_a_longer_run_that_gains_nothing_is_not_needed():
 
 def test_seconds_are_those_of_as_many_passes_as_full_data_has():
     records = [make_record(spec) for spec in load_profile("smoke").runs("timing", seeds=[0])]
+    for record in (each for each in records if each.spec.sampler == "ucb"):
+        record.epochs[-1] = replace(record.epochs[-1], backward_passes=1)  # of 2
     seconds = frontier.seconds_per_full_epoch(records)
-    assert seconds["tiny", "full data", 0.0] == seconds["tiny", "UCB", 0.5] == 4.5  # every epoch has the same passes
+    assert (seconds["tiny", "full data", 0.0], seconds["tiny", "UCB", 0.5]) == (4.5, 9)
 
 
 def test_tables_have_a_column_for_each_method():

@@ -1,13 +1,9 @@
 """A sampler that the package does not know works in every table, figure and card."""
 
-import matplotlib as mpl
 import pytest
 
-from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.report import comparisons, equal_compute, figures, tables
-from tests.helpers import make_record
-
-mpl.use("Agg")
+from tests.helpers import make_record, tiny
 
 NAME = "tests.own_sampler:LowestLoss"
 
@@ -16,11 +12,7 @@ NAME = "tests.own_sampler:LowestLoss"
 def records():
     methods = [("full", 0.0, {}), ("rs2", 0.5, {}), (NAME, 0.5, {}), (NAME, 0.5, {"anneal_from": 3})]
     return [
-        make_record(
-            RunSpec(
-                dataset="digits", model="tiny", sampler=sampler, prune_rate=rate, settings=settings, epochs=4, seed=seed
-            )
-        )
+        make_record(tiny(sampler, rate, settings=settings, epochs=4, seed=seed))
         for sampler, rate, settings in methods
         for seed in (0, 1)
     ]

@@ -7,10 +7,9 @@ import pytest
 
 from dynprune_lib.errors import DynpruneError
 from dynprune_lib.experiments.records import Cost
-from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.report import pages
 from dynprune_lib.report.claims import Claim
-from tests.helpers import make_record
+from tests.helpers import make_record, tiny
 
 PAGE = """\
 before
@@ -74,7 +73,6 @@ def test_the_start_page_has_what_each_notebook_asks_and_found(checkout, monkeypa
 
 
 def test_the_hours_of_shared_scores_count_once():
-    runs = [RunSpec(dataset="digits", model="tiny", sampler="forget", prune_rate=rate) for rate in (0.3, 0.5)]
-    runs.append(replace(runs[0], seed=1))  # has scores of its own
+    runs = [tiny("forget", 0.3), tiny("forget", 0.5), tiny("forget", 0.3, seed=1)]  # which has scores of its own
     records = [replace(make_record(spec), scoring=Cost(seconds=3_600)) for spec in runs]
     assert pages.hours(records) == pytest.approx(2 + sum(record.training.seconds for record in records) / 3_600)

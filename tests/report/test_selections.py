@@ -7,7 +7,6 @@ import pytest
 import torch
 from scipy import stats
 
-from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.selection_groups import GROUPS
 from dynprune_lib.experiments.train import build_train_state, train_epoch
 from dynprune_lib.report.selections import (
@@ -22,9 +21,9 @@ from dynprune_lib.report.selections import (
     typical,
 )
 from dynprune_lib.report.tables import tabulate
-from tests.helpers import make_record
+from tests.helpers import make_record, tiny
 
-UCB = RunSpec(dataset="digits", model="tiny", sampler="ucb", prune_rate=0.5, epochs=1, batch_size=32)
+UCB = tiny("ucb", 0.5, epochs=1, batch_size=32)
 
 
 def test_shares_of_the_groups():

@@ -1,7 +1,7 @@
 import errno
 from dataclasses import replace
+from unittest.mock import Mock
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,25 +15,18 @@ from dynprune_lib.report.study import PASSES_PER_SECOND, open_study, smaller_stu
 from tests.helpers import make_record, save_record
 from tests.report.tables import RUNS
 
-mpl.use("Agg")
 
-
-@pytest.fixture
-def study(tmp_path, monkeypatch):
-    monkeypatch.setattr("dynprune_lib.report.study.root", lambda: tmp_path)
-    return open_study("quickstart", "smoke", results=tmp_path / "results", seeds=[5], train=True)
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    """A data set of the user's own: two classes of noise."""
-    pixels = np.random.default_rng(0).integers(256, size=(100, 32, 32, 3), dtype=np.uint8)
-    folder = tmp_path / "my pictures"
-    for number, image in enumerate(pixels):
-        name = folder / ("train" if number < 90 else "test") / f"class{number % 2}" / f"{number}.png"
-        name.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(name)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    open_study("quickstart", "smoke", results=folder, seeds=[5], train=True)
     return folder
+
+
+@pytest.fixture
+def study(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr("dynprune_lib.report.study.root", lambda: tmp_path)
+    return open_study("quickstart", "smoke", results=trained, seeds=[5])
 
 
 def fill(tmp_path, profile, figure, seeds):
@@ -53,23 +46,21 @@ def test_an_experiment_that_a_profile_lacks_is_that_of_the_nearest_one(tmp_path)
 
 
 def test_reading_never_trains(tmp_path):
-    where = {"results": tmp_path, "seeds": [5]}
     with pytest.raises(SweepError) as caught:
-        open_study("quickstart", "smoke", **where)
+        open_study("quickstart", "smoke", results=tmp_path, seeds=[5])
     message = f"2 runs of quickstart have no record in {tmp_path}/smoke: train=True trains them (21,555 sample passes"
     assert message in str(caught.value)
     assert not list(tmp_path.iterdir())
-    assert len(open_study("quickstart", "smoke", train=True, **where).records) == 2
-    assert len(open_study("quickstart", "smoke", **where).records) == 2  # now they are there
 
 
 def test_each_run_needs_a_record_at_some_seed(tmp_path):
-    fill(tmp_path, "laptop", "quickstart", [0, 1])
-    next((tmp_path / "laptop").glob("ucb*seed1*.json")).unlink()
-    assert open_study("quickstart", "laptop", results=tmp_path).caption.endswith("n = 1 to 2")
-    next((tmp_path / "laptop").glob("ucb*.json")).unlink()
-    with pytest.raises(SweepError, match="3 runs of quickstart have no record"):
-        open_study("quickstart", "laptop", results=tmp_path)
+    fill(tmp_path, "smoke", "quickstart", [0, 1])
+    first, second = sorted((tmp_path / "smoke").glob("ucb*.json"))
+    first.unlink()
+    assert open_study("quickstart", "smoke", results=tmp_path).caption.endswith("n = 1 to 2")
+    second.unlink()
+    with pytest.raises(SweepError, match="2 runs of quickstart have no record"):
+        open_study("quickstart", "smoke", results=tmp_path)
 
 
 def test_smaller_studies_are_those_of_smaller_profiles_with_records(tmp_path):
@@ -93,11 +84,13 @@ def test_a_study_has_a_caption_and_the_unit_of_costs(study):
     assert study.caption == "digits (8x8), tiny net, 10 epochs, CPU, n = 1"
     assert (study.epochs, study.samples_of_full_data) == (10, 14370)
     assert study.data().name == "digits"
-
-
-def test_a_message_is_the_title_of_the_runs_that_it_was_written_for(study):
+    # a message is the title of the runs that it was written for
     assert study.headline("UCB wins", "smoke", "Accuracy") == f"UCB wins\n{study.caption}"
     assert study.headline("UCB wins", "laptop", "Accuracy") == f"Accuracy\n{study.caption}"
+    first, *others = study.records
+    mixed = replace(first, environment=first.environment | {"precision": "bfloat16"})
+    caption = replace(study, records=[mixed, *others]).caption
+    assert caption == "digits (8x8), tiny net, 10 epochs, CPU, bfloat16 and float32, n = 1"
 
 
 def test_every_model_has_a_speed():
@@ -111,38 +104,38 @@ def test_a_caption_names_all_data_sets(tmp_path):
     assert study.caption == f"{study.title}, multilayer perceptron, 8 epochs, CPU, n = 1"
 
 
-def test_another_data_set_has_folders_and_a_caption_of_its_own(pictures, tmp_path):
-    name = f"folder:{pictures}"
-    where = {"dataset": name, "results": tmp_path / "results", "seeds": [5]}
+def test_another_data_set_has_folders_and_a_caption_of_its_own(tmp_path):
+    folder = tmp_path / "my pictures"
+    pixels = np.random.default_rng(0).integers(256, size=(100, 32, 32, 3), dtype=np.uint8)  # two classes of noise
+    for number, image in enumerate(pixels):
+        name = folder / ("train" if number < 90 else "test") / f"class{number % 2}" / f"{number}.png"
+        name.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(name)
+    where = {"dataset": f"folder:{folder}", "results": tmp_path / "results", "seeds": [5]}
     study = open_study("quickstart", "smoke", train=True, **where)
-    assert {record.spec.dataset for record in study.records} == {name}
-    assert study.caption == f"{pictures.name}, tiny net, 10 epochs, CPU, n = 1"
-    assert study.folder.name == study.store.folder.name == load_profile("smoke", name).name
+    assert {record.spec.dataset for record in study.records} == {f"folder:{folder}"}
+    assert study.caption == "my pictures, tiny net, 10 epochs, CPU, n = 1"
+    assert study.folder.name == study.store.folder.name == load_profile("smoke", f"folder:{folder}").name
     assert open_study("quickstart", "smoke", **where).records == study.records
 
 
-def test_a_figure_is_written_with_its_data_and_again_to_the_same_bytes(study):
-    contents = []
-    for _ in range(2):
-        study.save(figures.plot_accuracy_vs_pruning_rate(RUNS, "title"), RUNS)
-        files = sorted(study.folder.iterdir())
-        assert [file.name for file in files] == ["quickstart.csv", "quickstart.pdf", "quickstart.png"]
-        contents.append([file.read_bytes() for file in files])
-    assert contents[0] == contents[1]
+def test_a_figure_is_written_with_its_data_to_the_same_bytes_and_stays_whole_on_a_full_disk(study, monkeypatch):
+    def saved(title):
+        study.save(figures.plot_accuracy_vs_pruning_rate(RUNS, title), RUNS)
+
+    def contents():
+        return {file.name: file.read_bytes() for file in study.folder.iterdir()}
+
+    saved("title")
+    before = contents()
+    assert sorted(before) == ["quickstart.csv", "quickstart.pdf", "quickstart.png"]
     assert len(pd.read_csv(study.folder / "quickstart.csv")) == len(RUNS)
-
-
-def test_a_figure_on_a_full_disk_is_the_old_one(study, monkeypatch):
-    study.save(figures.plot_accuracy_vs_pruning_rate(RUNS, "title"), RUNS)
-    before = {file.name: file.read_bytes() for file in study.folder.iterdir()}
-
-    def full(_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
+    saved("title")
+    assert contents() == before
+    monkeypatch.setattr("os.fsync", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
     with pytest.raises(StoreNotWritable, match=r"cannot write .*quickstart.png: No space left"):
-        study.save(figures.plot_accuracy_vs_pruning_rate(RUNS, "another title"), RUNS)
-    assert {file.name: file.read_bytes() for file in study.folder.iterdir()} == before
+        saved("another title")
+    assert contents() == before
 
 
 def test_the_settings_of_a_claim_are_saved_and_decide_it(study):
@@ -151,11 +144,3 @@ def test_the_settings_of_a_claim_are_saved_and_decide_it(study):
     assert table["decision"].to_dict() == {"UCB": "mixed", "RS2": "holds"}
     assert table[["as claimed", "the opposite", "settings"]].values.tolist() == [[1, 1, 2], [1, 0, 1]]
     assert pd.read_csv(study.folder / "claim_C9.csv").equals(cells)
-
-
-def test_a_caption_says_that_precisions_are_mixed(study):
-    first, *others = study.records
-    assert "bfloat16" not in study.caption
-    mixed = replace(first, environment=first.environment | {"precision": "bfloat16"})
-    caption = replace(study, records=[mixed, *others]).caption
-    assert caption == "digits (8x8), tiny net, 10 epochs, CPU, bfloat16 and float32, n = 1"

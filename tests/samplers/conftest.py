@@ -1,7 +1,10 @@
 import pytest
 import torch
+from hypothesis import strategies as st
 
 from dynprune_lib.samplers import RCAP, SAMPLERS, UCB, StaticScored
+
+ANY_SCORE = st.one_of(st.floats(width=32), st.sampled_from([0.0, 3e38, -3e38, 1e-45, torch.nan, torch.inf, -torch.inf]))
 
 
 def make_sampler(name, num_samples=40, prune_rate=0.5, **settings):
@@ -58,3 +61,13 @@ def observe(sampler, *scores):
 def kept_at(sampler, epoch):
     sampler.set_epoch(epoch)
     return set(sampler.subset().tolist())
+
+
+def how_often(make, draws, *scores):
+    """Return how often each sample is kept after these scores, by samplers of so many seeds."""
+    counts = torch.zeros(make(seed=0).num_samples)
+    for seed in range(draws):
+        sampler = make(seed=seed)
+        observe(sampler, *scores)
+        counts[list(kept_at(sampler, 1))] += 1
+    return counts

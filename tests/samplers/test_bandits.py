@@ -1,5 +1,7 @@
 """The bandits against a reference in NumPy, on random sequences of observations with many ties."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,23 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynprune_lib import UCB, UCB1, CautiousGreedy, EpsilonGreedy, EpsilonUCB, Proportional
+from tests.samplers.conftest import ANY_SCORE, how_often, kept_at, observe
 
-observations = st.lists(
-    st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 4.0, float("nan")]), min_size=5, max_size=30),
-    min_size=1,
-    max_size=5,
-)
+NUM, KEPT = 30, 12
+SCORES = [0.0, 0.25, 0.5, 1.0, 4.0, float("nan")]
+observations = st.lists(st.lists(st.sampled_from(SCORES), min_size=5, max_size=NUM), min_size=1, max_size=5)
+alphas, bonuses, seeds = st.sampled_from([0.25, 0.5, 1.0]), st.sampled_from([0.0, 1.0, 3.0]), st.integers(0, 99)
+pytestmark = pytest.mark.filterwarnings("ignore:.*not finite")
 
 
 class Reference:
     """The equations of Raju et al., one sample at a time, in double precision."""
 
-    def __init__(self, num_samples, alpha, from_zero=False):
-        self.alpha = alpha
-        self.from_zero = from_zero
-        self.mean = np.full(num_samples, np.inf)
-        self.var = np.zeros(num_samples)
-        self.count = np.zeros(num_samples)
+    def __init__(self, alpha, from_zero=False):
+        self.alpha, self.from_zero = alpha, from_zero
+        self.mean, self.var, self.count = np.full(NUM, np.inf), np.zeros(NUM), np.zeros(NUM)
 
     def observe(self, index, score):
         if not np.isfinite(score):
@@ -45,146 +45,77 @@ def assert_highest(chosen, scores, k):
         assert min(scores[list(chosen)]) >= max(scores[left_out])
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    observations,
-    st.sampled_from([0.25, 0.5, 1.0]),
-    st.booleans(),
-    st.sampled_from([0.0, 1.0, 3.0]),
-    st.integers(0, 99),
-)
-@pytest.mark.filterwarnings("ignore:.*not finite")
-def test_ucb_against_the_reference(epochs, alpha, from_zero, c, seed):
-    num_samples = 30
-    sampler = UCB(num_samples, 0.6, alpha=alpha, from_zero=from_zero, c=c, seed=seed)
-    reference = Reference(num_samples, alpha, from_zero)
+def subsets(sampler, reference, epochs):
+    """Yield the subset of each epoch, then record its scores in both."""
     for epoch, scores in enumerate(epochs):
         sampler.set_epoch(epoch)
-        assert_highest(sampler.subset().tolist(), reference.mean + c * reference.var, 12)
-        observe(sampler, reference, sampler.indices()[: len(scores)], scores)
+        yield epoch, sampler.subset().tolist()
+        index = sampler.indices()[: len(scores)]
+        sampler.update(index, torch.tensor(scores[: len(index)]))
+        for sample, score in zip(index.tolist(), scores, strict=False):
+            reference.observe(sample, score)
     np.testing.assert_allclose(sampler.memory["mean"].numpy(), reference.mean, rtol=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(observations, alphas, st.booleans(), bonuses, seeds)
+def test_ucb_against_the_reference(epochs, alpha, from_zero, c, seed):
+    sampler, reference = UCB(NUM, 0.6, alpha=alpha, from_zero=from_zero, c=c, seed=seed), Reference(alpha, from_zero)
+    for _, subset in subsets(sampler, reference, epochs):
+        assert_highest(subset, reference.mean + c * reference.var, KEPT)
     np.testing.assert_allclose(sampler.memory["var"].numpy(), reference.var, rtol=1e-5, atol=1e-7)
 
 
 @settings(max_examples=80, deadline=None)
-@given(
-    observations,
-    st.sampled_from([EpsilonGreedy, EpsilonUCB]),
-    st.sampled_from([0.25, 0.5, 1.0]),
-    st.sampled_from([0.0, 0.1, 0.5, 1.0]),
-    st.sampled_from([0.0, 3.0]),
-    st.integers(0, 99),
-)
-@pytest.mark.filterwarnings("ignore:.*not finite")
-def test_epsilon_greedy_and_epsilon_ucb_against_the_reference(epochs, make, alpha, epsilon, c, seed):
-    num_samples, kept = 30, 12
-    options = {"c": c} if make is EpsilonUCB else {}
-    sampler = make(num_samples, 0.6, alpha=alpha, epsilon=epsilon, seed=seed, **options)
-    reference = Reference(num_samples, alpha)
-    greedy = kept - round(epsilon * kept)
-    for epoch, scores in enumerate(epochs):
-        sampler.set_epoch(epoch)
-        bound = reference.mean + options.get("c", 0) * reference.var
-        chosen = sorted(sampler.subset().tolist(), key=lambda sample: -bound[sample])
-        assert len(set(chosen)) == kept
+@given(observations, st.booleans(), alphas, st.sampled_from([0.0, 0.1, 0.5, 1.0]), st.sampled_from([0.0, 3.0]), seeds)
+def test_epsilon_greedy_and_epsilon_ucb_against_the_reference(epochs, with_bonus, alpha, epsilon, c, seed):
+    own = {"alpha": alpha, "epsilon": epsilon, "seed": seed}
+    sampler = EpsilonUCB(NUM, 0.6, c=c, **own) if with_bonus else EpsilonGreedy(NUM, 0.6, **own)
+    reference, greedy = Reference(alpha), KEPT - round(epsilon * KEPT)
+    for _, subset in subsets(sampler, reference, epochs):
+        bound = reference.mean + (c if with_bonus else 0) * reference.var
+        chosen = sorted(subset, key=lambda sample: -bound[sample])
+        assert len(set(chosen)) == KEPT
         assert_highest(chosen[:greedy], bound, greedy)
-        observe(sampler, reference, sampler.indices()[: len(scores)], scores)
-    np.testing.assert_allclose(sampler.memory["mean"].numpy(), reference.mean, rtol=1e-6)
 
 
 @settings(max_examples=60, deadline=None)
-@given(observations, st.sampled_from([0.25, 1.0]), st.sampled_from([0.0, 1.0, 3.0]), st.integers(0, 99))
-@pytest.mark.filterwarnings("ignore:.*not finite")
+@given(observations, alphas, bonuses, seeds)
 def test_ucb1_against_the_reference(epochs, alpha, c, seed):
-    num_samples = 30
-    sampler = UCB1(num_samples, 0.6, alpha=alpha, c=c, seed=seed)
-    reference = Reference(num_samples, alpha)
-    for epoch, scores in enumerate(epochs):
-        sampler.set_epoch(epoch)
+    sampler, reference = UCB1(NUM, 0.6, alpha=alpha, c=c, seed=seed), Reference(alpha)
+    for epoch, subset in subsets(sampler, reference, epochs):
         bonus = np.sqrt(np.log(max(1, epoch)) / np.maximum(1, reference.count))
         bound = (reference.mean + c * bonus).astype(np.float32)
-        assert_highest(sampler.subset().tolist(), bound.round(5), 12)
-        observe(sampler, reference, sampler.indices()[: len(scores)], scores)
+        assert_highest(subset, bound.round(5), KEPT)
     assert sampler.memory["count"].tolist() == reference.count.tolist()
 
 
-def test_ucb1_returns_to_every_sample_and_ucb_does_not():
-    losses = torch.linspace(0, 1, 40)
-    seen = {UCB: torch.zeros(40), UCB1: torch.zeros(40)}
-    for make, counts in seen.items():
-        sampler = make(40, 0.5)
-        for epoch in range(60):
-            sampler.set_epoch(epoch)
-            index = sampler.indices()
-            sampler.update(index, losses[index])
-            counts[index] += 1
-    assert seen[UCB].min() == 1
-    assert seen[UCB1].min() > 3
-
-
-def observe(sampler, reference, index, scores):
-    scores = scores[: len(index)]
-    sampler.update(index, torch.tensor(scores))
-    for sample, score in zip(index.tolist(), scores, strict=True):
-        reference.observe(sample, score)
-
-
-def test_the_averages_of_a_hand_worked_example():
-    sampler = UCB(2, 0.5, alpha=0.5)
-    for score in (2.0, 4.0, 1.0):
-        sampler.update(torch.tensor([1]), torch.tensor([score]))
-    # mean: 2, then (2 + 4) / 2 = 3, then (3 + 1) / 2 = 2; var: 0, then (0 + 2^2) / 2 = 2, then (2 + 2^2) / 2 = 3
-    assert sampler.memory["mean"].tolist() == [float("inf"), 2.0]
-    assert sampler.memory["var"].tolist() == [0.0, 3.0]
-
-
-def test_every_sample_is_tried_before_any_is_skipped_twice():
-    for make in (UCB, lambda n, rate: EpsilonGreedy(n, rate, epsilon=0.0)):
-        sampler = make(100, 0.7)
-        seen = set()
-        for epoch in range(4):  # 30 per epoch
-            sampler.set_epoch(epoch)
-            index = sampler.indices()
-            seen |= set(index.tolist())
-            sampler.update(index, torch.rand(len(index), generator=torch.Generator().manual_seed(epoch)))
-        assert seen == set(range(100))
-
-
 @pytest.mark.parametrize(
-    ("make", "means", "first"),
+    ("make", "means"),
     [
-        (UCB, torch.tensor([0.5] * 15 + [1.0] * 5), 15),  # the tied samples
-        (lambda *args, **kwargs: EpsilonGreedy(*args, epsilon=0.5, **kwargs), torch.arange(20.0), 15),  # the others
+        (partial(UCB, 20, 0.5), [0.5] * 15 + [1.0] * 5),  # of the tied samples
+        (partial(EpsilonGreedy, 20, 0.5, epsilon=0.5), list(range(20))),  # of the others
     ],
 )
-def test_ties_are_broken_and_the_rest_is_explored_evenly(make, means, first):
-    counts = torch.zeros(20)
-    for seed in range(400):
-        sampler = make(20, 0.5, seed=seed)
-        sampler.update(torch.arange(20), means)
-        sampler.set_epoch(1)
-        counts[sampler.subset()] += 1
-    assert counts[first:].tolist() == [400] * 5
+def test_ties_are_broken_and_the_rest_is_explored_evenly(make, means):
+    counts = how_often(make, 400, means)
+    assert counts[15:].tolist() == [400] * 5
     # 5 of the 15 other samples per draw: expectation 133, standard deviation 9.4
-    assert (counts[:first] - 133).abs().max() < 5 * 9.4
+    assert (counts[:15] - 133).abs().max() < 5 * 9.4
 
 
 def test_epsilon_greedy_with_fewer_other_samples_than_it_explores():
     sampler = EpsilonGreedy(10, 0.1, epsilon=1.0)
-    sampler.update(torch.arange(10), torch.arange(10).float())
-    sampler.set_epoch(1)
-    assert set(range(2, 10)) <= set(sampler.subset().tolist())  # 8 highest, 1 of the other 2
+    observe(sampler, torch.arange(10.0))
+    assert set(range(2, 10)) <= kept_at(sampler, 1)  # 8 highest, 1 of the other 2
 
 
 def test_cautious_greedy_keeps_samples_last_that_look_like_another_class():
     sampler = CautiousGreedy(6, 0.5)
-    scores = torch.tensor([-5.0, -4.0, -1.0, 3.0, 1.0, 2.0])
-    sampler.observe(torch.arange(6), scores)
-    sampler.set_epoch(1)
-    assert sampler.subset().tolist() == [0, 1, 2]
+    observe(sampler, [-5.0, -4.0, -1.0, 3.0, 1.0, 2.0])
+    assert kept_at(sampler, 1) == {0, 1, 2}
     sampler.observe(torch.tensor([2]), torch.tensor([4.0]))  # its average is now above 0
-    sampler.set_epoch(2)
-    assert sampler.subset().tolist() == [0, 1, 4]  # filled with the least suspicious one
+    assert kept_at(sampler, 2) == {0, 1, 4}  # filled with the least suspicious one
 
 
 def test_cautious_greedy_averages_all_scores_of_a_sample():
@@ -192,18 +123,15 @@ def test_cautious_greedy_averages_all_scores_of_a_sample():
     for score in (-3.0, 1.0, 1.0):
         sampler.observe(torch.tensor([0, 1]), torch.tensor([score, 0.5]))
     sampler.observe(torch.tensor([2]), torch.tensor([-9.0]))
-    sampler.set_epoch(1)
-    assert sampler.subset().tolist() == [0]  # -1/3 on average, and the highest last score of the trusted
+    assert kept_at(sampler, 1) == {0}  # -1/3 on average, and the highest last score of the trusted
 
 
-NUM = 24
-any_score = st.one_of(st.floats(width=32), st.sampled_from([0.0, 3e38, -3e38, 1e-45, torch.nan, torch.inf, -torch.inf]))
-histories = st.lists(st.lists(any_score, min_size=NUM, max_size=NUM), min_size=1, max_size=4)
-
-
-@pytest.mark.filterwarnings("ignore:.*not finite")
 @settings(max_examples=40, deadline=None)
-@given(histories, st.sampled_from([0.0, 1e-30, 1.0, 1e30, 1e38]), st.booleans())
+@given(
+    st.lists(st.lists(ANY_SCORE, min_size=NUM, max_size=NUM), min_size=1, max_size=4),
+    st.sampled_from([0.0, 1e-30, 1.0, 1e30, 1e38]),
+    st.booleans(),
+)
 def test_the_bound_of_ucb_is_never_nan_and_samples_without_a_score_come_first(history, c, std_bonus):
     sampler = UCB(NUM, 0.5, c=c, std_bonus=std_bonus, alpha=0.7)
     for epoch, scores in enumerate(history):
@@ -229,13 +157,8 @@ def test_rescaling_is_refused_where_the_probability_is_zero():
 
 
 def test_proportional_draws_one_after_the_other_in_proportion_to_the_means():
-    means, counts = torch.tensor([0.0, 1.0, 2.0, 5.0]), torch.zeros(4)
-    for seed in range(600):
-        sampler = Proportional(4, 0.5, seed=seed)
-        sampler.observe(torch.arange(4), means)
-        sampler.set_epoch(1)
-        counts[sampler.subset()] += 1
-    first = means / means.sum()
+    means = torch.tensor([0.0, 1.0, 2.0, 5.0])
+    counts, first = how_often(partial(Proportional, 4, 0.5), 600, means), means / means.sum()
     second = [sum(first[i] * means[j] / (means.sum() - means[i]) for i in range(1, 4) if i != j) for j in range(4)]
     assert (counts / 600 - first - torch.tensor(second)).abs().max() < 5 * 0.5 / 600**0.5
     assert counts[0] == 0

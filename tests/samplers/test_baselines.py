@@ -1,19 +1,18 @@
 """The samplers without scores: everything, one random subset, new random subsets, and passes over shuffled data."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynprune_lib import RS2, DynamicRandom, Full, StaticRandom
+from tests.samplers.conftest import how_often, kept_at
 
 
 def subsets(sampler, epochs):
-    found = []
-    for epoch in range(epochs):
-        sampler.set_epoch(epoch)
-        found.append(frozenset(sampler.subset().tolist()))
-    return found
+    return [frozenset(kept_at(sampler, epoch)) for epoch in range(epochs)]
 
 
 def test_static_random_keeps_one_subset_and_not_the_first_samples():
@@ -28,14 +27,8 @@ def test_dynamic_random_draws_a_new_subset_every_period():
 
 
 def test_dynamic_random_is_uniform():
-    sampler = DynamicRandom(50, 0.8)
-    counts = torch.zeros(50)
-    for epoch in range(1000):
-        sampler.set_epoch(epoch)
-        counts[sampler.subset()] += 1
-    # expectation 200, standard deviation 12.6
-    assert counts.min() > 200 - 5 * 12.6
-    assert counts.max() < 200 + 5 * 12.6
+    counts = how_often(partial(DynamicRandom, 50, 0.8), 1000)
+    assert (counts - 200).abs().max() < 5 * 12.6  # expectation 200, standard deviation 12.6
 
 
 def test_full_refuses_a_prune_rate():
@@ -65,30 +58,17 @@ def test_every_sample_is_used_before_any_is_repeated(num_samples, rate, seed, wa
 
 
 def test_every_pass_has_its_own_order():
-    sampler = RS2(40, 0.5)
-    halves = []
-    for epoch in range(6):
-        sampler.set_epoch(epoch)
-        halves.append(set(sampler.subset().tolist()))
+    halves = subsets(RS2(40, 0.5), 6)
     assert all(halves[epoch] | halves[epoch + 1] == set(range(40)) for epoch in (0, 2, 4))
-    assert len({frozenset(half) for half in halves}) == 6
+    assert len(set(halves)) == 6
 
 
 def test_an_epoch_that_two_passes_share_is_uniform():
-    counts = torch.zeros(10)
-    for seed in range(600):
-        sampler = RS2(10, 0.3, seed=seed)  # the second epoch of 7 has the 3 samples that remain and 4 others
-        sampler.set_epoch(1)
-        counts[sampler.subset()] += 1
+    counts = how_often(partial(RS2, 10, 0.3), 600)  # the second of 7 has the 3 samples that remain and 4 others
     assert abs(counts / 600 - 0.7).max() < 5 * (0.7 * 0.3 / 600) ** 0.5
 
 
 def test_jumping_between_epochs_selects_the_same_subsets():
-    through, jumping = RS2(30, 0.6, seed=3), RS2(30, 0.6, seed=3)
-    subsets = []
-    for epoch in range(9):
-        through.set_epoch(epoch)
-        subsets.append(through.subset().tolist())
+    through, jumping = subsets(RS2(30, 0.6, seed=3), 9), RS2(30, 0.6, seed=3)
     for epoch in (8, 2, 5, 0, 7):
-        jumping.set_epoch(epoch)
-        assert jumping.subset().tolist() == subsets[epoch]
+        assert kept_at(jumping, epoch) == through[epoch]

@@ -12,7 +12,7 @@ from torch import multiprocessing
 from dynprune_lib import SAMPLERS
 from dynprune_lib.samplers.merge import merge, over_all_processes
 from tests.helpers import free_port
-from tests.samplers.conftest import make_sampler
+from tests.samplers.conftest import assert_same, make_sampler
 
 VALUES = [0.0, -1.5, 3.0, float("inf"), -float("inf"), 1e38]
 
@@ -54,19 +54,20 @@ def test_a_sample_has_the_rows_of_the_lowest_rank_that_recorded_it(case):
 
 
 WORLD, NUM_SAMPLES, EPOCHS = 2, 41, 5
-CASES = [("ucb", 1), ("ucb", 2), ("full", 1), ("repb", 1)]  # check_sampler simulates the processes of all samplers
 
 
 def work(rank, port, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORLD)
-    torch.save([train(name, period) for name, period in CASES], f"{folder}/{rank}.pt")
+    found = {name: train(name) for name in ("ucb", "full")}  # check_sampler simulates the processes of all samplers
+    found["merged"] = merge([part(rank)], rank, over_all_processes)
+    found["subsets"] = [subset_after(torch.arange(*which)) for which in scored_by(rank)]
+    found["told"] = [misused(rank, *each) for each in MISUSES]
     for seed, method in ((rank, "ucb"), (rank, "rs2")):
+        sampler = make_sampler(method, NUM_SAMPLES, seed=seed)
         with pytest.raises(RuntimeError, match="the processes have selected different samples for epoch 0"):
-            one_epoch(make_sampler(method, NUM_SAMPLES, seed=seed))
-    told = [misused(rank, *each) for each in MISUSES]
-    merged = merge([part(rank)], rank, over_all_processes)
-    torch.save((merged, [records_parts(rank), idle(rank)], told), f"{folder}/told{rank}.pt")
+            one_epoch(sampler, sampler.indices().split(4))
+    torch.save(found, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -80,9 +81,8 @@ def part(rank):
     return marks, {name: torch.where(marks, tensor, torch.ones_like(tensor)) for name, tensor in memory.items()}
 
 
-def train(name, period):
-    sampler = make_sampler(name, NUM_SAMPLES, period=period)
-    epochs = []
+def train(name):
+    sampler, epochs = make_sampler(name, NUM_SAMPLES), []
     for epoch in range(EPOCHS):
         sampler.set_epoch(epoch)
         order = list(sampler)
@@ -90,30 +90,24 @@ def train(name, period):
         epochs.append((sampler.subset().tolist(), order))
         for index in torch.tensor(order).split(4):
             sampler.update(index, ((index * 7 + epoch * 3) % 13).float())
-    return {"epochs": epochs, "state": sampler.state_dict()}
+    return epochs, sampler.state_dict()
 
 
-def one_epoch(sampler):
+def one_epoch(sampler, batches):
     sampler.set_epoch(0)
-    for index in sampler.indices().split(4):
+    for index in batches:
         sampler.update(index, torch.ones(len(index)))
     sampler.set_epoch(1)
 
 
-def records_parts(rank):
-    """Each process scores its own part of the data set, as in parallel inference."""
+def scored_by(rank):
+    """Each process scores its own part of the data set, as in parallel inference; then one of them all, one nothing."""
+    return (rank, NUM_SAMPLES, WORLD), (0, NUM_SAMPLES * rank)
+
+
+def subset_after(index):
     sampler = make_sampler("ucb", NUM_SAMPLES)
-    index = torch.arange(rank, NUM_SAMPLES, WORLD)
     sampler.observe(index, index.float())
-    sampler.set_epoch(1)
-    return sampler.subset().tolist()
-
-
-def idle(rank):
-    """One process records nothing at all."""
-    sampler = make_sampler("ucb", NUM_SAMPLES)
-    if rank == 1:
-        sampler.observe(torch.arange(NUM_SAMPLES), torch.arange(NUM_SAMPLES).float())
     sampler.set_epoch(1)
     return sampler.subset().tolist()
 
@@ -139,93 +133,62 @@ def misused(rank, shard, which, _):
         which = slice(rank, None, which)
     if isinstance(which, tuple):
         which = slice(rank, which[1], which[0])
-    sampler.set_epoch(0)
     batches = sampler.indices().split(16 if which == "two of three" else 4)
-    for index in batches[rank::2] + batches[:rank] if which == "two of three" else batches[which]:
-        sampler.update(index, torch.ones(len(index)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            sampler.set_epoch(1)
+            one_epoch(sampler, batches[rank::2] + batches[:rank] if which == "two of three" else batches[which])
         except RuntimeError as error:
             return str(error)
     return None
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def ranks(tmp_path_factory):
+    """What every process has found."""
     folder = tmp_path_factory.mktemp("ranks")
     multiprocessing.spawn(work, args=(free_port(), str(folder)), nprocs=WORLD)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def ranks(folder):
-    """Results of every case, for every rank."""
-    return [dict(zip(CASES, torch.load(folder / f"{rank}.pt"), strict=True)) for rank in range(WORLD)]
+    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
 
 
 @pytest.mark.slow
-def test_processes_have_disjoint_shards_of_one_subset(ranks):
-    for case in CASES:
-        first, second = (rank[case]["epochs"] for rank in ranks)
+def test_processes_have_disjoint_shards_of_one_subset_and_remember_the_same(ranks):
+    for name in ("ucb", "full"):
+        (first, state), (second, other) = (rank[name] for rank in ranks)
         for (subset, order), (other_subset, other_order) in zip(first, second, strict=True):
             assert subset == other_subset
             assert len(order) == len(other_order) == len(subset) // WORLD
-            assert not set(order) & set(other_order)
-            assert set(order) | set(other_order) <= set(subset)
-
-
-@pytest.mark.slow
-def test_processes_remember_the_same(ranks):
-    for case in CASES:
-        memory, other = (rank[case]["state"]["memory"] for rank in ranks)
-        assert memory.keys() == other.keys()
-        assert all(torch.equal(tensor, other[name]) for name, tensor in memory.items())
-
-
-@pytest.mark.slow
-def test_full_data_drops_no_sample_for_good(ranks):
-    seen = {index for rank in ranks for _, order in rank["full", 1]["epochs"] for index in order}
-    assert seen == set(range(NUM_SAMPLES))  # every epoch drops one of the 41 samples on 2 ranks
+            assert len({*order, *other_order} & set(subset)) == 2 * len(order)
+        assert_same(state["memory"], other["memory"])
+    seen = {index for rank in ranks for _, order in rank["full"][0] for index in order}
+    assert seen == set(range(NUM_SAMPLES))  # every epoch drops one of the 41 samples on 2 ranks, none for good
 
 
 @pytest.mark.slow
 def test_a_run_of_two_processes_resumes_in_one(ranks):
-    saved = ranks[0]["ucb", 1]
+    epochs, state = ranks[0]["ucb"]
     resumed = SAMPLERS["ucb"](NUM_SAMPLES, 0.5)
-    assert saved["state"]["trained"] == 20  # in both processes
-    resumed.load_state_dict(saved["state"])
+    assert state["trained"] == 20  # in both processes
+    resumed.load_state_dict(state)
     assert resumed.steps_left(EPOCHS + 1, 4) == 5
-    assert resumed.subset().tolist() == saved["epochs"][-1][0]
+    assert resumed.subset().tolist() == epochs[-1][0]
     resumed.set_epoch(EPOCHS)
     scores = resumed.memory["mean"] + resumed.memory["var"]
     left_out = sorted(set(range(NUM_SAMPLES)) - set(resumed.subset().tolist()))
     assert scores[resumed.subset()].min() >= scores[left_out].max()
 
 
-@pytest.fixture(scope="module")
-def told(folder):
-    return [torch.load(folder / f"told{rank}.pt") for rank in range(WORLD)]
+@pytest.mark.slow
+def test_processes_merge_what_one_process_would_and_it_does_not_matter_which_recorded_a_score(ranks):
+    for rank in ranks:
+        assert_same(rank["merged"], merge([part(rank) for rank in range(WORLD)]))
+        assert rank["subsets"] == [list(range(21, 41))] * 2
 
 
 @pytest.mark.slow
-def test_processes_merge_what_one_process_would(told):
-    expected = merge([part(rank) for rank in range(WORLD)])
-    for merged, _, _ in told:
-        assert all(torch.equal(merged[name], tensor) for name, tensor in expected.items())
-
-
-@pytest.mark.slow
-def test_it_does_not_matter_which_process_recorded_a_score(told):
-    for _, subsets, _ in told:
-        assert subsets == [list(range(21, 41))] * 2
-
-
-@pytest.mark.slow
-def test_samples_that_are_distributed_twice_or_not_at_all_are_an_error_after_the_first_epoch(told):
-    for _, _, messages in told:
-        for (shard, which, expected), message in zip(MISUSES, messages, strict=True):
+def test_samples_that_are_distributed_twice_or_not_at_all_are_an_error_after_the_first_epoch(ranks):
+    for rank in ranks:
+        for (shard, which, expected), message in zip(MISUSES, rank["told"], strict=True):
             assert (message is None) == (expected is None), (shard, which, message)
             if expected:
                 assert expected in message

@@ -1,6 +1,7 @@
 """Rankings of last scores: by hand, and the draws of OrderDP and RCAP against what they should be on average."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from dynprune_lib import RCAP, DynamicEL2N, InstanceEarlyStopping, MolPeg, OrderDP, ProgressiveDropout
 from dynprune_lib.samplers.ranked import allocate
-from tests.samplers.conftest import kept_at, observe
+from tests.samplers.conftest import how_often, kept_at, observe
 
 
 @pytest.mark.parametrize("make", [DynamicEL2N, MolPeg])
@@ -35,20 +36,11 @@ def test_samples_without_a_score_are_preferred(make):
 
 def counts_of(at_random, draws=400):
     """Return how often each of 20 samples, in ascending order of their losses, was kept at 50 %."""
-    counts = torch.zeros(20)
-    for seed in range(draws):
-        sampler = OrderDP(20, 0.5, at_random=at_random, seed=seed)
-        sampler.observe(torch.arange(20), torch.arange(20.0))
-        sampler.set_epoch(1)
-        counts[sampler.subset()] += 1
-    return counts
+    return how_often(partial(OrderDP, 20, 0.5, at_random=at_random), draws, torch.arange(20.0))
 
 
-def test_without_a_draw_the_highest_losses_are_kept():
+def test_without_a_draw_the_highest_losses_are_kept_and_with_nothing_but_a_draw_the_subset_is_uniform():
     assert counts_of(0.0, draws=5).tolist() == [0] * 10 + [5] * 10
-
-
-def test_with_nothing_but_a_draw_the_subset_is_uniform():
     assert (counts_of(1.0) - 200).abs().max() < 5 * 10  # standard deviation 10
 
 
@@ -62,8 +54,7 @@ def test_the_draw_comes_first():
 def test_samples_without_a_loss_come_first():
     sampler = OrderDP(10, 0.8)  # skips 8, 6 of them at random: two of the four drawn are kept
     sampler.observe(torch.arange(2), torch.ones(2))
-    sampler.set_epoch(1)
-    assert set(sampler.subset().tolist()) <= set(range(2, 10))
+    assert kept_at(sampler, 1) <= set(range(2, 10))
 
 
 # RCAP ----------------------------------------------------------------------------------------------------------------
@@ -86,37 +77,30 @@ def test_classes_get_what_their_weight_says_or_all_they_have(classes, data):
     assert ((quotas - (high * weights).minimum(sizes)).abs() < 1 + 1e-6).all()
 
 
-def trained(losses, labels, rate, **options):
-    sampler = RCAP(len(losses), rate, labels=labels, **options)
-    sampler.observe(torch.arange(len(losses)), losses)
+LOG_2 = math.log(2)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "losses", "rate", "kept"),
+    [
+        # square roots of the summed losses, 6 and 24, are 1 to 2: 10 and 20 of 30
+        ([60, 40], [0.1, 0.6], 0.7, [10, 20]),
+        ([90, 10], [0.001, 0.69], 0.5, [40, 10]),  # a small class is kept whole
+        ([50, 50], [LOG_2, 1e9], 0.5, [25, 25]),  # clipped to the loss of a guess
+    ],
+)
+def test_shares_by_hand(sizes, losses, rate, kept):
+    sizes = torch.tensor(sizes)
+    labels = torch.tensor([5, 2]).repeat_interleave(sizes)  # any integers
+    sampler = RCAP(100, rate, labels=labels)
+    observe(sampler, torch.tensor(losses).repeat_interleave(sizes))
     sampler.set_epoch(1)
-    return sampler
-
-
-def test_shares_by_hand():
-    labels = torch.tensor([5] * 60 + [2] * 40)  # any integers
-    sampler = trained(torch.tensor([0.1] * 60 + [0.6] * 40), labels, 0.7)
-    # square roots of the summed losses, 6 and 24, are 1 to 2: 10 and 20 of 30
-    assert labels[sampler.subset()].bincount().tolist() == [0, 0, 20, 0, 0, 10]
-
-
-def test_a_small_class_is_kept_whole():
-    labels = torch.tensor([0] * 90 + [1] * 10)
-    sampler = trained(torch.tensor([0.001] * 90 + [0.69] * 10), labels, 0.5)
-    assert labels[sampler.subset()].bincount().tolist() == [40, 10]
-
-
-def test_losses_are_clipped_to_that_of_a_guess():
-    labels = torch.tensor([0] * 50 + [1] * 50)
-    losses = torch.tensor([math.log(2)] * 50 + [1e9] * 50)
-    assert labels[trained(losses, labels, 0.5).subset()].bincount().tolist() == [25, 25]
+    assert labels[sampler.subset()].bincount().tolist() == [0, 0, kept[1], 0, 0, kept[0]]
 
 
 def test_a_sample_is_drawn_with_a_probability_that_grows_with_its_loss():
-    labels, losses = torch.arange(4) // 2, torch.tensor([0.0, 0.5, 0.0, 0.5])
-    counts = torch.zeros(4)
-    for seed in range(600):
-        counts[trained(losses, labels, 0.5, beta=0.5, seed=seed).subset()] += 1
+    make = partial(RCAP, 4, 0.5, labels=torch.arange(4) // 2, beta=0.5)
+    counts = how_often(make, 600, [0.0, 0.5, 0.0, 0.5])
     low, high = 1 / (1 + math.e), math.e / (1 + math.e)  # exp(0 / 0.5) and exp(0.5 / 0.5)
     assert (counts / 600 - torch.tensor([low, high, low, high])).abs().max() < 5 * (low * high / 600) ** 0.5
 

@@ -1,35 +1,11 @@
 """`sampler_class`: the samplers of the library by name, and classes of a user's own by "module:Class"."""
 
 import re
-import sys
 
 import pytest
 
 from dynprune_lib import SAMPLERS, UCB, PruningSampler
 from dynprune_lib.samplers import registry, sampler_class
-
-OWN = """
-from dataclasses import dataclass
-
-from dynprune_lib import DynamicRandom
-
-
-@dataclass(eq=False)
-class Own(DynamicRandom):
-    pass
-
-
-NOT_A_SAMPLER = 3
-"""
-
-
-@pytest.fixture
-def own_module(tmp_path, monkeypatch):
-    (tmp_path / "own_samplers_of_a_user.py").write_text(OWN)
-    (tmp_path / "broken_samplers_of_a_user.py").write_text("import a_module_that_is_not_installed\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    yield "own_samplers_of_a_user"
-    sys.modules.pop("own_samplers_of_a_user", None)
 
 
 def test_a_name_of_the_library():
@@ -37,11 +13,11 @@ def test_a_name_of_the_library():
         assert sampler_class(name) is sampler_class(f"{sampler.__module__}:{sampler.__name__}") is sampler
 
 
-def test_a_class_of_a_user(own_module):
-    own = sampler_class(f"{own_module}:Own")
+def test_a_class_of_a_user():
+    own = sampler_class("tests.own_sampler:LowestLoss")
     assert issubclass(own, PruningSampler)
     assert len(list(own(40, 0.5))) == 20
-    assert sampler_class(f"{own_module}:Own") is own
+    assert sampler_class("tests.own_sampler:LowestLoss") is own
 
 
 @pytest.mark.parametrize(
@@ -51,20 +27,21 @@ def test_a_class_of_a_user(own_module):
         ("UCB", ""),
         ("", ""),
         (":UCB", ""),
-        ("own_samplers_of_a_user:", ""),
+        ("tests.own_sampler:", ""),
         (".bandits:UCB", ""),
         (None, ""),
         (["ucb"], ""),
         ("no_module_of_this_name:Own", r" \(its module cannot be imported: No module named 'no_module_of_this_name'\)"),
         ("broken_samplers_of_a_user:Own", r" \(its module cannot be imported: .*'a_module_that_is_not_installed'\)"),
-        ("own_samplers_of_a_user:Other", r" \(its module has no Other\)"),
-        ("own_samplers_of_a_user:NOT_A_SAMPLER", r" \(NOT_A_SAMPLER is not a subclass of PruningSampler\)"),
-        ("own_samplers_of_a_user:dataclass", r" \(dataclass is not a subclass of PruningSampler\)"),
+        ("tests.own_sampler:Other", r" \(its module has no Other\)"),
+        ("tests.own_sampler:torch", r" \(torch is not a subclass of PruningSampler\)"),
+        ("tests.own_sampler:dataclass", r" \(dataclass is not a subclass of PruningSampler\)"),
         ("collections:OrderedDict", r" \(OrderedDict is not a subclass of PruningSampler\)"),
     ],
 )
-@pytest.mark.usefixtures("own_module")
-def test_other_names_are_refused(name, reason):
+def test_other_names_are_refused(name, reason, tmp_path, monkeypatch):
+    (tmp_path / "broken_samplers_of_a_user.py").write_text("import a_module_that_is_not_installed\n")
+    monkeypatch.syspath_prepend(tmp_path)
     known = rf"^unknown sampler {re.escape(repr(name))}{reason}: there are .*ucb, .*without-group.* and, .*module:Class"
     with pytest.raises(ValueError, match=known):
         sampler_class(name)

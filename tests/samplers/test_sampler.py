@@ -1,20 +1,16 @@
 """The base class, on one sampler: no sampler overrides this code."""
 
-import copy
 import warnings
+from functools import partial
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils.data import DataLoader, TensorDataset
 
-from dynprune_lib import RS2, UCB, DynamicEL2N, DynamicRandom, EpsilonGreedy, EpsilonUCB, Full, InfoBatch, indexed
+from dynprune_lib import RS2, UCB, DynamicEL2N, DynamicRandom, EpsilonGreedy, EpsilonUCB, Full, InfoBatch
 from dynprune_lib.samplers.sampler import MAX_SCORE
-from tests.samplers.conftest import assert_same
-
-BATCH = 8
+from tests.samplers.conftest import assert_same, observe
 
 
 def test_iterating_restarts_and_repeats(make_one):
@@ -37,25 +33,7 @@ def test_scores_before_the_first_epoch_count_even_if_samples_were_asked_for(make
     assert sampler.subset().tolist() == [5, 6, 7, 8, 9]
 
 
-def test_a_selection_of_another_length_is_refused():
-    class Short(DynamicRandom):
-        def select(self):
-            return super().select()[1:]
-
-    with pytest.raises(RuntimeError, match="select returned 19 samples, not 20"):
-        list(Short(40, 0.5))
-
-
 # What is recorded, and the loss --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_update_returns_the_mean_with_its_graph(make_one, dtype):
-    weights = torch.ones(4, dtype=dtype, requires_grad=True)
-    loss = make_one().update(torch.arange(4), weights * torch.tensor([1, 2, 3, 6], dtype=dtype))
-    loss.backward()
-    assert (loss.item(), loss.dtype) == (3, dtype)
-    assert weights.grad.tolist() == [0.25, 0.5, 0.75, 1.5]
 
 
 @pytest.mark.parametrize(
@@ -120,14 +98,11 @@ def test_losses_in_place_of_another_score_cause_one_warning(make):
     assert [told in str(each.message) for each in caught] == [True] * (make is DynamicEL2N)
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_scores_that_are_not_finite_cause_a_warning_and_are_not_recorded(make_one, run_epoch, bad):
+def test_scores_that_are_not_finite_are_counted_and_told_once(make_one, run_epoch):
     sampler = make_one()
     run_epoch(sampler, 0)
-    before = copy.deepcopy(sampler.memory)
     for index in sampler.subset()[:3].split(2):
-        sampler.update(index, torch.full((len(index),), bad))
-    assert_same(sampler.memory, before)
+        sampler.update(index, torch.full((len(index),), torch.nan))
     with pytest.warns(UserWarning, match="3 scores of epoch 0 were not finite and were not recorded"):
         sampler.set_epoch(1)
     with warnings.catch_warnings():
@@ -145,13 +120,14 @@ def test_huge_scores_are_clamped_not_lost(scores):
     assert sampler.memory["var"][:2].tolist() == pytest.approx([2 * MAX_SCORE**2] * 2)
 
 
-@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [3, 1, 0, 4, 2], [2, 4, 3, 0, 1]])
-def test_a_repeated_sample_gets_its_highest_score(make_one, order):
+def test_a_repeated_sample_gets_its_highest_score(make_one):
     index, scores = torch.tensor([1, 1, 1, 2, 3]), torch.tensor([2.0, 5.0, torch.nan, 4.0, torch.inf])
-    sampler, expected = make_one(), make_one()
-    sampler.observe(index[order], scores[order])
+    expected = make_one()
     expected.observe(torch.tensor([1, 2]), torch.tensor([5.0, 4.0]))
-    assert_same(sampler.memory, expected.memory)
+    for order in ([0, 1, 2, 3, 4], [3, 1, 0, 4, 2], [2, 4, 3, 0, 1]):
+        sampler = make_one()
+        sampler.observe(index[order], scores[order])
+        assert_same(sampler.memory, expected.memory)
 
 
 @pytest.mark.parametrize("make", [UCB, lambda *args: DynamicRandom(*args, rescale=True)])
@@ -218,20 +194,19 @@ def test_a_loss_is_rescaled_before_anything_is_selected():
 
 
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None)
-@given(rate=st.sampled_from([0.3, 0.5, 0.8]), epsilon=st.sampled_from([0.2, 0.5, 1.0]), seed=st.integers(0, 99))
-def test_the_expected_rescaled_mean_of_an_epoch_is_the_mean_over_all_samples(rate, epsilon, seed):
-    values = torch.rand(30, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    for make in (DynamicRandom, lambda *args, **kwargs: EpsilonGreedy(*args, epsilon=epsilon, **kwargs)):
+@pytest.mark.parametrize(("rate", "epsilon"), [(0.3, 1.0), (0.8, 0.2)])
+def test_the_expected_rescaled_mean_of_an_epoch_is_the_mean_over_all_samples(rate, epsilon):
+    values = torch.rand(30, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for make in (DynamicRandom, partial(EpsilonGreedy, epsilon=epsilon)):
         means = []
-        for draw in range(150):
-            sampler = make(30, rate, rescale=True, seed=300 * seed + draw)
-            sampler.observe(torch.arange(30), values)
+        for seed in range(300):
+            sampler = make(30, rate, rescale=True, seed=seed)
+            observe(sampler, values)
             sampler.set_epoch(1)
             kept = sampler.subset()
             means.append(sampler.mean_loss(kept, values[kept]))
         means = torch.stack(means)
-        assert abs(means.mean() - values.mean()) <= 5 * means.std() / 150**0.5 + 1e-6
+        assert abs(means.mean() - values.mean()) <= 4 * means.std() / 300**0.5
 
 
 def test_weights_are_one_in_epochs_on_all_samples(run_epoch):
@@ -246,32 +221,3 @@ def test_weights_are_one_in_epochs_on_all_samples(run_epoch):
 def test_rescaling_is_refused_where_no_probability_is_defined(make_one):
     with pytest.raises(ValueError, match="rescale is True: UCB does not select its samples with known probabilities"):
         make_one(rescale=True)
-
-
-# A training loop as users write it ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("compiled", [False, True])
-def test_mixed_precision_averaged_weights_and_compiled_losses(make_one, compiled):
-    model = torch.nn.Linear(3, 2)
-    optimizer, scaler = torch.optim.SGD(model.parameters(), lr=0.1), torch.amp.GradScaler("cpu")
-    average, start = torch.optim.swa_utils.AveragedModel(model), model.weight.detach().clone()
-    x, sampler = torch.rand(40, 3), make_one()
-
-    def compute(x, y):
-        return F.cross_entropy(model(x), y, reduction="none")
-
-    losses_of = torch.compile(compute, backend="eager") if compiled else compute
-    data = indexed(TensorDataset(x, (x[:, 0] > 0.5).long()))
-    for epoch in range(2):
-        sampler.set_epoch(epoch)
-        for index, (x_batch, y) in DataLoader(data, BATCH, sampler=sampler):
-            with torch.autocast("cpu", torch.bfloat16):
-                loss = sampler.update(index, losses_of(x_batch, y))
-            optimizer.zero_grad()
-            scaler.scale(loss).backward()
-            scaler.step(optimizer)
-            scaler.update()
-            average.update_parameters(model)
-    assert torch.isfinite(sampler.memory["mean"]).all()
-    assert not torch.equal(average.module.weight, start)

@@ -33,10 +33,12 @@ def test_a_report_changes_nothing(make_one, run_epoch):
         assert_same(with_reports.state_dict(), without.state_dict())
 
 
-def test_before_training_nothing_was_made_and_nothing_seen():
-    sampler = UCB(40, 0.5)
+def test_a_report_is_a_sentence():
+    sampler, full = UCB(40, 0.5), Full(3)
     list(sampler)
+    full.update(full.indices(), torch.rand(3))
     assert str(sampler.report()) == "0 sample passes made, 0 left out (0.0%); 100.0% of the samples never selected"
+    assert str(full.report()) == "3 sample passes made, 0 left out (0.0%); 0.0% of the samples never selected"
 
 
 def test_a_part_of_an_epoch_counts_in_proportion():
@@ -86,38 +88,16 @@ def test_epochs_of_their_own_length():
 
 @pytest.mark.parametrize("stop", [4, 7])  # samples into the last epoch
 def test_a_resumed_run_goes_on_counting(make_one, stop):
-    def steps(sampler, epoch, samples):
-        for index in samples.split(1):
+    def train(sampler, epoch, which=slice(None)):
+        sampler.set_epoch(epoch)
+        for index in sampler.indices()[which].split(1):
             sampler.update(index, torch.sin(index + epoch + 1.0))
 
     whole, first, second = make_one(), make_one(), make_one()
-    for sampler in (whole, first):
-        for epoch in range(2):
-            sampler.set_epoch(epoch)
-            steps(sampler, epoch, sampler.indices())
-    whole.set_epoch(2)
-    steps(whole, 2, whole.indices())
-    first.set_epoch(2)
-    steps(first, 2, first.indices()[:stop])
+    for epoch in range(3):
+        train(whole, epoch)
+        train(first, epoch, slice(stop if epoch == 2 else None))
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     assert second.report() == first.report()
-    second.set_epoch(2)  # a loop that resumes skips the batches that were trained on
-    steps(second, 2, second.indices()[stop:])
+    train(second, 2, slice(stop, None))  # a loop that resumes skips the batches that were trained on
     assert second.report() == whole.report()
-
-
-def test_a_state_of_an_older_version_is_loaded_and_counted_from_there(make_one, run_epoch):
-    sampler, resumed = make_one(), make_one()
-    run_epoch(sampler, 0)
-    state = sampler.state_dict()
-    del state["savings"], state["trained"]
-    resumed.load_state_dict(state)
-    assert resumed.report().passes_made == 0
-    run_epoch(resumed, 1)
-    assert resumed.report().passes_made == len(resumed.subset())
-
-
-def test_full_data_is_all_passes():
-    sampler = Full(3)
-    sampler.update(sampler.indices(), torch.rand(3))
-    assert str(sampler.report()) == "3 sample passes made, 0 left out (0.0%); 0.0% of the samples never selected"

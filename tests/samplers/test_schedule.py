@@ -1,7 +1,5 @@
 """Warm-up, annealing and periods, and the number of steps, which is known before a run and at any moment of it."""
 
-import itertools
-
 import pytest
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
@@ -26,11 +24,11 @@ def test_impossible_phases_are_refused(make_one, wrong, message):
 
 
 def test_all_the_data_in_warm_up_and_annealing(make_one, run_epoch):
-    sampler = make_one(warm_up=2, anneal_from=5)
+    sampler, fresh = make_one(warm_up=2, anneal_from=5), make_one(warm_up=2, anneal_from=5)
     lengths = [len(run_epoch(sampler, epoch)) for epoch in range(8)]
     assert lengths == [40, 40, 20, 20, 20, 40, 40, 40]
-    assert lengths == [sampler.samples_in(epoch) for epoch in range(8)]  # also for past epochs
-    assert lengths == [make_one(warm_up=2, anneal_from=5).samples_in(epoch) for epoch in range(8)]
+    for each in (sampler, fresh):  # also for past epochs
+        assert lengths == [each.samples_in(epoch) for epoch in range(8)]
 
 
 def test_the_first_period_begins_after_the_warm_up(make_one, run_epoch):
@@ -82,8 +80,8 @@ def test_partial_batches_count_as_one_step(make_one):
 
 @pytest.mark.parametrize("steps_before", [15, 18])  # at the end and in the middle of an epoch of 5 steps
 def test_a_schedule_created_after_resuming_ends_at_the_right_step(make_one, steps_before):
-    def steps(sampler, start):
-        for step in range(start, 30):
+    def steps(sampler, which):
+        for step in which:
             if step % 5 == 0:
                 sampler.set_epoch(step // 5)
             index = sampler.indices().split(BATCH)[step % 5]
@@ -91,11 +89,11 @@ def test_a_schedule_created_after_resuming_ends_at_the_right_step(make_one, step
             yield
 
     first, again = make_one(80), make_one(80)
-    list(itertools.islice(steps(first, 0), steps_before))
+    list(steps(first, range(steps_before)))
     again.load_state_dict(first.state_dict())
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)
     schedule = OneCycleLR(optimizer, 0.1, total_steps=again.steps_left(6, BATCH) + 1)
-    for _ in steps(again, steps_before):
+    for _ in steps(again, range(steps_before, 30)):
         optimizer.step()
         schedule.step()  # raises an error after total_steps
     assert schedule.get_last_lr()[0] == pytest.approx(0.1 / 25 / 1e4)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynprune_lib import StaticScored
-from dynprune_lib.samplers import COWERAGE, AlwaysFirst, FinalSubset, Forget, WithoutGroup
+from dynprune_lib.samplers import COWERAGE, AlwaysFirst, WithoutGroup
 from tests.samplers.conftest import kept_at
 
 
@@ -17,11 +17,6 @@ def test_the_highest_scores_are_kept_for_the_whole_run():
         sampler.set_epoch(epoch)
         assert sampler.subset().tolist() == [0, 2, 4]
         sampler.update(torch.tensor([0, 2, 4]), torch.zeros(3))
-
-
-def test_never_learned_samples_are_kept_first():
-    scores = torch.tensor([2.0, torch.inf, 0.0, 7.0, torch.inf, 1.0])
-    assert set(Forget(6, 2 / 3, scores=scores).subset().tolist()) == {1, 4}
 
 
 def test_the_seed_breaks_ties():
@@ -74,11 +69,6 @@ def test_always_comes_first_and_sometimes_fills_up(redraw):
         assert not kept & set(range(10))
     assert epochs[0] == epochs[1]
     assert len(set(map(frozenset, epochs))) == (4 if redraw else 1)
-
-
-def test_a_final_subset_is_kept_from_the_first_epoch():
-    is_in_subset = torch.arange(40) % 4 == 1
-    assert kept_at(FinalSubset(40, 0.75, scores=is_in_subset), 0) == set(range(1, 40, 4))
 
 
 @settings(max_examples=50, deadline=None)

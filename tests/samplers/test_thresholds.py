@@ -2,6 +2,7 @@
 
 import math
 import random
+from functools import partial
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dynprune_lib import InfoBatch, InstanceEarlyStopping, ProgressiveDropout, RePB, SeTa
-from tests.samplers.conftest import kept_at, observe
+from tests.samplers.conftest import how_often, kept_at, observe
 
 
 def rule(num_samples=40, prune_rate=0.0, **settings):
@@ -58,15 +59,6 @@ def test_the_greatest_length_is_that_of_the_prune_rate():
     assert (len(sampler), sampler.wanted) == (3, 5 / 6)
 
 
-def test_what_a_rule_wants_is_told_when_its_epochs_are_filled_too():
-    sampler = InstanceEarlyStopping(4, 0.5, threshold=0.25)
-    assert sampler.wanted is None
-    for losses in ([4.0, 1.0, 2.0, 0.0], [3.0, 1.0, 1.0, 0.5], [2.0, 1.0, 0.5, 0.45]):
-        sampler.observe(torch.arange(4), torch.tensor(losses))
-    sampler.set_epoch(1)
-    assert (len(sampler), sampler.wanted) == (2, 0.5)
-
-
 # InfoBatch -----------------------------------------------------------------------------------------------------------
 
 
@@ -74,10 +66,10 @@ def test_what_a_rule_wants_is_told_when_its_epochs_are_filled_too():
 LOSSES = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
 
 
-def trained(rate, losses=LOSSES, **options):
+def infobatch(rate, losses=LOSSES, **options):
     """Return a sampler that has recorded the losses, and its subset."""
     sampler = InfoBatch(len(losses), rate, **options)
-    sampler.observe(torch.arange(len(losses)), losses)
+    observe(sampler, losses)
     sampler.set_epoch(1)
     return sampler, sampler.subset()
 
@@ -86,23 +78,25 @@ def weights_of(sampler, subset):
     return [round(sampler.mean_loss(subset[i : i + 1], torch.ones(1)).item(), 4) for i in range(len(subset))]
 
 
-def test_an_epoch_of_the_paper_by_hand():
-    for seed in range(20):
-        sampler, subset = trained(0.3, seed=seed)  # 7 = 4 + half of 6: as long as in the paper
-        assert {6, 7, 8, 9} <= set(subset.tolist())
-        assert weights_of(sampler, subset) == [1.4] * 3 + [0.7] * 4  # 2 and 1 over their mean, 10 / 7
-
-
-def test_a_longer_epoch_keeps_more_well_learned_samples():
-    sampler, subset = trained(0.1)  # 9 = 4 + 5 of 6: r is 1/6
+@pytest.mark.parametrize(
+    ("options", "weights"),
+    [
+        ({"prune_rate": 0.3}, [1.4] * 3 + [0.7] * 4),  # 7 = 4 + half of 6, as in the paper: 2 and 1 over their mean
+        ({"prune_rate": 0.1}, [1.08] * 5 + [0.9] * 4),  # 9 = 4 + 5 of 6, r is 1/6: 1.2 and 1 over their mean, 10 / 9
+        ({"prune_rate": 0.0, "fill": False}, [2.0] * 3 + [1.0] * 4),  # the epochs and the weights of the paper
+    ],
+)
+def test_epochs_of_infobatch_by_hand(options, weights):
+    sampler, subset = infobatch(options.pop("prune_rate"), **options)
     assert {6, 7, 8, 9} <= set(subset.tolist())
-    assert weights_of(sampler, subset) == [1.08] * 5 + [0.9] * 4  # 1.2 and 1 over their mean, 10 / 9
+    assert weights_of(sampler, subset) == weights
+    assert sampler.wanted == 0.7
 
 
 def test_a_shorter_epoch_is_a_random_part_of_that_of_the_paper():
     counts = torch.zeros(10)
     for seed in range(600):
-        sampler, subset = trained(0.7, seed=seed)  # 3 of those 7
+        sampler, subset = infobatch(0.7, seed=seed)  # 3 of those 7
         counts[subset] += 1
         paper = torch.tensor([2.0 if sample < 6 else 1.0 for sample in subset.tolist()])
         assert weights_of(sampler, subset) == pytest.approx((paper / paper.mean()).tolist(), abs=1e-4)
@@ -121,7 +115,7 @@ def test_the_weighted_mean_of_an_epoch_is_unbiased(rate, r, seed):  # if the epo
     assume(40 - num_learned + round((1 - r) * num_learned) <= round((1 - rate) * 40))
     means = []
     for draw in range(200):
-        sampler, kept = trained(rate, losses, r=r, seed=200 * seed + draw)
+        sampler, kept = infobatch(rate, losses, r=r, seed=200 * seed + draw)
         means.append(sampler.mean_loss(kept, values[kept]))
     means = torch.stack(means)
     assert abs(means.mean() - values.mean()) <= 5 * means.std() / 200**0.5 + 1e-6
@@ -130,19 +124,11 @@ def test_the_weighted_mean_of_an_epoch_is_unbiased(rate, r, seed):  # if the epo
 def test_samples_without_a_loss_count_as_not_learned():
     sampler = InfoBatch(10, 0.3)
     sampler.observe(torch.arange(8), LOSSES[:8])  # five are below the mean, 1.75
-    sampler.set_epoch(1)
-    assert {5, 6, 7, 8, 9} <= set(sampler.subset().tolist())
-
-
-def test_infobatch_has_the_epochs_and_the_weights_of_its_paper():
-    sampler, kept = trained(0.0, fill=False)
-    assert {6, 7, 8, 9} <= set(kept.tolist())
-    assert (len(kept), sampler.wanted) == (7, 0.7)
-    assert weights_of(sampler, kept) == [2.0] * 3 + [1.0] * 4
+    assert {5, 6, 7, 8, 9} <= kept_at(sampler, 1)
 
 
 def test_infobatch_without_a_finite_score_draws_from_all_samples():
-    sampler, kept = trained(0.5, torch.full((10,), torch.nan))
+    sampler, kept = infobatch(0.5, torch.full((10,), torch.nan))
     assert len(kept) == 5
     assert sampler.mean_loss(kept, torch.ones(5)) == 1
 
@@ -152,12 +138,14 @@ def test_infobatch_without_a_finite_score_draws_from_all_samples():
 
 def test_second_differences_by_hand():
     sampler = InstanceEarlyStopping(4, 0.5, threshold=0.25)
+    assert sampler.wanted is None
     observe(sampler, [4.0, 1.0, 2.0, 0.0], [3.0, 1.0, 1.0, 0.5])
     assert sampler.memory["second"].tolist() == [math.inf] * 4  # two losses have no second difference
     observe(sampler, [2.0, 1.0, 0.5, 0.0])
     # 4, 3, 2 and 1, 1, 1 change linearly; 2, 1, 0.5 has -0.5 - (-1) = 0.5; 0, 0.5, 0 has -0.5 - 0.5 = -1
     assert sampler.memory["second"].tolist() == [0.0, 0.0, 0.5, 1.0]
     assert kept_at(sampler, 1) == {2, 3}
+    assert (len(sampler), sampler.wanted) == (2, 0.5)
     observe(sampler, [0.5, 1.0, 0.0, 0.5])
     assert sampler.memory["second"].tolist() == [0.5, 0.0, 0.0, 1.0]
     assert kept_at(sampler, 2) == {0, 3}  # sample 0 is kept again
@@ -182,8 +170,7 @@ def test_differences_that_overflow_float16_keep_the_sample():
     for loss in (0.0, 1e6, 0.0, 1e6):
         sampler.observe(torch.arange(2), torch.tensor([loss, 1.0]))
     assert sampler.memory["second"].tolist() == [math.inf, 0]
-    sampler.set_epoch(1)
-    assert sampler.subset().tolist() == [0]
+    assert kept_at(sampler, 1) == {0}
 
 
 # Progressive dropout -------------------------------------------------------------------------------------------------
@@ -197,11 +184,7 @@ def test_samples_classified_with_confidence_are_skipped():
 
 
 def test_fill_epoch_draws_from_too_many_and_adds_to_too_few():
-    counts = torch.zeros(10)
-    for seed in range(400):
-        sampler = ProgressiveDropout(10, 0.6, seed=seed)
-        observe(sampler, [9.0] * 8 + [0.0] * 2)
-        counts[list(kept_at(sampler, 1))] += 1
+    counts = how_often(partial(ProgressiveDropout, 10, 0.6), 400, [9.0] * 8 + [0.0] * 2)
     assert counts[8:].tolist() == [0, 0]
     assert abs(counts[:8] / 400 - 0.5).max() < 5 * (0.25 / 400) ** 0.5
     filled = ProgressiveDropout(10, 0.6)
@@ -216,39 +199,31 @@ def test_fill_epoch_draws_from_too_many_and_adds_to_too_few():
 
 def test_the_window_slides_from_easy_to_hard_and_restarts():
     losses = torch.tensor([0.0, 10.0, 20.0, 30.0]).repeat_interleave(5) + torch.arange(20) / 100
-    windows = []
+    sampler, windows = SeTa(20, 0.5, groups=4, window=0.5), []
     for epoch in range(1, 7):
-        sampler = SeTa(20, 0.5, groups=4, window=0.5)
-        sampler.observe(torch.arange(20), losses)
-        sampler.set_epoch(epoch)
-        windows.append(sorted({sample // 5 for sample in sampler.subset().tolist()}))
+        observe(sampler, losses)
+        windows.append(sorted({sample // 5 for sample in kept_at(sampler, epoch)}))
     assert windows == [[1, 2], [2, 3], [0, 1], [1, 2], [2, 3], [0, 1]]
 
 
 def test_a_window_with_too_many_samples_is_drawn_from_uniformly():
-    counts = torch.zeros(12)
-    for seed in range(400):
-        sampler = SeTa(12, 0.75, groups=3, window=0.7, seed=seed)
-        sampler.observe(torch.arange(12), torch.tensor([0.0, 5.0, 9.0]).repeat_interleave(4))
-        sampler.set_epoch(1)  # the window is at the hard end: 3 of its 8 samples are kept
-        counts[sampler.subset()] += 1
-    assert counts[:4].tolist() == [0] * 4
+    losses = torch.tensor([0.0, 5.0, 9.0]).repeat_interleave(4)
+    counts = how_often(partial(SeTa, 12, 0.75, groups=3, window=0.7), 400, losses)
+    assert counts[:4].tolist() == [0] * 4  # the window is at the hard end: 3 of its 8 samples are kept
     assert abs(counts[4:] / 400 - 3 / 8).max() < 5 * (3 / 8 * 5 / 8 / 400) ** 0.5
 
 
 def test_a_window_with_too_few_samples_is_filled_up():
     sampler = SeTa(12, 0.25, groups=3, window=0.3)
-    sampler.observe(torch.arange(12), torch.tensor([0.0, 5.0, 9.0]).repeat_interleave(4))
-    sampler.set_epoch(2)
-    assert {8, 9, 10, 11} <= set(sampler.subset().tolist())
-    assert len(sampler.subset()) == 9
+    observe(sampler, torch.tensor([0.0, 5.0, 9.0]).repeat_interleave(4))
+    assert {8, 9, 10, 11} <= kept_at(sampler, 2)
+    assert len(sampler) == 9
 
 
 def test_samples_without_a_score_are_in_every_window():
     sampler = SeTa(10, 0.5, groups=2, window=0.5)
     sampler.observe(torch.arange(8), torch.tensor([0.0] * 5 + [9.0] * 3))
-    sampler.set_epoch(1)
-    assert sampler.subset().tolist() == [5, 6, 7, 8, 9]
+    assert kept_at(sampler, 1) == {5, 6, 7, 8, 9}
 
 
 def test_random_subsets_at_the_end():

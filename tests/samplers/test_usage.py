@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 from dynprune_lib import RS2, indexed
 
 BATCH = 8
+pytestmark = pytest.mark.filterwarnings("error")  # what is told is told where it is expected
 
 
 @pytest.fixture
@@ -21,36 +22,28 @@ def train(sampler, batches=None):
         sampler.update(index, torch.rand(len(index)))
 
 
-def silent_epochs(sampler, batches):
-    """Train some epochs, yield after each of them, and fail if anything is told."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for epoch in range(3):
-            sampler.set_epoch(epoch)
-            train(sampler, batches)
-            yield epoch
+def told(sampler, loader, epochs=3, sets_epoch=True):
+    """Return what is told in a loop."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for epoch in range(epochs):
+            if sets_epoch:
+                sampler.set_epoch(epoch)
+            for index, _ in loader:
+                sampler.update(index, torch.rand(len(index)))
+    return [str(each.message) for each in caught]
 
 
 def test_a_missing_set_epoch_causes_one_warning(sampler):
-    loader = DataLoader(indexed(TensorDataset(torch.zeros(80))), batch_size=BATCH, sampler=sampler)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for _ in range(3):
-            for index, _x in loader:
-                sampler.update(index, torch.ones(len(index)))
-    assert ["set_epoch() was not called" in str(warning.message) for warning in caught] == [True]
+    loader = DataLoader(indexed(TensorDataset(torch.zeros(80))), BATCH, sampler=sampler)
+    (message,) = told(sampler, loader, sets_epoch=False)
+    assert "set_epoch() was not called" in message
 
 
 def test_a_sampler_that_the_loader_does_not_use_causes_one_warning(sampler):
     around = DistributedSampler(sampler, num_replicas=1, rank=0)  # its indices are positions in the subset
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for epoch in range(3):
-            sampler.set_epoch(epoch)
-            for index, _ in DataLoader(indexed(TensorDataset(torch.arange(80))), BATCH, sampler=around):
-                sampler.update(index, torch.rand(len(index)))
-    assert len(caught) == 1
-    assert "(a DistributedSampler around it selects others)" in str(caught[0].message)
+    (message,) = told(sampler, DataLoader(indexed(TensorDataset(torch.arange(80))), BATCH, sampler=around))
+    assert "(a DistributedSampler around it selects others)" in message
 
 
 def test_an_epoch_that_goes_back_is_told_once():
@@ -58,18 +51,14 @@ def test_an_epoch_that_goes_back_is_told_once():
     sampler.set_epoch(3)
     with pytest.warns(UserWarning, match=r"the epoch goes back from 3 to 0: .* pass it sampler=sampler\.view\(\)"):
         sampler.set_epoch(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        sampler.set_epoch(3)
-        sampler.set_epoch(2)
+    sampler.set_epoch(3)
+    sampler.set_epoch(2)
 
 
 def test_an_epoch_of_which_a_part_was_trained_on_is_told(sampler):
     sampler.set_epoch(0)
     train(sampler, 3)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        sampler.set_epoch(1)  # 60 %, as with drop_last and large batches
+    sampler.set_epoch(1)  # 60 %, as with drop_last and large batches
     train(sampler, 2)
     with pytest.warns(UserWarning, match="only 16 of the 40 samples of epoch 1 were trained on: .* the loader limits"):
         sampler.set_epoch(2)
@@ -89,16 +78,16 @@ def test_one_mistake_does_not_hide_another(sampler):
     train(sampler, 1)
     with pytest.warns(UserWarning, match="only 8 of the 40"):
         sampler.set_epoch(1)
-    sampler.update(torch.arange(80), torch.rand(80))
+    with pytest.warns(UserWarning, match="more samples of epoch 1"):
+        sampler.update(torch.arange(80), torch.rand(80))
     with pytest.warns(UserWarning, match="40 samples were trained on in epoch 1 that the sampler has not selected"):
         sampler.set_epoch(2)
 
 
 def test_before_the_first_set_epoch_no_epoch_has_gone_wrong(sampler):
-    sampler.update(torch.arange(80), torch.rand(80))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        sampler.set_epoch(1)
+    with pytest.warns(UserWarning, match="more samples of epoch 0"):
+        sampler.update(torch.arange(80), torch.rand(80))
+    sampler.set_epoch(1)
 
 
 def test_a_resumed_epoch_is_not_taken_for_a_part(sampler, make_one):
@@ -106,27 +95,28 @@ def test_a_resumed_epoch_is_not_taken_for_a_part(sampler, make_one):
     resumed.load_state_dict(sampler.state_dict())
     resumed.set_epoch(0)
     resumed.update(resumed.indices()[24:], torch.rand(16))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        resumed.set_epoch(1)
+    resumed.set_epoch(1)
 
 
 def test_reading_the_samples_again_is_no_second_epoch(sampler):
-    for _ in silent_epochs(sampler, 5):
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        train(sampler)
         assert len(list(sampler)) == 40  # for the accuracy on what was trained on
     with pytest.warns(UserWarning, match=r"more samples of epoch 2 .* than it has, so set_epoch\(\) was not"):
         train(sampler, 1)
 
 
 def test_a_small_epoch_without_its_last_batch_is_whole(make_one):
-    assert list(silent_epochs(make_one(30), 1)) == [0, 1, 2]  # 8 of 15 samples, with drop_last
+    sampler = make_one(30)
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        train(sampler, 1)  # 8 of 15 samples, with drop_last
 
 
 def test_an_epoch_may_be_set_after_its_samples_were_requested(sampler):
     sampler.set_epoch(1)
     order = list(sampler)  # as a loader with workers does that Lightning makes when it resumes
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        sampler.set_epoch(1)
-        sampler.update(torch.tensor(order), torch.rand(40))
-        sampler.set_epoch(2)
+    sampler.set_epoch(1)
+    sampler.update(torch.tensor(order), torch.rand(40))
+    sampler.set_epoch(2)

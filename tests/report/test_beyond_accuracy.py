@@ -27,7 +27,7 @@ def test_means_over_the_seeds_of_a_method():
     ]
     table = beyond_accuracy(records)
     assert table.index.tolist() == [("full data", 0.0), ("UCB", 0.5)]
-    worst, loss, calibration, again, absence, n = table.loc[("UCB", 0.5), [*COLUMNS.values(), "n"]]
+    worst, loss, calibration, again, absence, n = table.loc[("UCB", 0.5), [*COLUMNS, "n"]]
     assert (worst, calibration, again) == (pytest.approx(60), pytest.approx(2), pytest.approx(60))
     assert (loss, absence, n) == (records[0].epochs[-1].test_loss, 2, 2)
     assert table.loc[("full data", 0.0), [COLUMNS[3]]].isna().all()

@@ -84,7 +84,7 @@ def test_a_setting_with_two_seeds_decides_nothing():
         (
             CELLS,
             {"numbers": [FIRST | {"row": {"method": "UCB"}}, SECOND]},
-            ["2 rows of claim_C9.csv have {'method': 'UCB'}"],
+            ["2 rows of claim_C9.csv match {'method': 'UCB'}"],
         ),
     ],
 )

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -117,11 +119,13 @@ def test_a_difference_far_below_the_others_is_written_and_does_not_squeeze_them(
     assert [float(container.lines[0].get_xdata()[0]) for container in axes.containers] == [1, 0.5]
 
 
-def test_images_of_any_kind_are_shown_in_rows():
-    images = {"one": np.zeros((3, 8, 8, 1), np.uint8), "two": np.zeros((2, 8, 8, 3), np.uint8)}
-    figure = figures.plot_images(images, {"one": ["a", "b", "c"], "two": ["d", "e"]}, "title")
+def test_images_of_any_kind_are_shown_in_rows(digits):
+    figure = figures.plot_examples(digits, {"one": range(3), "two": np.array([7, 2])}, "title")
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 1, 1, 0]
-    assert [text.get_text() for axes in figure.axes for text in axes.texts] == list("abcde")
+    shown = [digits.classes[digits.train.labels[place]] for place in (0, 1, 2, 7, 2)]
+    assert [text.get_text() for axes in figure.axes for text in axes.texts] == shown
+    colour = replace(digits, train=replace(digits.train, inputs=digits.train.images.expand(-1, -1, -1, 3)))
+    figures.plot_examples(colour, {"colour": [0, 1]}, "title")
 
 
 def test_correlations_are_written_into_their_squares():

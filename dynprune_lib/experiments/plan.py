@@ -245,14 +245,14 @@ def equal_compute_elsewhere(size: Size) -> Iterator[Row]:
     yield there | run(sampler="full", seeds=size.main_seeds)
     yield there | run(sampler=["rs2", *OTHERS]) | some
     yield there | run(sampler="ucb") | some | run(anneal=EIGHTH)
-    yield there | run(sampler=NEWER, saved=size.other_saved_of_newer, seeds=size.figure_seeds)
+    yield there | run(sampler=NEWER, saved=size.main_saved, seeds=3)
     yield there | run(sampler=["full", "rs2", *OTHERS], saved=size.main_saved, seeds=size.main_seeds)
 
 
 @shown_in("09_equal_compute")
 def longer_elsewhere(size: Size) -> Iterator[Row]:
     """Does annealing still pay there in twice the epochs?"""
-    half = run(dataset=size.other_dataset, length=2, saved=0.5, seeds=size.figure_seeds)
+    half = run(dataset=size.other_dataset, length=2, saved=0.5)
     yield half | run(sampler=["full", "ucb"])
     yield half | run(sampler="ucb", anneal=EIGHTH)
 

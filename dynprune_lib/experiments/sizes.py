@@ -55,7 +55,6 @@ class Size:
     other_dataset: str = "cifar100"
     other_lengths: Sequence[float] = (1, 0.5, 2)
     other_saved: Sequence[float] = (0.5, 0.7)
-    other_saved_of_newer: Sequence[float] = ()
     noises: Sequence[float] = (0.2, 0.4)
     imbalances: Sequence[float] = (50,)
     texts: Sequence[str] = ()  # need a download
@@ -134,7 +133,6 @@ SIZES = {  # the smallest first
             "learning_rate": 1e-4,
             "precision": "bfloat16",
         },
-        other_saved_of_newer=[0.5, 0.7],
         main_saved=[0.5],
         main_seeds=10,
         figure_seeds=5,

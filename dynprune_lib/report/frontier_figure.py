@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 from scipy import stats
 
 from dynprune_lib.report.canvas import WIDTH, finish, legend_beside, one_axes, use_style, write_title
@@ -39,9 +39,17 @@ def draw_full_data(axes: Axes, runs: pd.DataFrame) -> None:
     band, look = full_data_band(runs), style("full")
     places = band["full_epochs"]
     axes.errorbar(
-        places, band["test_accuracy"], band["ci95"], fmt=look.marker, color=look.colour, ms=4, capsize=2, lw=1
+        places,
+        band["test_accuracy"],
+        band["ci95"],
+        fmt=look.marker,
+        color=look.colour,
+        ms=4,
+        capsize=2,
+        lw=1,
+        label=look.label,
     )
-    axes.plot(places, band["curve"], "--", color=look.colour, lw=1.2, label=look.label)
+    axes.plot(places, band["curve"], "--", color=look.colour, lw=1.2, label=f"{look.label}, fitted")
     axes.fill_between(places, band["low"], band["high"], color=look.colour, alpha=0.15, linewidth=0)
 
 
@@ -62,7 +70,9 @@ def draw_methods(axes: Axes, runs: pd.DataFrame, plain: str = "-") -> None:
 def plot_forest(table: pd.DataFrame, title: str) -> Figure:
     """Plot speed-ups of `frontier.common_speed_up` with their intervals, one row each; an open end is an arrow at the
     edge."""
-    figure, axes = one_axes(title, 0.26 * len(table) + 1.4, "speed-up at equal accuracy (full data = 1)")
+    figure, axes = one_axes(
+        title, 0.26 * len(table) + 1.4, "speed-up at equal accuracy (full data is 1, dotted: the paper's 2)"
+    )
     left, right = 0.6, 2.3
     for place, row in enumerate(table.itertuples()):
         look, low, high = style(row.method), max(row.low, left), min(row.high, right)
@@ -84,7 +94,9 @@ def plot_forest(table: pd.DataFrame, title: str) -> Figure:
 
 
 def label_in_doublings(axes: Axes) -> None:
-    """Give doublings of compute equal distances and round numbers."""
+    """Give doublings of compute equal distances, from the shortest run on."""
     axes.set_xscale("log", base=2)
+    shortest = axes.dataLim.x0
+    axes.xaxis.set_major_locator(LogLocator(2, subs=[shortest / 2 ** np.floor(np.log2(shortest))]))
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_locator(NullLocator())

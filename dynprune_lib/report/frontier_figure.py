@@ -94,9 +94,9 @@ def plot_forest(table: pd.DataFrame, title: str) -> Figure:
 
 
 def label_in_doublings(axes: Axes) -> None:
-    """Give doublings of compute equal distances, from the shortest run on."""
+    """Give doublings of compute equal distances, from about the shortest run on: 5, 10, 20."""
     axes.set_xscale("log", base=2)
-    shortest = axes.dataLim.x0
+    shortest = float(f"{axes.dataLim.x0:.1g}")
     axes.xaxis.set_major_locator(LogLocator(2, subs=[shortest / 2 ** np.floor(np.log2(shortest))]))
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_locator(NullLocator())

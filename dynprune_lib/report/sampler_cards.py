@@ -12,7 +12,7 @@ from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import results_dir
 from dynprune_lib.report import equal_compute
 from dynprune_lib.report.study import open_study
-from dynprune_lib.report.style import style
+from dynprune_lib.report.style import ordered, style
 from dynprune_lib.report.tables import format_differences
 from dynprune_lib.report.timing import time_ratios
 from dynprune_lib.samplers import SAMPLERS, PruningSampler
@@ -56,7 +56,8 @@ def result_table(differences: pd.DataFrame, times: pd.Series) -> list[str]:
     table = differences.assign(column=column, text=texts)
     methods = table.drop_duplicates("method_label").set_index("method_label")["method"]
     cells = table.pivot(index="method_label", columns="column", values="text").fillna("")
-    cells = cells.loc[list(methods.index), list(dict.fromkeys(column))]
+    order = ordered(methods)
+    cells = cells.loc[sorted(methods.index, key=lambda label: order.index(methods[label])), list(dict.fromkeys(column))]
     is_default = cells.index.isin(methods.map(lambda method: style(method).label))
     cells["time"] = methods.map(times).map("{:.1f}".format, na_action="ignore").where(is_default).fillna("")
     found = table.groupby("column")["detectable"].median().map("{:.1f}".format)

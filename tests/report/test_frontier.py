@@ -147,6 +147,17 @@ def test_one_factor_is_refused_where_the_lengths_differ():
     assert table.loc["ucb", "speed_up"] == pytest.approx(1.4, abs=0.1)
 
 
+def test_a_factor_that_is_not_looked_for_is_an_open_end_of_its_interval():
+    full = curve("full", {1: [79.9, 80.1], 2: [90.0], 4: [100.0]})
+    slow, fast = (
+        curve("rs2", {8: [66.7, 66.9]}, 0.5),
+        curve("ucb", {2: [104.9, 105.1]}, 0.5),
+    )  # at a tenth of the speed, and beyond
+    table = frontier.common_speed_up(measure(full, slow, fast)).set_index("method")
+    assert table.loc["rs2", ["speed_up", "low"]].tolist() == pytest.approx([frontier.FACTORS[0], 0], rel=1e-3)
+    assert table.loc["ucb", "high"] == np.inf
+
+
 def test_a_curve_that_falls_again_counts_at_its_highest():
     cells = frontier.mean_of_seeds(measure(curve("full", {1: [80.0, 80.2], 2: [90.0, 90.2], 4: [88.0, 88.2]})))
     found = frontier.Curve(cells)

@@ -75,6 +75,7 @@ def test_beyond_the_measured_lengths_there_is_a_bound_and_no_extrapolation():
     table = speed_up(FULL, above, below).set_index("method")
     assert table["bound"].to_dict() == {"ucb": ">", "rs2": "<"}
     assert table["speed_up"].tolist() == pytest.approx([2, 0.5])
+    assert (table.loc["ucb", "low"], table.loc["rs2", "high"]) == pytest.approx((2, 0.5))
     assert table.loc["ucb", "high"] == np.inf
     assert table.loc["rs2", "low"] == 0
 

@@ -71,10 +71,11 @@ def test_the_band_of_full_data_by_hand():
 
 def test_beyond_the_measured_lengths_there_is_a_bound_and_no_extrapolation():
     above = curve("ucb", {2: [95.0, 95.2]}, cost=0.5)
-    below = curve("rs2", {2: [60.0, 60.2]}, cost=0.5)
+    below = curve("rs2", {4: [60.0, 60.2]}, cost=0.5)
     table = speed_up(FULL, above, below).set_index("method")
     assert table["bound"].to_dict() == {"ucb": ">", "rs2": "<"}
-    assert table["speed_up"].tolist() == pytest.approx([2, 1])
+    assert table["speed_up"].tolist() == pytest.approx([2, 0.5])
+    assert (table.loc["ucb", "low"], table.loc["rs2", "high"]) == pytest.approx((2, 0.5))
     assert table.loc["ucb", "high"] == np.inf
     assert table.loc["rs2", "low"] == 0
 
@@ -147,6 +148,17 @@ def test_one_factor_is_refused_where_the_lengths_differ():
     assert table.loc["ucb", "speed_up"] == pytest.approx(1.4, abs=0.1)
 
 
+def test_a_factor_that_is_not_looked_for_is_an_open_end_of_its_interval():
+    full = curve("full", {1: [79.9, 80.1], 2: [90.0], 4: [100.0]})
+    slow, fast = (
+        curve("rs2", {8: [66.7, 66.9]}, 0.5),
+        curve("ucb", {2: [104.9, 105.1]}, 0.5),
+    )  # at a tenth of the speed, and beyond
+    table = frontier.common_speed_up(measure(full, slow, fast)).set_index("method")
+    assert table.loc["rs2", ["speed_up", "low"]].tolist() == pytest.approx([frontier.FACTORS[0], 0], rel=1e-3)
+    assert table.loc["ucb", "high"] == np.inf
+
+
 def test_a_curve_that_falls_again_counts_at_its_highest():
     cells = frontier.mean_of_seeds(measure(curve("full", {1: [80.0, 80.2], 2: [90.0, 90.2], 4: [88.0, 88.2]})))
     found = frontier.Curve(cells)
@@ -188,6 +200,8 @@ def test_the_methods_under_test_are_fixed_and_hold_together():
     wider = stats.t.isf(0.025 / 3, table["df"]) / stats.t.isf(0.025, table["df"])  # three comparisons, one error rate
     assert (table["ci"] / alone["ci"]).tolist() == pytest.approx(wider.tolist())
     assert (table["detectable"] > table["ci"]).all()
+    (single,) = frontier.of_the_paper(measure(*CIFAR_10))["ci"]  # one comparison
+    assert single == frontier.common_speed_up(measure(*CIFAR_10)).set_index("method").loc["ucb", "ci"].iloc[0]
     few = runs[runs["seed"] < 2]
     assert set(frontier.of_the_paper(few)["side"]) == {""}
 
@@ -198,6 +212,7 @@ def test_time_to_accuracy_is_read_from_the_lengths_of_each_method():
     assert table["accuracy"].unique().tolist() == [80, 85, 90]
     full, ucb = (table[table["method"] == method] for method in ("full", "ucb"))
     assert full["full_epochs"].tolist() == pytest.approx([1, 2, 4])
+    assert full["bound"].tolist() == ["", "", ""]
     assert full["seconds"].tolist() == pytest.approx([60, 120, 240])
     assert ucb["full_epochs"].tolist() == pytest.approx([1, 2**0.25, 2])
     assert ucb["bound"].tolist() == ["<", "", ">"]
@@ -205,9 +220,9 @@ def test_time_to_accuracy_is_read_from_the_lengths_of_each_method():
 
 
 def test_a_longer_run_that_gains_nothing_is_not_needed():
-    cells = frontier.mean_of_seeds(measure(curve("full", {1: [80.0], 2: [90.0], 4: [88.0], 8: [92.0]})))
+    cells = frontier.mean_of_seeds(measure(curve("full", {1: [80.0], 2: [90.0], 4: [88.0], 8: [90.5]})))
     assert frontier.reach(cells, 90.0)[0] == pytest.approx(2)
-    assert frontier.reach(cells, 91.0)[0] == pytest.approx(4)
+    assert frontier.reach(cells, 90.25)[0] == pytest.approx(4)
 
 
 def test_seconds_are_those_of_as_many_passes_as_full_data_has():

@@ -1,7 +1,6 @@
 """The base class, on one sampler: no sampler overrides this code."""
 
 import warnings
-from functools import partial
 
 import pytest
 import torch
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from dynprune_lib import RS2, UCB, DynamicEL2N, DynamicRandom, EpsilonGreedy, EpsilonUCB, Full, InfoBatch
 from dynprune_lib.samplers.sampler import MAX_SCORE
-from tests.samplers.conftest import assert_same, observe
+from tests.samplers.conftest import assert_same
 
 
 def test_iterating_restarts_and_repeats(make_one):
@@ -191,22 +190,6 @@ def test_weights_have_mean_one_and_are_proportional_to_one_over_the_keep_probabi
 def test_a_loss_is_rescaled_before_anything_is_selected():
     assert DynamicRandom(40, 0.75, rescale=True).mean_loss(torch.arange(40), torch.ones(40)) == 0.25  # 30 are left out
     assert DynamicRandom(40, 0.75, rescale=True, warm_up=1).mean_loss(torch.arange(40), torch.ones(40)) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("rate", "epsilon"), [(0.3, 1.0), (0.8, 0.2)])
-def test_the_expected_rescaled_mean_of_an_epoch_is_the_mean_over_all_samples(rate, epsilon):
-    values = torch.rand(30, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    for make in (DynamicRandom, partial(EpsilonGreedy, epsilon=epsilon)):
-        means = []
-        for seed in range(300):
-            sampler = make(30, rate, rescale=True, seed=seed)
-            observe(sampler, values)
-            sampler.set_epoch(1)
-            kept = sampler.subset()
-            means.append(sampler.mean_loss(kept, values[kept]))
-        means = torch.stack(means)
-        assert abs(means.mean() - values.mean()) <= 4 * means.std() / 300**0.5
 
 
 def test_weights_are_one_in_epochs_on_all_samples(run_epoch):

@@ -50,14 +50,6 @@ def test_a_part_of_an_epoch_counts_in_proportion():
     assert (sampler.report().passes_made, sampler.report().passes_left_out) == (10, 30)
 
 
-def test_scores_of_samples_that_are_not_trained_on_are_no_passes():
-    sampler = UCB(40, 0.5)
-    sampler.observe(torch.arange(40), torch.rand(40))
-    assert sampler.report().passes_made == 0
-    sampler.update(sampler.indices(), torch.tensor(1.0), per_sample=False)
-    assert sampler.report().passes_made == 20
-
-
 def test_warm_up_and_annealing_leave_nothing_out(run_epoch):
     sampler = RS2(40, 0.5, warm_up=1, anneal_from=3)
     for epoch in range(4):

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader, TensorDataset
 
 from dynprune_lib import DynamicRandom, indexed
@@ -76,24 +75,3 @@ def test_partial_batches_count_as_one_step(make_one):
     assert sampler.steps_left(1, BATCH) == 5
     sampler.update(torch.arange(4, 8), torch.rand(4))
     assert sampler.steps_left(1, BATCH) == 4
-
-
-@pytest.mark.parametrize("steps_before", [15, 18])  # at the end and in the middle of an epoch of 5 steps
-def test_a_schedule_created_after_resuming_ends_at_the_right_step(make_one, steps_before):
-    def steps(sampler, which):
-        for step in which:
-            if step % 5 == 0:
-                sampler.set_epoch(step // 5)
-            index = sampler.indices().split(BATCH)[step % 5]
-            sampler.update(index, torch.rand(len(index)))
-            yield
-
-    first, again = make_one(80), make_one(80)
-    list(steps(first, range(steps_before)))
-    again.load_state_dict(first.state_dict())
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)
-    schedule = OneCycleLR(optimizer, 0.1, total_steps=again.steps_left(6, BATCH) + 1)
-    for _ in steps(again, range(steps_before, 30)):
-        optimizer.step()
-        schedule.step()  # raises an error after total_steps
-    assert schedule.get_last_lr()[0] == pytest.approx(0.1 / 25 / 1e4)

@@ -240,7 +240,7 @@ def describe(comparison: Comparison, differences: pd.DataFrame, device: str) -> 
     shown["saved"] = shown["saved"].map("{:.0%}".format)
     parts = [
         f"{comparison.label} minus its rivals at equal compute, in points of test accuracy (95 % intervals):",
-        shown.set_index(["baseline", "saved"])[["points", "n", "p_family", "side"]].round(3).to_string(),
+        shown.set_index(["baseline", "saved"])[["points", "n", "p_family", "side"]].round(3).fillna("").to_string(),
         "Is it better at every level? One decision for each rival:",
         decisions(shown).to_string(),
         "Compute spent, relative to full data, and seconds of selecting:",

@@ -253,7 +253,7 @@ def test_the_frontier_has_a_panel_for_each_setting_and_error_bars_on_every_point
     assert [axes.get_title() for axes in figure.axes] == ["CIFAR-10", "CIFAR-100"]
     assert [len(axes.containers) for axes in figure.axes] == [4, 3]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["full data", "UCB", "UCB, annealed", "RS2", "dynamic random"]
+    assert labels == ["full data, fitted", "full data", "UCB", "UCB, annealed", "RS2", "dynamic random"]
 
 
 def test_the_forest_has_a_row_for_each_method_and_setting():

@@ -1,6 +1,8 @@
 """`check_sampler` on small samplers that cheat; `tests/samplers/test_contract.py` has those of the library."""
 
+import importlib
 import random
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,6 +14,7 @@ from torch import distributed as dist
 from dynprune_lib import DynamicRandom
 from dynprune_lib.samplers import LastScore, Memory, PruningSampler, setting
 from dynprune_lib.testing import PROMISES, check_sampler
+from tests.helpers import ROOT
 
 
 class Hardest(LastScore):
@@ -424,3 +427,12 @@ class Improbable(DynamicRandom):
 
 def test_weights_that_are_not_positive_numbers_are_refused():
     assert refused(Improbable, "the weights of rescaled losses") == " with 2 samples: they are [nan]"
+
+
+def test_the_samplers_of_the_page_on_your_own_method_keep_the_contract(tmp_path, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/your-own-method.md").read_text(), re.DOTALL)
+    (tmp_path / "my_method.py").write_text("".join(blocks[:2]))
+    monkeypatch.syspath_prepend(tmp_path)
+    (check,) = blocks[2:]
+    exec(check)
+    check_sampler(importlib.import_module("my_method").Nearest, quantile=0.9)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dynprune_lib import UCB, DynamicRandom, EpsilonGreedy, InfoBatch, InstanceEarlyStopping
+from dynprune_lib.testing import _as_process
 from tests.samplers.conftest import assert_same
 
 
@@ -168,6 +169,16 @@ def test_a_state_of_an_older_version_is_loaded(run_epoch):
     assert resumed.report().passes_made == len(resumed.subset())
     assert_refused(UCB(40), state, "this state has std_bonus = True, the sampler False")
     assert_refused(UCB(40, std_bonus=True, from_zero=True), state, "this state has from_zero = False, the sampler True")
+
+
+def test_an_older_state_is_not_loaded_over_the_one_of_all_processes_together():
+    sampler = UCB(80, 0.5)
+    state = sampler.state_dict()
+    with _as_process(0):
+        sampler.load_state_dict(state | {"trained": 16})  # 8 in each of two
+        with pytest.warns(UserWarning, match="a loader has loaded an older state into this sampler"):
+            sampler.load_state_dict(state | {"trained": 8})
+    assert sampler.steps_left(1, 4) == 8
 
 
 def state_of_0_2(sampler, subset, memory, weights=None, **own):

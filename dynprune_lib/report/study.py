@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from dynprune_lib.errors import SweepError
+from dynprune_lib.errors import DataError, SweepError
 from dynprune_lib.experiments.data import TensorData, dataset_title, load_dataset
 from dynprune_lib.experiments.plan import EXPERIMENTS
 from dynprune_lib.experiments.profile import FEWER_EPOCHS, PROFILES, RECORDED, Experiment, Profile, load_profile
@@ -203,7 +203,10 @@ def small_png(content: bytes) -> bytes:
 
 def _estimate(specs: list[RunSpec], data_dir: str | Path | None) -> str:
     """Return roughly how long runs take, without scoring before training."""
-    sizes = {name: len(load_dataset(name, data_dir).train) for name in {spec.dataset for spec in specs}}
+    try:
+        sizes = {name: len(load_dataset(name, data_dir).train) for name in {spec.dataset for spec in specs}}
+    except DataError as error:
+        return f"which needs the data: {error}"
     passes = [spec.epochs * (1 - spec.prune_rate) * sizes[spec.dataset] for spec in specs]
     seconds = sum(count / PASSES_PER_SECOND[spec.model] for count, spec in zip(passes, specs, strict=True))
     return f"{sum(passes):,.0f} sample passes, about {max(1, seconds / 60):.0f} min on one CPU core"

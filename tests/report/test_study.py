@@ -50,6 +50,9 @@ def test_reading_never_trains(tmp_path):
         open_study("quickstart", "smoke", results=tmp_path, seeds=[5])
     message = f"2 runs of quickstart have no record in {tmp_path}/smoke: train=True trains them (21,555 sample passes"
     assert message in str(caught.value)
+    where = {"results": tmp_path, "data_dir": tmp_path / "none"}
+    with pytest.raises(SweepError, match=r"2 runs of quickstart have no record .*which needs the data: .* is missing"):
+        open_study("quickstart", "laptop", seeds=[5], **where)
     assert not list(tmp_path.iterdir())
 
 

@@ -313,7 +313,7 @@ def _fine_tuned(size: Size, **fields: Any) -> Row:
 
 @shown_in("11_beyond_images")
 def fine_tuning(size: Size) -> Iterator[Row]:
-    """Full data in 1, 2 and 4 epochs, and methods at the same compute; of two epochs, none can be on all the data."""
+    """Full data in 1 and 2 epochs, and methods at the same compute; of two epochs, none can be on all the data."""
     yield _fine_tuned(size, saved=0.5, length=size.fine_tuned_lengths, sampler=["full", "rs2", "dynamic-random", "ucb"])
     annealed = [length for length in size.fine_tuned_lengths if length >= 1]
     yield _fine_tuned(size, saved=0.5, length=annealed, sampler="ucb", anneal=EIGHTH)

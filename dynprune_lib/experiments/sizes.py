@@ -59,7 +59,7 @@ class Size:
     imbalances: Sequence[float] = (50,)
     texts: Sequence[str] = ()  # need a download
     fine_tuning: dict[str, Any] = field(default_factory=dict)  # data sets, model and recipe
-    fine_tuned_lengths: Sequence[float] = (0.5, 1, 2)
+    fine_tuned_lengths: Sequence[float] = (0.5, 1)
     held_out_sentences: int = 1000
     tables: Sequence[str] = ("breast_cancer", "hastie", "diabetes", "friedman")
     main_saved: Sequence[float] = ()  # the comparison that most readers look for has more seeds
@@ -128,7 +128,7 @@ SIZES = {  # the smallest first
         noises=[],
         texts=["trec"],
         fine_tuning={
-            "dataset": ["trec_subwords", "subj", "rt_polarity"],
+            "dataset": ["trec_subwords"],
             "model": "minilm",
             "learning_rate": 1e-4,
             "precision": "bfloat16",

@@ -1,5 +1,6 @@
 """The command dynprune compare."""
 
+import re
 from typing import Annotated
 
 import typer
@@ -63,7 +64,7 @@ def compare_sampler(
     )
     device = available_devices(parse_devices(devices))[0]
     if specs := comparison.to_train(device):
-        typer.echo(f"{comparison.label} keeps the contract; {len(specs)} runs to train, for {comparison.made.folder}")
+        typer.echo(f"{comparison.title} keeps the contract; {len(specs)} runs to train, for {comparison.made.folder}")
         plan = Plan(
             comparison.made, absolute(data_dir), jobs, load_profile(profile).threads, devices=parse_devices(devices)
         )
@@ -72,7 +73,7 @@ def compare_sampler(
         else:
             sweep(specs, plan)
     table = compare.differences_from_rivals(comparison)
-    folder, name = root() / "reproduced" / "compare", f"{comparison.label}-{profile}".replace(", ", "-")
+    folder, name = root() / "reproduced" / "compare", re.sub(r"[^\w.]+", "-", f"{comparison.title}-{profile}")
     figure, row = compare.plot_comparison(comparison, table), compare.markdown_row(comparison, table, profile)
     atomic_write(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g").encode())
     atomic_write(folder / f"{name}.png", compare.png(figure))

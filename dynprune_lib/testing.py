@@ -158,7 +158,7 @@ def _lengths(make: Make) -> Findings:
 
 
 def _one_subset(make: Make) -> Findings:
-    sampler, before = make(period=2), None
+    sampler, before = make(period=2, warm_up=0, anneal_from=None), None
     for epoch in range(EPOCHS):
         sampler.set_epoch(epoch)
         samples, subset = list(sampler), sampler.subset().tolist()
@@ -330,7 +330,7 @@ PROMISES: dict[str, Callable[[Make], Findings]] = {
     "a sampler resumes from its saved state bit for bit": _resumes,
     "a sampler can be copied and pickled": _copies,
     "processes select the same and share it without overlap, whoever has recorded a score": _processes,
-    "recording never waits for the device": _never_waits,
+    "recording never waits for the device, as it would for `.item()` or `bool()` of a tensor": _never_waits,
     "batches may be empty, have a sample several times, and be of any type": _any_batch,
     "the default type of tensors changes nothing": _any_default,
     "the weights of rescaled losses are positive, with the mean 1": _weights,

@@ -27,7 +27,14 @@ from dynprune_lib.report.figures import plot_differences
 from dynprune_lib.report.frontier import measure_compute
 from dynprune_lib.report.statistics import holm
 from dynprune_lib.report.style import style
-from dynprune_lib.report.tables import format_differences, format_mean, modifier, tabulate
+from dynprune_lib.report.tables import (
+    format_differences,
+    format_mean,
+    label_with_settings,
+    modifier,
+    tabulate,
+    varied_settings,
+)
 from dynprune_lib.samplers import sampler_class
 from dynprune_lib.samplers.checks import integer
 from dynprune_lib.testing import check_sampler
@@ -57,9 +64,14 @@ class Comparison:
 
     @property
     def label(self) -> str:
-        """Name of the sampler, with what its settings add."""
+        """Name of the sampler in tables of runs."""
         added = modifier(self.own[0])
         return style(self.own[0].sampler).label + (f", {added}" if added else "")
+
+    @property
+    def title(self) -> str:
+        """Its name with all settings that differ from the defaults."""
+        return label_with_settings(self.label, varied_settings(self.own[0]))
 
     def role(self, spec: RunSpec) -> Role:
         """Return the role of a run."""
@@ -121,9 +133,10 @@ def plan_comparison(
     """
     check_choice("profile", profile, SIZES)
     settings, size = settings or {}, SIZES[profile]
-    _check(sampler, settings, seeds)
     levels: Sequence[float] = (HALF,) if label_noise else (*size.saved, *size.much_saved)
     committed, made = Store(results_dir() / profile), Store(results_dir(results).resolve() / "compare")
+    experiment_of("", _rows_of(sampler, levels, settings, label_noise), size, {})  # names settings that do not exist
+    _check(sampler, settings, seeds)
     rivals = experiment_of("", _rows_of_rivals(levels, label_noise), size, {})
     recorded = [spec for spec in _repeated(rivals.runs, MOST_SEEDS) if committed.has(spec)]
     known = {spec.prune_rate for spec in recorded if spec.sampler == "rs2"}
@@ -156,7 +169,7 @@ def _check(sampler: str, settings: dict[str, Any], seeds: int) -> None:
         if sampler in ("full", "rs2"):
             raise SpecError(f"sampler is {sampler}, which every method is compared with: name another")
         check_sampler(kind, **({"prune_rate": HALF} | settings))
-    except (AssertionError, TypeError, ValueError) as error:
+    except (AssertionError, ValueError) as error:
         raise SpecError(str(error)) from error
 
 
@@ -222,14 +235,14 @@ def plot_comparison(comparison: Comparison, differences: pd.DataFrame) -> Figure
     """Plot a table of `differences_from_rivals`."""
     rows = differences.sort_values(["saved", "baseline"], kind="stable")
     names = [f"{row.baseline}, {row.saved:.0%} saved" for row in rows.itertuples()]
-    return plot_differences(rows.set_axis(names, axis=0), "rivals", f"{comparison.label} at equal compute")
+    return plot_differences(rows.set_axis(names, axis=0), "rivals", f"{comparison.title} at equal compute")
 
 
 def markdown_row(comparison: Comparison, differences: pd.DataFrame, profile: str) -> str:
     """Return a Markdown table of one row: the differences from RS2 and the decision."""
     rows = differences[differences["baseline"] == RIVALS[0]].sort_values("saved")
     cells = dict(zip(rows["saved"].map("{:.0%} saved".format), format_differences(rows), strict=True))
-    cells = {"minus RS2": f"{comparison.label} ({profile}, n = {rows['n'].min():.0f})"} | cells
+    cells = {"minus RS2": f"{comparison.title} ({profile}, n = {rows['n'].min():.0f})"} | cells
     cells |= {"better?": decisions(rows)["decision"].iloc[0]}
     return "\n".join(f"| {' | '.join(each)} |" for each in (cells, ["---"] * len(cells), cells.values())) + "\n"
 
@@ -239,8 +252,8 @@ def describe(comparison: Comparison, differences: pd.DataFrame, device: str) -> 
     shown = differences.assign(points=format_differences(differences), method=differences["baseline"])
     shown["saved"] = shown["saved"].map("{:.0%}".format)
     parts = [
-        f"{comparison.label} minus its rivals at equal compute, in points of test accuracy (95 % intervals):",
-        shown.set_index(["baseline", "saved"])[["points", "n", "p_family", "side"]].round(3).fillna("").to_string(),
+        f"{comparison.title} minus its rivals at equal compute, in points of test accuracy (95 % intervals):",
+        shown.set_index(["baseline", "saved"])[["points", "n", "p_family", "side"]].round(3).to_string(na_rep=""),
         "Is it better at every level? One decision for each rival:",
         decisions(shown).to_string(),
         "Compute spent, relative to full data, and seconds of selecting:",

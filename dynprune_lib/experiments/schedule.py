@@ -41,7 +41,7 @@ class Task:
     def title(self) -> str:
         if self.scores_only:
             return f"scoring for {self.spec.sampler} seed {self.spec.seed}"
-        return f"{self.spec.sampler} {self.spec.prune_rate:.0%} seed {self.spec.seed}"
+        return f"{self.spec.sampler} {self.spec.prune_rate:.0%}, {self.spec.epochs} epochs, seed {self.spec.seed}"
 
     @functools.cached_property
     def epoch(self) -> float:

@@ -64,7 +64,7 @@ def test_the_bar_counts_the_epochs_of_scoring_models_too(schedule):
     assert bar.postfix.startswith("scoring for el2n seed 0: 50.0%")
     schedule.handle("scored", SCORING, None)  # the rest was made by another process
     schedule.handle("epoch", schedule.next(), record.epochs[0])
-    assert bar.postfix.startswith("el2n 75% seed 0: 50.0%")
+    assert bar.postfix.startswith("el2n 75%, 4 epochs, seed 0: 50.0%")
     schedule.handle("made", Task(EL2N), record)
     assert schedule._left[SCORING.name] == schedule._left[EL2N.name] == 0
     assert bar.desc == "1 of 3 runs"

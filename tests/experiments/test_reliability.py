@@ -174,7 +174,11 @@ def test_two_data_sets_or_precisions_never_mix_in_one_record(store, digits, monk
     for bfloat16, data in ((True, digits), (True, replace(digits, md5="another")), (False, digits)):
         spec = replace(spec, precision="bfloat16")
         monkeypatch.setattr("dynprune_lib.experiments.precision._computes_in_bfloat16", lambda _, used=bfloat16: used)
-        what = r"data_md5 \w+, here it is another" if data is not digits else "precision bfloat16, here it is float32"
+        what = (
+            r"data_md5 is \w+, here it is another"
+            if data is not digits
+            else "precision is bfloat16, here it is float32"
+        )
         mixed = pytest.raises(StoreError, match=rf"{what}\): remove it and the run begins anew")
         with pytest.raises(Stop) if bfloat16 and data is digits else mixed:
             begin(spec, data, store, stop_after(2))

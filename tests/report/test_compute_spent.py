@@ -45,8 +45,13 @@ def test_own_lengths_name_their_settings_and_have_a_panel():
     other = curve("rs2", {2: [86.0]}, 0.5)
     figure = compute_spent.plot_compute_spent(spent(runs, annealed, other), ["ucb"], "title\ncaption")
     labels = [axes.get_legend_handles_labels()[1] for axes in figure.axes]
-    assert labels == [["full data", "UCB"], ["full data", label]]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["full data", "UCB", label]
+    assert labels == [["full data, fitted", "full data", "UCB"], ["full data, fitted", "full data", label]]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "full data, fitted",
+        "full data",
+        "UCB",
+        label,
+    ]
 
 
 def test_seeds_of_an_own_length_that_save_different_amounts_are_one_cell():

@@ -59,7 +59,7 @@ def test_accuracy_is_a_mean_over_seeds_at_the_compute_of_each_length(runs):
     (axes,) = explore.plot(runs, kind=["full data", "UCB", "RS2"]).axes
     named = [line for line in axes.lines if not line.get_label().startswith("_")]
     lines = {line.get_label(): line.get_xydata().round(2).tolist() for line in named}
-    assert lines == {"full data": [[5, 90], [10, 94]], "UCB, 50%": [[5, 93.5]], "RS2, 50%": [[2.5, 90]]}
+    assert lines == {"full data, fitted": [[5, 90], [10, 94]], "UCB, 50%": [[5, 93.5]], "RS2, 50%": [[2.5, 90]]}
     assert axes.get_title() == "digits (8x8), tiny net"
 
 

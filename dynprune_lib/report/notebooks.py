@@ -182,7 +182,7 @@ def _execute(path: Path, parameters: dict[str, Any], failed: Path | None = None)
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
-    """Remove what depends on the session: times and paths, progress bars, warnings, widgets."""
+    """Remove what differs between executions: times and paths, progress bars, warnings, widgets."""
     notebook.metadata = NotebookNode(kernelspec=notebook.metadata.kernelspec, language_info={"name": "python"})
     for cell in notebook.cells:
         cell.metadata = NotebookNode({"tags": cell.metadata.tags} if cell.metadata.get("tags") else {})

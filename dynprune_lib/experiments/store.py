@@ -78,7 +78,11 @@ class Store:
     def save(self, record: RunRecord, arrays: dict[str, np.ndarray]) -> None:
         """Keep a finished run and forget its checkpoint. The record comes last: where it is, all of it is."""
         self._save_pair(self._path(record.spec, ""), arrays, record.to_json())
-        self._running(record.spec, ".pt").unlink(missing_ok=True)
+        self.forget_checkpoint(record.spec)
+
+    def forget_checkpoint(self, spec: RunSpec) -> None:
+        """Remove the checkpoint of a run: when it is finished, or left by a process that was killed just then."""
+        self._running(spec, ".pt").unlink(missing_ok=True)
 
     def load_scores(self, spec: RunSpec) -> StaticScores | None:
         """Return the scores of a scoring, None if there are none."""

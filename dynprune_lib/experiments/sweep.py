@@ -139,6 +139,8 @@ def _look(specs: list[RunSpec], plan: Plan) -> tuple[list[RunSpec], list[str]]:
                 validate(spec)
                 missing.append(spec)
             else:
+                with contextlib.suppress(OSError):  # a folder that is only read
+                    plan.store.forget_checkpoint(spec)
                 with contextlib.suppress(DataError):  # records are read where their images are not
                     check_images(record, functools.partial(_load_on, "cpu", spec.dataset, plan.data_dir))
         except StoreError as error:

@@ -92,6 +92,13 @@ def test_a_sweep_that_is_killed_again_and_again_loses_nothing(processes, uninter
     assert not list((tmp_path / ".running").glob("*.pt"))
 
 
+def test_a_checkpoint_that_a_killed_process_left_beside_its_record_is_removed(store, spec):
+    sweep([spec], Plan(store, threads=1))
+    (left := store.folder / ".running" / f"{spec.name}.pt").write_bytes(b"a checkpoint")
+    sweep([spec], Plan(store, threads=1))
+    assert not left.exists()
+
+
 def test_two_sweeps_over_one_store_share_the_work(processes, uninterrupted, tmp_path):
     both = [processes(tmp_path, SPECS) for _ in range(2)]
     for process in both:

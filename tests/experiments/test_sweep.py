@@ -25,7 +25,7 @@ def test_what_is_missing_is_made_and_nothing_twice(store, specs, capsys):
     assert all(store.has(spec) for spec in specs)
     assert store.load(specs[0]) == made
     lines = capsys.readouterr().err.splitlines()  # and no bar in a file
-    assert [line.split(":")[0] for line in lines] == [f"ucb 50% seed {seed}" for seed in range(3)]
+    assert [line.split(":")[0] for line in lines] == [f"ucb 50%, 2 epochs, seed {seed}" for seed in range(3)]
     sweep(specs, Plan(store))
     assert capsys.readouterr().err == ""
 

@@ -123,7 +123,7 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
 
     @property
     def wanted(self) -> float | None:
-        """Share of the data set that the rule of the sampler keeps in this period by itself; None for a ranking."""
+        """Share of the data set that the rule alone keeps in this period; None for a ranking."""
         return None
 
     def settings(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Rules that decide for every sample by itself, so that the length of an epoch follows from the losses."""
+"""Threshold rules: each sample is kept or skipped on its own, so epochs differ in length."""
 
 import math
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from dynprune_lib.samplers.states import Memory
 
 @dataclass(eq=False)
 class OwnLength(PruningSampler):
-    """Base class of samplers whose rule decides for every sample by itself whether an epoch keeps it.
+    """Base class for threshold rules: each sample is kept or skipped on its own, so epochs differ in length.
 
-    The epochs of such a rule have a length of their own. With `fill`, every epoch has `num_kept` samples instead, so
-    that methods can be compared at equal compute and a learning-rate schedule knows its steps: random samples are left
-    out where the rule keeps more, and random others are added where it keeps fewer. Without `fill`, none are added, and
-    `num_kept` is the greatest length: with a prune rate of 0, the rule alone decides. After `set_epoch`, `len(sampler)`
-    is the length of the epoch; `total_steps` is an upper bound.
+    With `fill`, every epoch has `num_kept` samples instead: methods can be compared at equal compute, and a
+    learning-rate schedule knows its steps. Random samples are left out where the rule keeps more, and random others are
+    added where it keeps fewer. Without `fill`, none are added, and `num_kept` is the greatest length: with a prune rate
+    of 0, the rule alone decides. After `set_epoch`, `len(sampler)` is the length of the epoch; `total_steps` is an
+    upper bound.
 
     Args:
         fill: whether every epoch has `num_kept` samples. Default: True.

@@ -88,14 +88,14 @@ class Usage:
         if others := int(seen.sum()) - int(seen[subset.long()].sum()):
             self.warn_once(
                 "others",
-                f"{others} samples were trained on in epoch {epoch} that the sampler has not selected: pass it to the"
+                f"epoch {epoch}: trained on {others} samples that the sampler has not selected: pass it to the"
                 " DataLoader as `sampler=` and do not wrap it (a DistributedSampler around it selects others)",
             )
         elif self.num_trained < TOLD_BELOW * share and self.num_trained + self.largest_batch <= share:
             self.warn_once(
                 "part",
-                f"only {self.num_trained} of the {share} samples of epoch {epoch} were trained on: if the epoch was not"
-                " cut short on purpose, the loader limits what the sampler has already selected",
+                f"epoch {epoch}: trained on {self.num_trained} of {share} selected samples. If you did not cut it"
+                " short, does the loader limit what the sampler has selected?",
                 stacklevel=4,
             )
 

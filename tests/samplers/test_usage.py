@@ -60,7 +60,7 @@ def test_an_epoch_of_which_a_part_was_trained_on_is_told(sampler):
     train(sampler, 3)
     sampler.set_epoch(1)  # 60 %, as with drop_last and large batches
     train(sampler, 2)
-    with pytest.warns(UserWarning, match="only 16 of the 40 samples of epoch 1 were trained on: .* the loader limits"):
+    with pytest.warns(UserWarning, match="epoch 1: trained on 16 of 40 selected samples. .* does the loader limit"):
         sampler.set_epoch(2)
 
 
@@ -69,18 +69,18 @@ def test_samples_that_were_not_selected_are_told(sampler):
     train(sampler, 4)
     left_out = sorted(set(range(80)) - set(sampler.subset().tolist()))
     sampler.update(torch.tensor(left_out[:3]), torch.ones(3))
-    with pytest.warns(UserWarning, match="3 samples were trained on in epoch 0 that the sampler has not selected"):
+    with pytest.warns(UserWarning, match="epoch 0: trained on 3 samples that the sampler has not selected"):
         sampler.set_epoch(1)
 
 
 def test_one_mistake_does_not_hide_another(sampler):
     sampler.set_epoch(0)
     train(sampler, 1)
-    with pytest.warns(UserWarning, match="only 8 of the 40"):
+    with pytest.warns(UserWarning, match="epoch 0: trained on 8 of 40"):
         sampler.set_epoch(1)
     with pytest.warns(UserWarning, match="more samples of epoch 1"):
         sampler.update(torch.arange(80), torch.rand(80))
-    with pytest.warns(UserWarning, match="40 samples were trained on in epoch 1 that the sampler has not selected"):
+    with pytest.warns(UserWarning, match="epoch 1: trained on 40 samples that the sampler has not selected"):
         sampler.set_epoch(2)
 
 

@@ -3,7 +3,7 @@
 All samplers are subclasses of `PruningSampler`, which documents the arguments and methods that they share.
 
 An *implementation choice* is a detail that the cited paper leaves open, or in which a sampler differs from the paper,
-for example so that all methods can be compared at the same number of samples per epoch.
+for example to compare all methods at the same number of samples per epoch.
 
 Writing your own sampler
 ------------------------

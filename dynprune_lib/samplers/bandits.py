@@ -23,7 +23,7 @@ class Bandit(PruningSampler):
         mean <- (1 - alpha) mean + alpha s
 
     Implementation choice: the first score of a sample starts its average (mean = s), a sample without a score has an
-    infinite mean, so that all samples are tried before one is skipped twice, and ties are broken at random.
+    infinite mean (all are tried before one is skipped twice), and ties are broken at random.
 
     Args:
         alpha: update rate of the moving averages, in (0, 1]; 1 keeps only the last score. Default: 0.5.
@@ -141,8 +141,8 @@ class UCB(Bandit):
 
     Args:
         c: weight of the variance, in [0, 1e38]. Default: 1.
-        std_bonus: whether to use `mean + c * sqrt(var)`, the standard deviation in place of the variance, so that both
-            terms have the unit of the scores. Default: False.
+        std_bonus: whether to use `mean + c * sqrt(var)`, the standard deviation in place of the variance: both terms
+            then have the unit of the scores. Default: False.
 
     References:
         Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.
@@ -260,7 +260,7 @@ class CautiousGreedy(Bandit):
     """Sampler that keeps the samples with the smallest mean margins, but last those that the model has predicted as
     another class in most of the run; a combination by this library.
 
-    The score of a sample is minus the margin of its label, of which a moving average is kept as by the other bandits.
+    The score of a sample is minus the margin of its label, with a moving average as in the other bandits.
     The sum of its margins over a run is the area under the margin (AUM), which is low for wrong labels (Pleiss et al.
     2020). A sample with a negative area is vetoed: it is kept only if too few others are left, the least suspicious
     first. It may have a wrong label, or may be too hard to be learned yet.
@@ -324,7 +324,7 @@ class Proportional(Bandit):
         >>> for epoch in range(1, 1001):
         ...     sampler.set_epoch(epoch)
         ...     drawn += sampler.indices().tolist()
-        >>> [drawn.count(sample) for sample in range(4)]  # in the mean 0, 125, 250 and 625
+        >>> [drawn.count(sample) for sample in range(4)]  # about 0, 125, 250 and 625
         [0, 130, 252, 618]
     """
 

@@ -84,7 +84,7 @@ class DynamicRandom(PruningSampler):
 
 @dataclass(eq=False)
 class RS2(PruningSampler):
-    """Sampler that cuts shuffled passes over the data into epochs, so that every sample is used before any is repeated
+    """Sampler that cuts shuffled passes over the data into epochs: every sample is used before any is repeated
     (Okanovic et al. 2024).
 
     Every pass has a new random order (random subsets without replacement).

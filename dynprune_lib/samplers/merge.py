@@ -37,7 +37,7 @@ def merge(
     first_rank: int = 0,
     reduce: Reduce = lambda tensor, operation: tensor,  # noqa: ARG005 (one process has all parts)
 ) -> dict[str, Tensor]:
-    """Return the memory that processes have together, each of which has recorded some samples.
+    """Return the memory of several processes together, after each has recorded some samples.
 
     A sample belongs to the lowest rank that has recorded it, and all its rows are those of that rank. The rows of the
     other samples, which are the same in all processes, stay. It does not matter who gave which sample to whom.

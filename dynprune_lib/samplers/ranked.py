@@ -158,10 +158,10 @@ class RCAP(LastScore):
 
     Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
 
-    The share of a class is proportional to sqrt(mean loss of the class x fraction of the samples in the class); classes
-    of which it would need more samples than there are, are kept whole. Within a class, samples are drawn without
-    replacement with probabilities proportional to exp(loss / beta). Losses are clipped to ln(classes), that of a guess,
-    so that outliers do not dominate; samples without a loss count as guessed.
+    The share of a class is proportional to sqrt(mean loss of the class x fraction of the samples in the class). A class
+    with fewer samples than its share is kept whole. Within a class, samples are drawn without replacement with
+    probabilities proportional to exp(loss / beta). Losses are clipped to ln(classes), that of a guess, which keeps
+    outliers from dominating; samples without a loss count as guessed.
 
     Implementation choice: the mean loss of a class is over all its samples, by their last losses. The text of the paper
     was not seen; the authors' code sums the probabilities of the class's last subset in its place.

@@ -9,8 +9,8 @@ def topk_random_ties(scores: Tensor, k: int, generator: torch.Generator) -> Tens
     """Return the indices of the k highest scores, with ties broken at random.
 
     Args:
-        scores: (N,) of any real type, on any device. NaN counts as infinite, so that a sample about which nothing is
-            known is kept.
+        scores: (N,) of any real type, on any device. NaN counts as infinite: a sample about which nothing is known is
+            kept.
         k: number of indices, from 0 to N.
         generator: CPU generator of the draw among the tied scores.
 

@@ -70,8 +70,8 @@ class States(Schedule):
     def load_state_dict(self, state: dict[str, Any], skip_trained: bool = False) -> None:
         """Resume from a `state_dict`, bit for bit, whichever device it was saved on.
 
-        An older state of the same epoch that follows immediately is ignored with a warning: it is what a loader has
-        saved at an earlier batch, and loads by itself.
+        An older state of the same epoch that follows immediately is ignored with a warning: a loader saved it at an
+        earlier batch and loads it without being asked.
 
         Args:
             state: what `state_dict` returned.

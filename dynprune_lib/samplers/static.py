@@ -62,7 +62,7 @@ class StaticScored(PruningSampler):
         self.scores_digest = hashlib.blake2b(scores.numpy().tobytes(), digest_size=8).hexdigest()
 
     def priorities(self, scores: Tensor) -> Tensor:
-        """Return (N,) values, of which the highest are kept. Default: the scores."""
+        """Return (N,) values; the highest are kept. Default: the scores."""
         return scores
 
     def select(self) -> Tensor:
@@ -213,7 +213,7 @@ class COWERAGE(StaticScored):
     of speech; the size of their strata was not seen in the source.
 
     Args:
-        at_epoch: number of epochs on all samples, of which the losses of the last are used, at least 1. Default: 2.
+        at_epoch: number of epochs on all samples, at least 1; the losses of the last are used. Default: 2.
         strata: number of strata, at least 1. Default: 10.
 
     References:

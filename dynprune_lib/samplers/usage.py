@@ -37,7 +37,7 @@ class Usage:
         self.trained = self.trained.to(index.device).index_fill_(0, index, True)
 
     def count_scores(self, usable: Tensor) -> None:
-        """Count recorded scores, of which `usable` (B,) bool marks the finite ones."""
+        """Count recorded scores; `usable` (B,) bool marks the finite ones."""
         not_finite = (~usable).sum()
         self.not_finite = not_finite if self.not_finite is None else self.not_finite.to(usable.device) + not_finite
 

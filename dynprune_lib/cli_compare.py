@@ -50,6 +50,7 @@ def compare_sampler(
     the figure and a Markdown row go to reproduced/compare.
     """
     from dynprune_lib.report import compare  # with pandas and Matplotlib, which take seconds
+    from dynprune_lib.report.study import png
 
     request = requested(cluster, jobs, minutes, chunk, partition, gpus, slurm)
     if not request:
@@ -62,12 +63,11 @@ def compare_sampler(
         seeds=seeds,
         label_noise=label_noise,
     )
-    device = available_devices(parse_devices(devices))[0]
+    gpus_here = parse_devices(devices)
+    device = available_devices(gpus_here)[0]
     if specs := comparison.to_train(device):
         typer.echo(f"{comparison.title} keeps the contract; {len(specs)} runs to train, for {comparison.made.folder}")
-        plan = Plan(
-            comparison.made, absolute(data_dir), jobs, load_profile(profile).threads, devices=parse_devices(devices)
-        )
+        plan = Plan(comparison.made, absolute(data_dir), jobs, load_profile(profile).threads, devices=gpus_here)
         if request:
             submit_jobs(specs, plan, request, "compare", wait_for_them=True)
         else:
@@ -76,7 +76,7 @@ def compare_sampler(
     folder, name = root() / "reproduced" / "compare", re.sub(r"[^\w.]+", "-", f"{comparison.title}-{profile}")
     figure, row = compare.plot_comparison(comparison, table), compare.markdown_row(comparison, table, profile)
     atomic_write(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g").encode())
-    atomic_write(folder / f"{name}.png", compare.png(figure))
+    atomic_write(folder / f"{name}.png", png(figure))
     atomic_write(folder / f"{name}.md", row.encode())
     typer.echo(compare.describe(comparison, table, device))
     typer.echo(f"\n{row}\nThis row, the table and its figure are in {folder}")

@@ -18,7 +18,7 @@ from dynprune_lib.errors import DataError, SpecError
 from dynprune_lib.experiments import tabular
 from dynprune_lib.experiments.image_folder import read_image_folder
 from dynprune_lib.experiments.public_files import download_files, read_files, torchvision_class
-from dynprune_lib.experiments.text import QUESTION_TYPES, known_words, parse, token_ids
+from dynprune_lib.experiments.text import QUESTION_TYPES, known_words, parse, token_ids, words_of
 from dynprune_lib.experiments.transformer import SHA256, pretrained_file, word_pieces
 from dynprune_lib.paths import data_dir as default_data_dir
 from dynprune_lib.paths import expand
@@ -183,30 +183,24 @@ def _read_digits(_: Path) -> Parts:
 
 
 def _read_trec(root: Path) -> Parts:
-    train, test = (parse(content.decode("latin-1")) for content in read_files("trec", root))
-    known = known_words(train[0])
-    first, second = ((token_ids(sentences, known), labels) for sentences, labels in (train, test))
+    train, test = (parse(content) for content in read_files("trec", root))
+    known = known_words(words_of(train[0]))
+    first, second = ((token_ids(words_of(sentences), known), labels) for sentences, labels in (train, test))
     return QUESTION_TYPES, first, second
 
 
 def _read_trec_subwords(root: Path) -> Parts:
-    train, test = (_sentences(content) for content in read_files("trec", root))
+    train, test = (parse(content) for content in read_files("trec", root))
     inputs = word_pieces(train[0] + test[0]).split([len(train[0]), len(test[0])])
     return QUESTION_TYPES, (inputs[0], train[1]), (inputs[1], test[1])
 
 
 def _read_sentences(name: str, classes: tuple[str, ...], root: Path) -> Parts:
     """Return a data set without a test part: 2,000 of its sentences, random but always the same, are for testing."""
-    sentences, labels = _sentences(read_files(name, root)[0])
+    sentences, labels = parse(read_files(name, root)[0])
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     inputs, targets = word_pieces(sentences)[order], torch.tensor(labels)[order]
     return classes, (inputs[2_000:], targets[2_000:]), (inputs[:2_000], targets[:2_000])
-
-
-def _sentences(content: bytes) -> tuple[list[str], list[int]]:
-    """Return sentences and their labels, which come first in each line."""
-    lines = [line.partition(" ") for line in content.decode("latin-1").strip().split("\n")]
-    return [sentence for _, _, sentence in lines], [int(label) for label, _, _ in lines]
 
 
 def _read_digit_tokens(root: Path) -> Parts:

@@ -11,10 +11,16 @@ PADDING, UNKNOWN = 0, 1  # the first two; the others are words
 QUESTION_TYPES = ("description", "entity", "abbreviation", "human", "location", "number")
 
 
-def parse(text: str) -> tuple[list[list[str]], list[int]]:
-    """Return the sentences, as words in lower case, and the labels, which come first in each line."""
-    lines = [line.lower().split() for line in text.splitlines()]
-    return [words for _, *words in lines], [int(label) for label, *_ in lines]
+def parse(content: bytes) -> tuple[list[str], list[int]]:
+    """Return the sentences and the labels, which come first in each line."""
+    # not by `splitlines`, which also ends a line at a character that some sentences have
+    lines = [line.partition(" ") for line in content.decode("latin-1").strip().split("\n")]
+    return [sentence for _, _, sentence in lines], [int(label) for label, _, _ in lines]
+
+
+def words_of(sentences: Sequence[str]) -> list[list[str]]:
+    """Return the words of each sentence, in lower case."""
+    return [sentence.lower().split() for sentence in sentences]
 
 
 def known_words(sentences: Sequence[Sequence[str]]) -> dict[str, int]:

@@ -1,8 +1,8 @@
 """Compare a method of your own with full data, RS2 and annealed UCB at equal compute, as `dynprune compare` does."""
 
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from dynprune_lib.report.style import style
 from dynprune_lib.report.tables import (
     format_differences,
     format_mean,
+    label_runs,
     label_with_settings,
     modifier,
     tabulate,
@@ -65,8 +66,9 @@ class Comparison:
     @property
     def label(self) -> str:
         """Name of the sampler in tables of runs."""
-        added = modifier(self.own[0])
-        return style(self.own[0].sampler).label + (f", {added}" if added else "")
+        spec = self.own[0]
+        run = {"method": spec.sampler, "modifier": modifier(spec), "own_length": spec.settings.get("fill") is False}
+        return label_runs(pd.DataFrame([run])).iloc[0]
 
     @property
     def title(self) -> str:
@@ -91,8 +93,9 @@ class Comparison:
         wanted = [*missing, again] if again else missing
         return sorted((spec for spec in wanted if not self.made.has(spec)), key=lambda spec: spec.seed)
 
+    @cached_property
     def records(self) -> list[RunRecord]:
-        """Return the records of all runs.
+        """The records of all runs.
 
         Raises:
             SpecError: a run has none.
@@ -102,6 +105,16 @@ class Comparison:
         if missing := len(runs) - len(found):
             raise SpecError(f"{missing} runs have no record in {self.made.folder}: the same command trains them")
         return found
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """Table of the records, see `tabulate`."""
+        return tabulate(self.records, self.role)
+
+    @cached_property
+    def comparable(self) -> pd.DataFrame:
+        """The runs at the levels of compute of RS2, see `label_methods`."""
+        return label_methods(self.runs)
 
 
 def plan_comparison(
@@ -135,24 +148,20 @@ def plan_comparison(
     settings, size = settings or {}, SIZES[profile]
     levels: Sequence[float] = (HALF,) if label_noise else (*size.saved, *size.much_saved)
     committed, made = Store(results_dir() / profile), Store(results_dir(results).resolve() / "compare")
-    experiment_of("", _rows_of(sampler, levels, settings, label_noise), size, {})  # names settings that do not exist
+    row = run(sampler=sampler, saved=levels, settings=settings, label_noise=label_noise)
+    own = experiment_of("", [row], size, {})  # names settings that do not exist
     _check(sampler, settings, seeds)
     rivals = experiment_of("", _rows_of_rivals(levels, label_noise), size, {})
     recorded = [spec for spec in _repeated(rivals.runs, MOST_SEEDS) if committed.has(spec)]
     known = {spec.prune_rate for spec in recorded if spec.sampler == "rs2"}
-    levels = [saved for saved in levels if saved in known] or levels
-    own = experiment_of("", _rows_of(sampler, levels, settings, label_noise), size, {})
+    compared = [spec for saved, spec in zip(levels, own.runs, strict=True) if saved in known or not known]
     return Comparison(
-        _repeated(own.runs, seeds),
+        _repeated(compared, seeds),
         recorded if known else _repeated(rivals.runs, seeds),
         rivals.roles | own.roles,
         committed,
         made,
     )
-
-
-def _rows_of(sampler: str, levels: Sequence[float], settings: dict[str, Any], label_noise: float) -> Iterator[Row]:
-    yield run(sampler=sampler, saved=levels, settings=settings, label_noise=label_noise)
 
 
 def _rows_of_rivals(levels: Sequence[float], label_noise: float) -> Iterator[Row]:
@@ -190,14 +199,10 @@ def differences_from_rivals(comparison: Comparison) -> pd.DataFrame:
         A table of `statistics.holm` with the columns `baseline`, a rival, and `saved`, the share of the compute of full
         data that both save. A level at which the sampler's compute is not that of RS2 is left out.
     """
-    runs = _comparable(comparison)
+    runs = comparison.comparable
     pairs = [(comparison.label, rival) for rival in RIVALS]
     table = contrast(runs[runs["saved"] > 0], "method_label", pairs, ["saved"], by="saved").reset_index()
     return holm(table.drop(columns="method_label"))
-
-
-def _comparable(comparison: Comparison) -> pd.DataFrame:
-    return label_methods(tabulate(comparison.records(), comparison.role))
 
 
 def cost_of_sampler(comparison: Comparison) -> pd.DataFrame:
@@ -207,17 +212,15 @@ def cost_of_sampler(comparison: Comparison) -> pd.DataFrame:
         `compute`, relative to full data in as many epochs, forward passes included; `selecting`, the median seconds of
         an epoch, and `share`, that of its time.
     """
-    records = comparison.records()
-    runs = measure_compute(tabulate(records, comparison.role))
     own = {spec.name for spec in comparison.own}
     rows = [
         (comparison.role(record.spec).rate, epoch.selection_seconds, epoch.selection_seconds + epoch.training_seconds)
-        for record in records
+        for record in comparison.records
         if record.spec.name in own
         for epoch in record.epochs
     ]
     seconds = pd.DataFrame(rows, columns=["rate", "selecting", "epoch"]).groupby("rate").median()
-    compute = _own_rows(runs, comparison).groupby("rate")["full_epochs"].mean()
+    compute = _own_rows(measure_compute(comparison.runs), comparison).groupby("rate")["full_epochs"].mean()
     return pd.DataFrame(
         {
             "compute": compute / comparison.own[0].epochs,
@@ -259,12 +262,12 @@ def describe(comparison: Comparison, differences: pd.DataFrame, device: str) -> 
         "Compute spent, relative to full data, and seconds of selecting:",
         cost_of_sampler(comparison).round(4).to_string(),
     ]
-    own = _own_rows(_comparable(comparison), comparison)
+    own = _own_rows(comparison.comparable, comparison)
     compared = set(own.loc[own["saved"].isin(differences["saved"]), "rate"])
     if left_out := {comparison.role(spec).rate for spec in comparison.own} - compared:
         rates = ", ".join(f"{rate:.0%}" for rate in sorted(left_out))
         parts.append(f"Not compared, since RS2 has no runs of this compute: the prune rate {rates}.")
-    wrong = wrong_labels_kept(comparison.records(), comparison.role)
+    wrong = wrong_labels_kept(comparison.records, comparison.role)
     if len(wrong):
         shares = wrong.groupby("method")["share"].mean().rename(lambda method: style(method).label)
         parts += ["Wrong labels in the subsets, in %:", shares.round(1).to_string()]
@@ -283,10 +286,3 @@ def _repetition(comparison: Comparison, spec: RunSpec) -> str:
         f" {there[0].environment['precision']}. As a check, RS2 at {spec.prune_rate:.0%}, one seed:"
         f" {100 * here.test_accuracy:.1f} % here, {format_mean(100 * each.test_accuracy for each in there)} % there."
     )
-
-
-def png(figure: Figure) -> bytes:
-    """Return a figure as a file."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=200)
-    return content.getvalue()

@@ -98,10 +98,9 @@ class Study:
 
     def save(self, figure: Figure, data: pd.DataFrame, name: str | None = None) -> None:
         """Save a figure as NAME.png and NAME.pdf, and its data as NAME.csv; NAME is by default the experiment's."""
-        png, pdf, target = io.BytesIO(), io.BytesIO(), self.folder / (name or self.name)
-        figure.savefig(png, format="png", dpi=200)
+        pdf, target = io.BytesIO(), self.folder / (name or self.name)
         figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
-        atomic_write(target.with_suffix(".png"), small_png(png.getvalue()))
+        atomic_write(target.with_suffix(".png"), png(figure))
         atomic_write(target.with_suffix(".pdf"), pdf.getvalue())
         self._save_numbers(target.name, data)
 
@@ -192,6 +191,13 @@ def _records(
             f" ({_estimate(missing, data_dir)})"
         )
     return [record for spec in recorded if (record := store.load(spec))]
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as a file."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=200)
+    return small_png(content.getvalue())
 
 
 def small_png(content: bytes) -> bytes:

@@ -10,7 +10,7 @@ from dynprune_lib.report import compare
 from tests.helpers import make_record
 
 GOOD, RANDOM = "tests.own_sampler:LowestLoss", "dynamic-random"
-BASE = {"full": 0.9, "rs2": 0.8, "ucb": 0.81, GOOD: 0.85, RANDOM: 0.8}  # test accuracy
+BASE = {"full": 0.9, "rs2": 0.8, "ucb": 0.81, GOOD: 0.85, RANDOM: 0.8, "seta": 0.8}  # test accuracy
 
 
 @pytest.fixture
@@ -69,13 +69,21 @@ def test_records_of_rivals_are_used_at_the_levels_that_they_have(plan):
     trained = comparison.to_train("cpu")
     assert sorted(spec.sampler for spec in trained) == ["rs2", GOOD, GOOD]
     with pytest.raises(SpecError, match=r"2 runs have no record in .*compare: the same command trains them"):
-        comparison.records()
+        compare.differences_from_rivals(comparison)
     for spec in trained:
         save(comparison.made, spec)
     assert repeated in trained
     text = compare.describe(comparison, compare.differences_from_rivals(comparison), "cpu")
     assert "This machine computes in float32, the records are in float16." in text
     assert "RS2 at 30%, one seed: 80.0 % here, 80.1 ± 1.3 % there" in text
+
+
+def test_a_sampler_has_the_label_of_its_runs(plan):
+    comparison = plan("seta", seeds=1, settings={"fill": False})
+    for spec in comparison.to_train("cpu"):
+        save(comparison.made, spec)
+    assert comparison.label == "SeTa, own length"
+    assert comparison.label in set(comparison.comparable["method_label"])
 
 
 def test_with_wrong_labels_half_of_the_compute_is_compared_and_the_share_that_is_kept_is_shown(plan):
@@ -93,7 +101,7 @@ def test_a_level_whose_compute_the_sampler_does_not_spend_is_left_out_and_named(
     comparison = plan()
     for spec in comparison.to_train("cpu"):
         save(comparison.made, spec)
-    for record in comparison.records():
+    for record in plan().records:
         if record.spec.sampler == GOOD:  # as if it had scored all samples first
             epochs = [replace(epoch, forward_passes=1500) for epoch in record.epochs]
             comparison.made.save(replace(record, epochs=epochs), {})

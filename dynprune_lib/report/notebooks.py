@@ -21,7 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from dynprune_lib.errors import NotebookError
-from dynprune_lib.experiments.profile import PROFILES, RECORDED, load_profile
+from dynprune_lib.experiments.profile import PROFILES, load_profile
 from dynprune_lib.experiments.schedule import progress_bar
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
@@ -63,8 +63,6 @@ def reproduce_notebooks(
     given = (parameters or {}) | {"profile": profile}
     folders = {"data_dir": data_dir, "results": results}
     given |= {name: str(Path(folder).resolve()) for name, folder in folders.items() if folder is not None}
-    if profile in RECORDED:
-        given.setdefault("results", str(results_dir()))  # for the quickstart, which else trains its runs on the spot
     chosen = load_profile(profile, given.get("dataset"))
     target = root() / "reproduced" / profile
     make_folder(target)  # an error after the training would be late

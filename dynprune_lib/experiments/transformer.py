@@ -38,7 +38,13 @@ class SentenceClassifier(nn.Module):
         torchvision_datasets()  # transformers imports torchvision
         from transformers import BertConfig, BertModel
 
-        config = BertConfig(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **sizes)
+        # fused attention takes half of a step on a CPU, for its backward pass is slow on short sentences
+        plain: dict[str, Any] = {
+            "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.0,
+            "attn_implementation": "eager",
+        }
+        config = BertConfig(**plain, **sizes)
         self.encoder = BertModel(config, add_pooling_layer=False)
         self.head = nn.Linear(config.hidden_size, outputs)
 

@@ -23,6 +23,7 @@ SHA256 = {
 }
 PADDING = 0
 TOKENS = 64  # of a sentence at most; few are longer
+BATCH = 64  # sentences of like length that are evaluated together
 
 
 class SentenceClassifier(nn.Module):
@@ -49,8 +50,16 @@ class SentenceClassifier(nn.Module):
         self.head = nn.Linear(config.hidden_size, outputs)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        if tokens.device.type == "cpu":  # half of the work would be on padding; a GPU would have to wait for the length
-            tokens = tokens[:, : int((tokens != PADDING).sum(1).max())]
+        if tokens.device.type != "cpu":  # a GPU would have to wait for the lengths
+            return self._classify(tokens)
+        lengths = (tokens != PADDING).sum(1)  # most of the work would be on padding
+        if self.training:
+            return self._classify(tokens[:, : int(lengths.max())])
+        order = lengths.argsort()
+        parts = [self._classify(tokens[part, : int(lengths[part[-1]])]) for part in order.split(BATCH)]
+        return torch.cat(parts)[order.argsort()]
+
+    def _classify(self, tokens: Tensor) -> Tensor:
         is_word = tokens != PADDING
         states = self.encoder(tokens, attention_mask=is_word).last_hidden_state.float()
         weights = is_word / is_word.sum(1, keepdim=True)

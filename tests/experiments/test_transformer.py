@@ -16,13 +16,15 @@ def _minilm():
         pytest.skip(f"all-MiniLM-L6-v2 is not here: {error}")
 
 
-def test_padding_changes_no_output():
-    tokens = torch.randint(1, 18, (3, 16), generator=torch.Generator().manual_seed(0))
-    tokens[0, 9:] = PADDING
+def test_neither_padding_nor_the_company_of_other_sentences_changes_an_output():
+    tokens = torch.randint(1, 18, (150, 16), generator=torch.Generator().manual_seed(0))
+    for number, sentence in enumerate(tokens):
+        sentence[2 + number * 5 % 14 :] = PADDING
     model = build_model("tiny-bert", tokens, 10, seed=0)
     with torch.no_grad():
-        torch.testing.assert_close(model(tokens)[:1], model(tokens[:1, :9]))
-        torch.testing.assert_close(model(tokens[1:]), model(tokens)[1:])
+        alone = [model(sentence[sentence != PADDING].unsqueeze(0)) for sentence in tokens]
+        torch.testing.assert_close(model.train()(tokens), torch.cat(alone))
+        torch.testing.assert_close(model.eval()(tokens), torch.cat(alone))
 
 
 def test_a_digit_is_a_sentence_of_the_brightness_of_its_squares():

@@ -7,7 +7,7 @@ JOBS ?= 2
 BIN = $(VENV)/bin
 SINCE = $(VENV)/notebooks-since
 
-.PHONY: reproduce test full quick floor check lab render docs site bench install clean
+.PHONY: reproduce test full quick floor check style lab render docs site bench install clean
 
 reproduce: install  ## execute every notebook on PROFILE, training missing runs
 	"$(BIN)/python" -m dynprune_lib reproduce --profile $(PROFILE) --jobs $(JOBS)
@@ -20,7 +20,7 @@ test: check  ## style, types, the tests, the notebooks as committed and on the s
 full: install  ## the other tests: more cases of the frameworks, Slurm, the site and JupyterLab in a browser
 	"$(BIN)/python" -m pytest -n auto --dist loadfile -m full tests
 
-quick: check  ## style, types, the fast tests
+quick: style  ## style, the fast tests
 	"$(BIN)/python" -m pytest -n auto -m "not slow" tests dynprune_lib
 
 floor:  ## the tests of the samplers on the oldest torch that is allowed; on Linux, pip installs its gigabytes of CUDA
@@ -28,10 +28,12 @@ floor:  ## the tests of the samplers on the oldest torch that is allowed; on Lin
 	.venv-floor/bin/python -m pip install -q torch==2.4.1 numpy pytest hypothesis
 	.venv-floor/bin/python -m pytest -q --confcutdir tests/samplers tests/samplers
 
-check: install
+check: style
+	"$(BIN)/mypy"
+
+style: install
 	"$(BIN)/ruff" check .
 	"$(BIN)/ruff" format --check .
-	"$(BIN)/mypy"
 
 lab: install  ## open JupyterLab on the start page of the notebooks
 	"$(BIN)/python" -m jupyterlab --LabApp.app_settings_dir=notebooks/lab --ServerApp.root_dir=. notebooks/README.md

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from dynprune_lib.losses import per_sample, unreduced
+    from dynprune_lib.losses import per_sample, per_sample_cross_entropy, unreduced
     from dynprune_lib.samplers import (
         RCAP,
         RS2,
@@ -75,6 +75,7 @@ __all__ = [
     "StaticScored",
     "indexed",
     "per_sample",
+    "per_sample_cross_entropy",
     "pruning_loader",
     "unreduced",
 ]

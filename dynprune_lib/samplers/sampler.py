@@ -182,7 +182,8 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
             index: (B,) of an integer type, positions of the samples in the data set.
             losses: (B,) of a floating-point type, per-sample losses with their graph (`reduction="none"`).
             scores: (B,) of a floating-point type, higher for samples that are worth more, for example from
-                `dynprune_lib.scores`. Default: the losses, with a warning if the sampler has another `required_score`.
+                `dynprune_lib.scores`. Default: the losses, without the weights of `dynprune_lib.unreduced`, with a
+                warning if the sampler has another `required_score`.
             per_sample: whether `losses` has a value per sample; if not, it is a scalar, the mean. Default: True.
 
         Returns:
@@ -219,10 +220,10 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
             mean, losses = losses, losses.expand(len(index))
         index = self._checked("losses", index, losses)
         loss = self._train_on(index, losses)
-        if scores is None:
-            self._record(index, losses)
+        if scores is None:  # `unreduced` and `per_sample` say what to record of a loss with weights or a mask
+            self._record(index, getattr(losses, "scores", losses), losses)
         else:
-            self._record(self._checked("scores", index, scores), scores)
+            self._record(self._checked("scores", index, scores), scores, scores)
         return loss if per_sample else mean
 
     def observe(self, index: Tensor, scores: Tensor) -> None:
@@ -233,7 +234,7 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         arguments and errors are those of `update`. Under `torch.distributed`, a sample may be scored by any process,
         or by several, which then pass the same scores.
         """
-        self._record(self._checked("scores", index, scores), scores)
+        self._record(self._checked("scores", index, scores), scores, scores)
 
     def mean_loss(self, index: Tensor, losses: Tensor) -> Tensor:
         """Return the scalar loss to back-propagate without recording scores.
@@ -332,10 +333,9 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         self._weights = self._weights.to(losses.device, non_blocking=True)
         return (self._weights[index].to(losses.dtype) * losses).mean()
 
-    def _record(self, index: Tensor, scores: Tensor) -> None:
-        scores = scores.detach()
-        usable = torch.isfinite(scores)
-        self._usage.count_scores(usable)
+    def _record(self, index: Tensor, scores: Tensor, given: Tensor) -> None:
+        scores, usable = scores.detach(), torch.isfinite(scores)
+        self._usage.count_scores(torch.isfinite(given))  # a sample that is ignored has no score, and a loss of 0
         for name, tensor in self.memory.items():
             self.memory[name] = tensor.to(scores.device)
         self._recorded = self._recorded.to(scores.device).index_fill_(0, index, True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dynprune_lib.samplers.checks import setting
 from dynprune_lib.samplers.sampler import PruningSampler
-from dynprune_lib.samplers.selection import topk_random_ties
+from dynprune_lib.samplers.selection import none_of, topk_random_ties
 from dynprune_lib.samplers.states import FINITE, Memory
 
 
@@ -110,17 +110,16 @@ class EpsilonGreedy(Bandit):
 
     def select(self) -> Tensor:
         greedy = self.topk(self.bound(), self.num_kept - self.num_explored)
-        is_rest = torch.ones(self.num_samples, dtype=torch.bool)
-        is_rest[greedy] = False
-        rest = is_rest.nonzero().squeeze(1)
-        generator = self.random_generator("explore", self.period_number)
-        drawn = torch.randperm(len(rest), generator=generator)[: self.num_explored]
-        return torch.cat([greedy, rest[drawn]])
+        is_greedy = none_of(self.num_samples)
+        is_greedy[greedy] = True
+        rest = (~is_greedy).nonzero().squeeze(1)
+        order = self.random_order(len(rest), "explore", self.period_number)
+        return torch.cat([greedy, rest[order[: self.num_explored]]])
 
     def keep_probability(self) -> Tensor:
         """Return 1 for the samples with the highest means, and the drawn fraction of the rest for the others."""
         num_greedy = self.num_kept - self.num_explored
-        probability = torch.ones(self.num_kept, dtype=torch.float32)
+        probability = torch.ones(self.num_kept, dtype=torch.float32, device="cpu")
         probability[num_greedy:] = self.num_explored / max(1, self.num_samples - num_greedy)  # at rate 0, none is left
         return probability
 
@@ -332,7 +331,7 @@ class Proportional(Bandit):
 
     def select(self) -> Tensor:
         generator = self.random_generator("draw", self.period_number)
-        uniform = torch.rand(self.num_samples, generator=generator, dtype=torch.float32)
+        uniform = torch.rand(self.num_samples, generator=generator, dtype=torch.float32, device="cpu")
         keys = (
             self.memory["mean"].cpu().clamp(min=0).log() - (-uniform.log()).log()
         )  # the highest are the first to be drawn

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dynprune_lib.samplers.checks import setting
 from dynprune_lib.samplers.sampler import PruningSampler
+from dynprune_lib.samplers.selection import none_of
 
 
 @dataclass(eq=False)
@@ -32,10 +33,10 @@ class Full(PruningSampler):
             raise ValueError(f"prune_rate is {self.prune_rate}: Full keeps all samples, so it must be 0")
 
     def select(self) -> Tensor:
-        return torch.arange(self.num_samples, dtype=torch.int32)
+        return torch.arange(self.num_samples, dtype=torch.int32, device="cpu")
 
     def keep_probability(self) -> Tensor:
-        return torch.ones(self.num_kept, dtype=torch.float32)
+        return torch.ones(self.num_kept, dtype=torch.float32, device="cpu")
 
 
 @dataclass(eq=False)
@@ -79,7 +80,7 @@ class DynamicRandom(PruningSampler):
         return self.random_subset("dynamic random", self.period_number)
 
     def keep_probability(self) -> Tensor:
-        return torch.full((self.num_kept,), self.num_kept / self.num_samples, dtype=torch.float32)
+        return torch.full((self.num_kept,), self.num_kept / self.num_samples, dtype=torch.float32, device="cpu")
 
 
 @dataclass(eq=False)
@@ -112,7 +113,7 @@ class RS2(PruningSampler):
         super().__post_init__()
         # the last pass that was computed: the order of a pass depends on the one before
         self._pass_number: int = -1
-        self._pass_order: Tensor = torch.arange(self.num_samples, dtype=torch.int32)
+        self._pass_order: Tensor = torch.arange(self.num_samples, dtype=torch.int32, device="cpu")
 
     def select(self) -> Tensor:
         number, begin = divmod(self.period_number * self.num_kept, self.num_samples)
@@ -121,7 +122,7 @@ class RS2(PruningSampler):
         return torch.cat([kept, self._order_of_pass(number + 1)[:missing]]) if missing else kept
 
     def keep_probability(self) -> Tensor:
-        return torch.full((self.num_kept,), self.num_kept / self.num_samples, dtype=torch.float32)
+        return torch.full((self.num_kept,), self.num_kept / self.num_samples, dtype=torch.float32, device="cpu")
 
     def _order_of_pass(self, number: int) -> Tensor:
         """Return the order of a pass, (N,) int32, computed from the order of the pass before it."""
@@ -129,11 +130,10 @@ class RS2(PruningSampler):
             self._pass_number = -1  # compute again from the first pass
         while self._pass_number < number:
             self._pass_number += 1
-            generator = self.random_generator("pass", self._pass_number)
-            order = torch.randperm(self.num_samples, generator=generator, dtype=torch.int32)
+            order = self.random_order(self.num_samples, "pass", self._pass_number)
             # the end of the previous pass shares an epoch with the start of this one: its samples must come late here
             num_shared = self._pass_number * self.num_samples % self.num_kept
-            is_shared = torch.zeros(self.num_samples, dtype=torch.bool)
+            is_shared = none_of(self.num_samples)
             is_shared[self._pass_order[self.num_samples - num_shared :].long()] = True
             late = is_shared[order.long()]
             self._pass_order = torch.cat([order[~late], order[late]])

@@ -153,7 +153,7 @@ class IndexedCollate:
         self.collate_fn, self.key = collate_fn or default_collate, key
 
     def __call__(self, samples: list[tuple[int, Any]]) -> Any:
-        index = torch.tensor([position for position, _ in samples])
+        index = torch.tensor([position for position, _ in samples], device="cpu")
         batch = self.collate_fn([sample for _, sample in samples])
         if self.key is None:
             return index, batch

@@ -74,4 +74,4 @@ def merge(
 def is_same(tensor: Tensor) -> bool:
     """Return whether a tensor on the CPU is the same in all processes."""
     digest = int.from_bytes(hashlib.blake2b(tensor.numpy().tobytes(), digest_size=7).digest(), "little")
-    return int(over_all_processes(torch.tensor([digest, -digest]), "MAX").sum()) == 0
+    return int(over_all_processes(torch.tensor([digest, -digest], device="cpu"), "MAX").sum()) == 0

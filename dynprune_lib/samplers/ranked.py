@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dynprune_lib.samplers.checks import setting
 from dynprune_lib.samplers.sampler import PruningSampler
-from dynprune_lib.samplers.selection import topk_random_ties
+from dynprune_lib.samplers.selection import none_of, topk_random_ties
 from dynprune_lib.samplers.states import FINITE, Memory
 
 LEAST_LOSS = 1e-6  # of a sample in RCAP, so that every class has a share
@@ -145,8 +145,7 @@ class OrderDP(LastScore):
 
     def select(self) -> Tensor:
         num_drawn = self.num_samples - round(self.at_random * (self.num_samples - self.num_kept))
-        order = torch.randperm(self.num_samples, generator=self.random_generator("draw", self.period_number))
-        drawn = order[:num_drawn]
+        drawn = self.random_order(self.num_samples, "draw", self.period_number)[:num_drawn]
         generator = self.random_generator("ties", self.period_number)
         return drawn[topk_random_ties(self.memory["last"].cpu()[drawn], self.num_kept, generator)]
 
@@ -212,7 +211,7 @@ class RCAP(LastScore):
         order = (loss / self.beta - noise).argsort(descending=True)
         order = order[self._classes[order].argsort(stable=True)]  # by class, and by key within a class
         first = (self._sizes.cumsum(0) - self._sizes).repeat_interleave(self._sizes)
-        rank = torch.arange(self.num_samples) - first
+        rank = torch.arange(self.num_samples, device="cpu") - first
         return order[rank < quotas.repeat_interleave(self._sizes)]
 
 
@@ -231,7 +230,7 @@ def allocate(weights: Tensor, sizes: Tensor, total: int) -> Tensor:
         >>> allocate(torch.tensor([1.0, 1.0, 2.0], dtype=torch.float64), torch.tensor([9, 9, 4]), total=12).tolist()
         [4, 4, 4]
     """
-    is_full = torch.zeros(len(sizes), dtype=torch.bool)
+    is_full = none_of(len(sizes))
     while True:
         left = total - sizes[is_full].sum()
         quotas = torch.where(is_full, sizes, left * weights / weights[~is_full].sum())

@@ -15,8 +15,8 @@ from dynprune_lib.samplers.loading import Order, View
 from dynprune_lib.samplers.merge import is_same, rank, world_size
 from dynprune_lib.samplers.registry import register
 from dynprune_lib.samplers.savings import Savings, SavingsReport
-from dynprune_lib.samplers.selection import highest_of_repeated
-from dynprune_lib.samplers.states import MAX_EPOCH, Memory, States
+from dynprune_lib.samplers.selection import highest_of_repeated, none_of
+from dynprune_lib.samplers.states import MAX_EPOCH, Memory, States, lasting
 from dynprune_lib.samplers.usage import Usage
 
 MAX_SAMPLES = 2**31  # subsets are stored as int32
@@ -74,6 +74,7 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         if name := vars(cls).get("name"):
             register(cls, name)
 
+    @lasting
     def __post_init__(self) -> None:
         self.num_samples = integer("num_samples", self.num_samples, at_least=1, at_most=MAX_SAMPLES)
         check_settings(self)
@@ -87,15 +88,15 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
                 f"rescale is True: {type(self).__name__} does not select its samples with known probabilities, which"
                 " rescaling divides by; use rescale=False"
             )
-        everything = (self.num_samples,)
         self.memory: dict[str, Tensor] = {
-            name: torch.full(everything, each.start, dtype=each.dtype) for name, each in self.remembers.items()
+            name: torch.full((self.num_samples,), each.start, dtype=each.dtype, device="cpu")
+            for name, each in self.remembers.items()
         }
         self.epoch: int = 0
         self._selected: Tensor | None = None  # subset of the current phase, selected when first requested
         self._weights: Tensor | None = None  # (N,) loss weights of this subset, if the losses are rescaled
         self._savings = Savings(self.num_samples)
-        self._recorded: Tensor = torch.zeros(everything, dtype=torch.bool)  # by this process, since the last merge
+        self._recorded: Tensor = none_of(self.num_samples)  # by this process, since the last merge
         self._usage = Usage(self.num_samples)
         self._is_just_loaded: bool = False
 
@@ -252,8 +253,7 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         own, world = self._subset, world_size()
         if self.shard:
             own = own[rank() : len(own) // world * world : world]  # all equally long: the remainder belongs to none
-        order = torch.randperm(len(own), generator=self.random_generator("order", self.epoch), dtype=torch.int32)
-        return own[order].long()
+        return own[self.random_order(len(own), "order", self.epoch)].long()
 
     def subset(self) -> Tensor:
         """Return the samples of this epoch in all processes together, int64 on the CPU, in ascending order."""
@@ -305,12 +305,16 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         """Return a CPU generator for one purpose at one time (an epoch or a period), the same in all processes."""
         key = f"{self.seed}:{purpose}:{time}".encode()
         seed = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little") >> 1
-        return torch.Generator().manual_seed(seed)
+        return torch.Generator(device="cpu").manual_seed(seed)
+
+    def random_order(self, length: int, purpose: str, *time: int) -> Tensor:
+        """Return the numbers from 0 to `length - 1` in random order, (length,) int32 on the CPU."""
+        generator = self.random_generator(purpose, *time)
+        return torch.randperm(length, generator=generator, dtype=torch.int32, device="cpu")
 
     def random_subset(self, purpose: str, *time: int) -> Tensor:
         """Return `num_kept` indices drawn uniformly without replacement, (num_kept,) int32."""
-        order = torch.randperm(self.num_samples, generator=self.random_generator(purpose, *time), dtype=torch.int32)
-        return order[: self.num_kept].clone()
+        return self.random_order(self.num_samples, purpose, *time)[: self.num_kept].clone()
 
     # Internals -----------------------------------------------------------------------------------------------------
 
@@ -330,9 +334,11 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         if self._weights is None:
             self._select()
         assert self._weights is not None  # the epoch is pruned and `rescale` is True
-        self._weights = self._weights.to(losses.device, non_blocking=True)
+        with torch.inference_mode(False):
+            self._weights = self._weights.to(losses.device, non_blocking=True)
         return (self._weights[index].to(losses.dtype) * losses).mean()
 
+    @lasting
     def _record(self, index: Tensor, scores: Tensor, given: Tensor) -> None:
         scores, usable = scores.detach(), torch.isfinite(scores)
         self._usage.count_scores(torch.isfinite(given))  # a sample that is ignored has no score, and a loss of 0
@@ -353,11 +359,12 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         assert self._selected is not None
         return self._selected
 
+    @lasting
     def _select(self) -> None:
         """Set the subset of `epoch`, int32 on the CPU, and its loss weights, (N,), or None if all are 1."""
         weights = None
         if self._uses_all(self.epoch):
-            selected = torch.arange(self.num_samples, dtype=torch.int32)
+            selected = torch.arange(self.num_samples, dtype=torch.int32, device="cpu")
         else:
             selected = self.select().to("cpu", torch.int32)
             least = self.num_kept if self.has_fixed_length else 1
@@ -369,14 +376,12 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
                 inverse = 1 / self.keep_probability().double()
                 # without a fixed length, the sum over the epoch is to be that over all samples, as in the sources
                 inverse = inverse / inverse.mean() if self.has_fixed_length else inverse
-                weights = torch.zeros(self.num_samples, dtype=torch.float32)
+                weights = torch.zeros(self.num_samples, dtype=torch.float32, device="cpu")
                 weights[selected.long()] = inverse.to(weights.dtype)
         if world_size() > 1:
             # shards are slices of the subset, and the remainder belongs to none: neither may follow the order of the
             # data set, which is often sorted by class
-            selected = selected[
-                torch.randperm(len(selected), generator=self.random_generator("shares", self.period_number))
-            ]
+            selected = selected[self.random_order(len(selected), "shares", self.period_number)]
         self._selected, self._weights = selected, weights
 
     def _checked(self, name: str, index: Tensor, values: Tensor) -> Tensor:

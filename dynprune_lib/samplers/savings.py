@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
+
+from dynprune_lib.samplers.selection import none_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Savings:
         self.left_out: float = float(state.get("left_out", 0.0))
         self.overlap: float | None = state.get("overlap")
         selected = state.get("selected")
-        self.selected = torch.zeros(num_samples, dtype=torch.bool) if selected is None else selected.cpu().clone()
+        self.selected = none_of(num_samples) if selected is None else selected.cpu().clone()
 
     def count(self, passes: int, subset: Tensor) -> None:
         """Count passes over an epoch's subset; what they left out follows in proportion, for an epoch cut short."""
@@ -67,7 +68,7 @@ class Savings:
         """Compare the subsets of two epochs in a row, if both are known and leave samples out."""
         if before is None or after is None or self.num_samples in (len(before), len(after)):
             return
-        selected = torch.zeros(self.num_samples, dtype=torch.bool)
+        selected = none_of(self.num_samples)
         selected[before.long()] = selected[after.long()] = True
         self.overlap = (self.num_samples - int(selected.sum())) / (self.num_samples - len(after))
 

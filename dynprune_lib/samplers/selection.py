@@ -25,12 +25,12 @@ def topk_random_ties(scores: Tensor, k: int, generator: torch.Generator) -> Tens
         True
     """
     if k == 0:
-        return torch.empty(0, dtype=torch.int64)
+        return torch.empty(0, dtype=torch.int64, device="cpu")
     scores = scores.cpu().nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
     threshold = _kth_highest(scores, k)
     above = (scores > threshold).nonzero().squeeze(1)
     tied = (scores == threshold).nonzero().squeeze(1)
-    drawn = torch.randperm(len(tied), generator=generator)[: k - len(above)]
+    drawn = torch.randperm(len(tied), generator=generator, device="cpu")[: k - len(above)]
     return torch.cat([above, tied[drawn]])
 
 
@@ -59,6 +59,11 @@ def highest_of_repeated(index: Tensor, scores: Tensor, usable: Tensor) -> tuple[
     counted = torch.where(usable, scores, -torch.inf)
     highest = torch.full_like(scores, -torch.inf).scatter_reduce_(0, group, counted, "amax")[group]
     return highest, highest > -torch.inf
+
+
+def none_of(num_samples: int) -> Tensor:
+    """Return marks of no sample, (N,) bool on the CPU, whatever the default device is."""
+    return torch.zeros(num_samples, dtype=torch.bool, device="cpu")
 
 
 def is_repeated(index: Tensor) -> Tensor:

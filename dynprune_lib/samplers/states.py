@@ -13,11 +13,15 @@ from dynprune_lib.samplers.checks import integer, real
 from dynprune_lib.samplers.merge import merge, over_all_processes, rank, world_size
 from dynprune_lib.samplers.savings import Savings
 from dynprune_lib.samplers.schedule import Schedule
+from dynprune_lib.samplers.selection import none_of
 
 FINITE = torch.finfo(torch.float32).max  # the largest finite number
 MAX_EPOCH = 2**31 - 2  # a sampler may store epochs as int32, with -1 for "never"
 PARTS = {"settings", "epoch", "subset", "weights", "memory"}
 COUNTS = {"made", "left_out", "overlap", "selected"}
+
+
+lasting = torch.inference_mode(False)  # what a method with it makes can be changed outside of a caller's inference mode
 
 
 class Memory(NamedTuple):
@@ -67,6 +71,7 @@ class States(Schedule):
             "savings": self._savings.state(),
         }
 
+    @lasting
     def load_state_dict(self, state: dict[str, Any], skip_trained: bool = False) -> None:
         """Resume from a `state_dict`, bit for bit, whichever device it was saved on.
 
@@ -110,6 +115,7 @@ class States(Schedule):
         self._usage.start_epoch(own, num_skipped=skip_trained * (own if self.shard else trained))
         self._usage.resumed_epoch, self._is_just_loaded = self.epoch, True
 
+    @lasting
     def _merge_memory(self) -> None:
         # every process enters, whatever it has recorded, at moments that all have in common
         if world_size() > 1 and self.memory:
@@ -151,7 +157,7 @@ def check_subset(subset: Any, lengths: tuple[int, int], num_samples: int) -> Non
     least, most = lengths
     length = min(max(len(subset), least), most) if isinstance(subset, torch.Tensor) and subset.ndim else most
     check_tensor("subset", subset, (length,), torch.int32, 0, num_samples - 1)
-    is_in = torch.zeros(num_samples, dtype=torch.bool)
+    is_in = none_of(num_samples)
     is_in[subset.long()] = True
     if is_in.sum() != length:
         raise ValueError("subset of this state has a sample more than once")

@@ -235,10 +235,10 @@ class COWERAGE(StaticScored):
     def priorities(self, scores: Tensor) -> Tensor:
         """Return minus the place of each sample in a random order of its stratum; the first of all strata are kept."""
         random = self.random_generator("strata")
-        shuffled = torch.randperm(self.num_samples, generator=random)
+        shuffled = torch.randperm(self.num_samples, generator=random, device="cpu")
         order = shuffled[scores[shuffled].argsort(stable=True)]  # equal losses in random order
-        places = [torch.randperm(len(each), generator=random) for each in order.tensor_split(self.strata)]
-        return torch.empty(self.num_samples, dtype=torch.float32).index_copy_(0, order, -torch.cat(places).float())
+        places = [torch.randperm(len(each), generator=random, device="cpu") for each in order.tensor_split(self.strata)]
+        return -torch.cat(places)[order.argsort()].float()
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ from dynprune_lib.samplers.checks import setting
 from dynprune_lib.samplers.clusters import BINS, cluster_cuts
 from dynprune_lib.samplers.ranked import LastScore
 from dynprune_lib.samplers.sampler import PruningSampler
-from dynprune_lib.samplers.selection import is_repeated
+from dynprune_lib.samplers.selection import is_repeated, none_of
 from dynprune_lib.samplers.states import Memory
 
 
@@ -69,7 +69,7 @@ class OwnLength(PruningSampler):
             >>> sorted(sampler.take(torch.tensor([False, True, False, True])).tolist())
             [1, 3]
         """
-        order = torch.randperm(self.num_samples, generator=self.random_generator("fill_epoch", self.period_number))
+        order = self.random_order(self.num_samples, "fill_epoch", self.period_number)
         comes_first = preferred.cpu()[order]
         self.num_wanted = int(comes_first.sum())
         length = self.num_kept if self.fill else min(self.num_kept, max(1, self.num_wanted))
@@ -121,8 +121,8 @@ class InfoBatch(OwnLength, LastScore):
         self.num_wanted = len(others) + num_learned
         if self.fill:
             num_learned = max(num_learned, self.num_kept - len(others))
-        drawn = learned[torch.randperm(len(learned), generator=generator)[:num_learned]]
-        epoch = torch.randperm(len(others) + num_learned, generator=generator)[: self.num_kept]
+        drawn = learned[torch.randperm(len(learned), generator=generator, device="cpu")[:num_learned]]
+        epoch = torch.randperm(len(others) + num_learned, generator=generator, device="cpu")[: self.num_kept]
         kept_others = epoch[epoch < len(others)]
         kept_learned = epoch[epoch >= len(others)] - len(others)
         self._num_learned, self._num_others = len(kept_learned), len(kept_others)
@@ -134,8 +134,8 @@ class InfoBatch(OwnLength, LastScore):
 
         If only a part of that epoch is kept, all probabilities are smaller by the same factor, which is left out.
         """
-        others = torch.ones(self._num_others, dtype=torch.float32)
-        learned = torch.full((self._num_learned,), self._learned_probability, dtype=torch.float32)
+        others = torch.ones(self._num_others, dtype=torch.float32, device="cpu")
+        learned = torch.full((self._num_learned,), self._learned_probability, dtype=torch.float32, device="cpu")
         return torch.cat([others, learned])
 
 
@@ -183,10 +183,11 @@ class SeTa(OwnLength, LastScore):
 
     def select(self) -> Tensor:
         last = self.memory["last"].cpu()
-        drawn = torch.ones(self.num_samples, dtype=torch.bool)
+        drawn = ~none_of(self.num_samples)
         if not self.fill:  # the window is taken from a random part of the data
-            drawn[:] = False
-            drawn[self.random_subset("drawn", self.period_number)] = True
+            drawn = none_of(self.num_samples).index_fill_(
+                0, self.random_subset("drawn", self.period_number).long(), True
+            )
         has_score = last.isfinite()
         if not (drawn & has_score).any() or (self.random_from is not None and self.epoch >= self.random_from):
             self.num_wanted = None  # there is no rule in this epoch
@@ -337,7 +338,7 @@ class RePB(OwnLength):
     def select(self) -> Tensor:
         count = self.memory["count"].cpu()
         generator = self.random_generator("repb", self.period_number)
-        draw = torch.rand(self.num_samples, generator=generator, dtype=torch.float32)
+        draw = torch.rand(self.num_samples, generator=generator, dtype=torch.float32, device="cpu")
         selected = self.take((count >= 0) | (draw >= self.r))
         if self.rescale:
             times = count[selected].abs().float()
@@ -346,5 +347,5 @@ class RePB(OwnLength):
 
     def keep_probability(self) -> Tensor:
         """Return the share of the past epochs in which each sample was selected, at least 1 - r."""
-        probability, self._probability = self._probability, torch.ones(0)  # the sampler keeps the weights only
+        probability, self._probability = self._probability, torch.ones(0, device="cpu")  # only weights are kept
         return probability

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from dynprune_lib.samplers.merge import over_all_processes, world_size
+from dynprune_lib.samplers.selection import none_of
 
 TOLD_BELOW = 0.6  # fraction of an epoch that was trained on; a loader that shards again leaves a half or less
 
@@ -19,7 +20,7 @@ class Usage:
     """
 
     def __init__(self, num_samples: int) -> None:
-        self.trained: Tensor = torch.zeros(num_samples, dtype=torch.bool)
+        self.trained: Tensor = none_of(num_samples)
         self.num_trained: int = 0
         self.num_batches: int = 0
         self.num_skipped: int = 0  # samples at the start of this epoch that a resumed run had trained on before
@@ -34,7 +35,8 @@ class Usage:
         """Count a batch that is trained on, (B,) int64."""
         self.num_trained, self.num_batches = self.num_trained + len(index), self.num_batches + 1
         self.largest_batch = max(self.largest_batch, len(index))
-        self.trained = self.trained.to(index.device).index_fill_(0, index, True)
+        with torch.inference_mode(False):
+            self.trained = self.trained.to(index.device).index_fill_(0, index, True)
 
     def count_scores(self, usable: Tensor) -> None:
         """Count recorded scores; `usable` (B,) bool marks the finite ones."""
@@ -112,7 +114,8 @@ class Usage:
         seen = trained if shard else times > 0  # without shards, the order is that of all processes together
         has_gaps = not bool(seen[order[: int(seen.sum())]].all())
         is_short = self.num_batches < 2  # a single batch may have been filled up with all samples
-        is_short, has_gaps = over_all_processes(torch.tensor([is_short, has_gaps]).int(), "MAX").bool().tolist()
+        found = torch.tensor([is_short, has_gaps], dtype=torch.int32, device="cpu")
+        is_short, has_gaps = over_all_processes(found, "MAX").bool().tolist()
         self.are_shards_checked = distinct > 0 and not is_short
         if common and common >= TOLD_BELOW * distinct and not is_short:
             raise RuntimeError(

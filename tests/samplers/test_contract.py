@@ -1,14 +1,16 @@
 """What every sampler of the library keeps. `check_sampler` itself is tested in `tests/test_testing.py`."""
 
 import inspect
+from contextlib import nullcontext
+from functools import partial
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynprune_lib.samplers import SAMPLERS, OwnLength, StaticScored
-from dynprune_lib.testing import check_sampler
+from dynprune_lib.samplers import SAMPLERS, UCB, OwnLength, StaticScored
+from dynprune_lib.testing import OF_SAMPLES, check_sampler
 from tests.samplers.conftest import ANY_SCORE, make_sampler
 
 OWN_LENGTH = [name for name, sampler in SAMPLERS.items() if issubclass(sampler, OwnLength)]
@@ -19,6 +21,45 @@ CASES += [(name, {"fill": False, "prune_rate": 0.1}) for name in OWN_LENGTH] + [
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_every_sampler_keeps_the_contract(name, options):
     check_sampler(SAMPLERS[name], **options)
+
+
+class Deterministic:
+    def __enter__(self):
+        torch.use_deterministic_algorithms(True)
+
+    def __exit__(self, *_):
+        torch.use_deterministic_algorithms(False)
+
+
+MODES = {
+    "none": nullcontext,
+    "default device": partial(torch.device, "meta"),  # on which a tensor without a device has no values
+    "inference mode": torch.inference_mode,
+    "autocast": partial(torch.autocast, "cpu", torch.bfloat16),
+    "deterministic": Deterministic,
+}
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_modes_of_torch_change_nothing(name):
+    runs, losses = [], torch.rand(3, 40, generator=torch.Generator().manual_seed(0))
+    arguments = inspect.signature(SAMPLERS[name]).parameters
+    of_samples = {each: values(40) for each, values in OF_SAMPLES.items() if each in arguments}
+    for mode in MODES.values():
+        epochs = []
+        with mode():
+            sampler = SAMPLERS[name](40, 0.0 if name == "full" else 0.5, **of_samples)
+            for epoch in range(3):
+                sampler.set_epoch(epoch)
+                epochs.append(list(sampler))
+                index = sampler.indices()
+                sampler.update(index, losses[epoch][index])
+            made = sampler.report()
+            sampler.load_state_dict(sampler.state_dict())
+        sampler.set_epoch(3)
+        sampler.update(index, losses[0][index].requires_grad_()).backward()
+        runs.append((epochs, made))
+    assert all(run == runs[0] for run in runs)
 
 
 @settings(max_examples=100, deadline=None)
@@ -85,3 +126,11 @@ def test_a_sampler_that_prefers_wrong_labels_warns_of_them(name):
         num_wrong += int((index < NUM_WRONG).sum())
     prefers_them = num_wrong / (EPOCHS * len(sampler)) > 1.15 * NUM_WRONG / NUM
     assert any(warning in inspect.getdoc(SAMPLERS[name]) for warning in WARNINGS) == prefers_them
+
+
+@pytest.mark.filterwarnings("ignore:more samples of epoch")
+def test_what_moves_to_a_device_in_inference_mode_can_be_changed_afterwards():
+    sampler, index = UCB(8, 0.5), torch.arange(8, device="meta")
+    with torch.inference_mode():
+        sampler.observe(index, torch.rand(8, device="meta"))
+    sampler.update(index, torch.rand(8, device="meta"))

@@ -263,6 +263,7 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         return self.samples_in(self.epoch)
 
     def __iter__(self) -> Iterator[int]:
+        self._usage.is_iterated = True
         return Order(self.indices()[self._usage.num_skipped :])
 
     def view(self) -> View:
@@ -337,6 +338,10 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         with torch.inference_mode(False):
             self._weights = self._weights.to(losses.device, non_blocking=True)
         return (self._weights[index].to(losses.dtype) * losses).mean()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # torch sends tensors to a new process in memory that both share: each is to have its own
+        vars(self).update(copy.deepcopy(state))
 
     @lasting
     def _record(self, index: Tensor, scores: Tensor, given: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from multiprocessing.reduction import ForkingPickler
 
 import pytest
 import torch
@@ -24,6 +25,15 @@ def test_options_resume_bit_for_bit(resumed_at, run_epoch):
     assert resumed.mean_loss(index, torch.arange(9.0)) == original.mean_loss(index, torch.arange(9.0))
     for epoch in range(resumed_at, 9):
         assert run_epoch(resumed, epoch) == run_epoch(original, epoch)
+
+
+def test_a_sampler_that_is_sent_to_a_process_shares_no_memory_with_it(make_one, run_epoch):
+    sampler = make_one()
+    run_epoch(sampler, 0)
+    sent = pickle.loads(ForkingPickler.dumps(sampler))  # as torch.multiprocessing.spawn sends its arguments
+    assert sampler.memory["mean"].is_shared()
+    assert not any(tensor.is_shared() for tensor in (*sent.memory.values(), sent._recorded, sent._usage.trained))
+    assert_same(sent.state_dict(), sampler.state_dict())
 
 
 def test_a_state_does_not_change_in_later_epochs(make_one, run_epoch):

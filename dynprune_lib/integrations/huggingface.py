@@ -15,7 +15,7 @@ from transformers.trainer_utils import get_last_checkpoint, seed_worker
 from dynprune_lib.integrations.steps import RunSteps, check_sampler, savings
 from dynprune_lib.integrations.trainer_losses import LOSSES_OF, default_losses, shifts_labels
 from dynprune_lib.samplers import IndexedCollate, PruningSampler, indexed
-from dynprune_lib.samplers.loading import check_num_samples
+from dynprune_lib.samplers.loading import check_batch_size, check_num_samples
 
 INDEX_KEY = "dynprune_index"  # key of the sample indices in a batch
 STATE_FILE = "pruning_sampler.pt"  # file with the state of the sampler in a checkpoint
@@ -44,7 +44,8 @@ class PruningMixin(_TrainerBase):
 
     Raises:
         TypeError: if `train_dataset` has no length.
-        ValueError: if the sampler was made for another number of samples, or if an option or method of the trainer
+        ValueError: if the sampler was made for another number of samples, if an epoch has no full batch and the last is
+            dropped, or if an option or method of the trainer
             would not be used; the message names it.
     """
 
@@ -82,6 +83,7 @@ class PruningMixin(_TrainerBase):
             collate = self._get_collator_with_removed_columns(collate, description="training")
         accumulated = arguments.gradient_accumulation_steps * arguments.world_size
         self._batch_size = self.get_total_train_batch_size(arguments) // accumulated  # may have been found by trial
+        check_batch_size(self.pruning_sampler, self._batch_size, arguments.dataloader_drop_last)
         return DataLoader(
             indexed(dataset),
             batch_size=self._batch_size,

@@ -1,5 +1,7 @@
 """Lightning with a pruning sampler, whose `set_epoch` it calls; `training_step` returns `sampler.update(...)`."""
 
+import multiprocessing
+import warnings
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -7,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from dynprune_lib.integrations.steps import RunSteps, check_sampler, savings
 from dynprune_lib.samplers import PruningSampler
+from dynprune_lib.samplers.loading import check_batch_size
 
 LENGTHS = ("total_steps", "T_max", "total_iters")  # what schedules of PyTorch call their number of steps
 
@@ -36,6 +39,7 @@ class PruningCallback(Callback):
         check_sampler(sampler)
         self.sampler = sampler
         self._is_complete = False  # whether the last batch of the epoch was trained on
+        self._is_fit = True  # else nothing is trained, and any checkpoint will do
 
     # Checkpoints -----------------------------------------------------------------------------------------------------
 
@@ -43,13 +47,15 @@ class PruningCallback(Callback):
         return {"sampler": self.sampler.state_dict(), "is_complete": self._is_complete}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        if self.state_key not in checkpoint.get("callbacks", {}):
+        if self._is_fit and self.state_key not in checkpoint.get("callbacks", {}):
             raise ValueError(
                 "this checkpoint has no state of a sampler: a run without PruningCallback saved it, so load its weights"
                 " into the module and start a new run"
             )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if not self._is_fit:
+            return
         self.sampler.load_state_dict(state_dict["sampler"], skip_trained=True)
         self._is_complete = state_dict["is_complete"]
         if self._is_complete:
@@ -58,11 +64,14 @@ class PruningCallback(Callback):
     # Lengths ---------------------------------------------------------------------------------------------------------
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002 (called by name)
-        if stage == "fit" and self.sampler.epoch != trainer.current_epoch:  # of an earlier run
+        self._is_fit = stage == "fit"
+        if self._is_fit and self.sampler.epoch != trainer.current_epoch:  # of an earlier run
             self.sampler.set_epoch(trainer.current_epoch)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         self._set_length(trainer)
+        _, loader = self._find_loader(trainer)
+        check_batch_size(self.sampler, loader.batch_size, loader.drop_last)
         self._check_schedules(trainer)
         if self._is_complete:  # Lightning compares the batches of the resumed epoch with its length, not with the next
             trainer.fit_loop.max_batches = trainer.fit_loop.epoch_loop.batch_progress.current.processed
@@ -85,6 +94,12 @@ class PruningCallback(Callback):
             logger.log_metrics(metrics, step=trainer.global_step)
         if trainer.is_global_zero:
             print(f"Pruning: {self.sampler.report()}")
+            if multiprocessing.parent_process() is not None:  # ddp_spawn, ddp_fork, ddp_notebook
+                warnings.warn(
+                    "the sampler has learned in a process that ends with this run, and the one in your program knows"
+                    " nothing of it: load its state from a checkpoint before you go on",
+                    stacklevel=2,
+                )
 
     def _find_loader(self, trainer: Trainer) -> tuple[int, DataLoader]:
         """Return the position and the DataLoader of the sampler among the training loaders."""

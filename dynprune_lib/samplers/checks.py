@@ -146,6 +146,8 @@ def check_batch(name: str, index: Tensor, values: Tensor) -> None:
         )
     if values.ndim != 1 or index.shape != values.shape:
         hint = f"; {_remedy(name)} takes the mean of each sample" if values.ndim > 1 else ""
+        if values.ndim == index.ndim == 1:
+            hint = "; a collate function that drops samples must drop their index: return None for them in the data set"
         raise ValueError(
             f"index has shape {tuple(index.shape)} and {name} {tuple(values.shape)}: both must be (batch size,){hint}"
         )

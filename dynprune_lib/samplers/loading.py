@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 from torch.utils.data.distributed import DistributedSampler
 
+from dynprune_lib.samplers.merge import world_size
+
 if TYPE_CHECKING:
     from dynprune_lib.samplers.sampler import PruningSampler
 
@@ -137,7 +139,8 @@ indexed = IndexedDataset
 class IndexedCollate:
     """Collate function for `indexed` samples that carries the index around any other collate function.
 
-    Use it if `collate_fn` expects the plain samples, for example to mix a batch or to pad it.
+    Use it if `collate_fn` expects the plain samples, for example to mix a batch or to pad it. Samples that are None,
+    such as files that cannot be read, are left out with their index.
 
     Args:
         collate_fn: collate function of the samples without their index. Default: None, for that of PyTorch.
@@ -153,7 +156,8 @@ class IndexedCollate:
         self.collate_fn, self.key = collate_fn or default_collate, key
 
     def __call__(self, samples: list[tuple[int, Any]]) -> Any:
-        index = torch.tensor([position for position, _ in samples], device="cpu")
+        samples = [each for each in samples if each[1] is not None]
+        index = torch.tensor([position for position, _ in samples], dtype=torch.int64, device="cpu")
         batch = self.collate_fn([sample for _, sample in samples])
         if self.key is None:
             return index, batch
@@ -182,7 +186,8 @@ def pruning_loader(
         options: other arguments of the DataLoader, such as `batch_size`, `drop_last` and `num_workers`.
 
     Raises:
-        ValueError: if the sampler was made for another number of samples.
+        ValueError: if the sampler was made for another number of samples, or, with `drop_last`, if a pruned epoch has
+            fewer samples than a batch.
 
     Example:
         >>> from dynprune_lib import Full
@@ -190,6 +195,7 @@ def pruning_loader(
         ...     assert torch.equal(batch, index + 1)
     """
     check_num_samples(dataset, sampler)
+    check_batch_size(sampler, options.get("batch_size", 1), options.get("drop_last", False))
     return DataLoader(indexed(dataset), sampler=sampler, collate_fn=IndexedCollate(collate_fn), **options)
 
 
@@ -211,3 +217,25 @@ def check_num_samples(dataset: Any, sampler: "PruningSampler | View", name: str 
         raise TypeError(f"{name} is a {type(dataset).__name__} without a length: a sampler picks samples by position")
     if len(dataset) != sampler.num_samples:
         raise ValueError(f"{name} has {len(dataset)} samples, but the sampler was made for {sampler.num_samples}")
+
+
+def check_batch_size(sampler: "PruningSampler | View", batch_size: int | None, drop_last: bool) -> None:
+    """Check that no incomplete batch is dropped which is all that a pruned epoch has.
+
+    Raises:
+        ValueError: if it is.
+
+    Example:
+        >>> from dynprune_lib import UCB
+        >>> check_batch_size(UCB(100, prune_rate=0.9), batch_size=16, drop_last=True)
+        Traceback (most recent call last):
+            ...
+        ValueError: with drop_last=True, an epoch of 10 samples has no batch of 16: lower batch_size or prune_rate
+    """
+    sampler = sampler.sampler if isinstance(sampler, View) else sampler
+    number = sampler.num_kept // (world_size() if sampler.shard else 1)
+    if drop_last and batch_size is not None and number < batch_size:
+        raise ValueError(
+            f"with drop_last=True, an epoch of {number} samples has no batch of {batch_size}: lower batch_size or"
+            " prune_rate"
+        )

@@ -26,6 +26,7 @@ class Usage:
         self.num_skipped: int = 0  # samples at the start of this epoch that a resumed run had trained on before
         self.not_finite: Tensor | None = None  # a tensor: an int would synchronise the device
         self.resumed_epoch: int | None = None  # of which another process may have trained on a part
+        self.is_iterated: bool = False  # since the last `set_epoch`
         self.is_started: bool = False  # by `set_epoch`: before, no epoch can have gone wrong
         self.are_shards_checked: bool = False
         self.largest_batch: int = 0
@@ -46,6 +47,7 @@ class Usage:
     def start_epoch(self, num_trained: int = 0, num_skipped: int = 0) -> None:
         """Forget the epoch before, and continue a resumed one after so many samples."""
         self.num_trained, self.num_batches, self.num_skipped, self.not_finite = num_trained, 0, num_skipped, None
+        self.is_iterated = False
         self.trained.zero_()
 
     def warn_once(self, kind: str, text: str, stacklevel: int = 3) -> None:
@@ -77,6 +79,13 @@ class Usage:
                 "back",
                 f"the epoch goes back from {epoch} to {new_epoch}: a loader that accelerate or Fabric has prepared"
                 " counts the epochs itself, so pass it sampler=sampler.view(); for another run, make another sampler",
+                stacklevel=4,
+            )
+        if self.is_iterated and new_epoch > epoch and not self.num_trained and self.not_finite is None:
+            self.warn_once(
+                "nothing",
+                f"epoch {epoch}: a loader took the samples, and none was passed to update() or mean_loss(): with"
+                " drop_last=True, an epoch smaller than a batch has no batch",
                 stacklevel=4,
             )
         is_started, self.is_started = self.is_started, True

@@ -1,9 +1,12 @@
+import multiprocessing
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from dynprune_lib import UCB, InfoBatch, indexed
+from tests.samplers.conftest import assert_same
 
 lightning = pytest.importorskip("lightning.pytorch")
 from dynprune_lib.integrations.lightning import PruningCallback  # noqa: E402
@@ -210,6 +213,9 @@ def test_wrong_use_is_refused(tmp_path):
         fit(tmp_path, UCB(SAMPLES, 0.5), 1, loader=loader_of(UCB(SAMPLES, 0.5)))
     with pytest.raises(ValueError, match=message):
         fit(tmp_path, UCB(SAMPLES, 0.5), 1, overfit_batches=2)
+    sampler = UCB(SAMPLES, 0.9)
+    with pytest.raises(ValueError, match="with drop_last=True, an epoch of 6 samples has no batch of 8"):
+        fit(tmp_path, sampler, 1, loader=loader_of(sampler, drop_last=True))
 
 
 def test_a_checkpoint_without_a_sampler_is_refused(tmp_path):
@@ -218,6 +224,27 @@ def test_a_checkpoint_without_a_sampler_is_refused(tmp_path):
     trainer.save_checkpoint(tmp_path / "plain.ckpt")
     with pytest.raises(ValueError, match="this checkpoint has no state of a sampler: a run without PruningCallback"):
         fit(tmp_path, UCB(SAMPLES, 0.5), 2, checkpoint=tmp_path / "plain.ckpt")
+
+
+def test_a_test_takes_any_checkpoint(tmp_path):
+    class Tested(Module):
+        def test_step(self, *_):
+            pass
+
+    fit(tmp_path, UCB(SAMPLES, 0.5), 1, callback=False)[0].save_checkpoint(tmp_path / "plain.ckpt")
+    fit(tmp_path, UCB(SAMPLES, 0.4), 1)[0].save_checkpoint(tmp_path / "pruned.ckpt")
+    sampler = UCB(SAMPLES, 0.5)
+    trainer, module = fit(tmp_path, sampler, 1, make=Tested)
+    before = sampler.state_dict()
+    for name in ("plain", "pruned"):
+        trainer.test(module, loader_of(None), ckpt_path=tmp_path / f"{name}.ckpt")
+    assert_same(sampler.state_dict(), before)
+
+
+def test_what_a_process_learned_that_ends_with_the_run_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: "the program")  # as in ddp_spawn and ddp_notebook
+    with pytest.warns(UserWarning, match="the sampler has learned in a process that ends with this run"):
+        fit(tmp_path, UCB(SAMPLES, 0.5), 1)
 
 
 def test_what_was_saved_is_printed_and_logged(tmp_path, capsys):

@@ -108,6 +108,12 @@ def test_what_would_be_dropped_is_refused(options, message):
         make(**options)
 
 
+def test_epochs_without_a_full_batch_are_refused():
+    trainer = make(sampler=UCB(SAMPLES, 0.8), dataloader_drop_last=True)
+    with pytest.raises(ValueError, match="with drop_last=True, an epoch of 8 samples has no batch of 10"):
+        trainer.train()
+
+
 def test_a_stream_is_refused():
     class Stream(IterableDataset):
         def __iter__(self):

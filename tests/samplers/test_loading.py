@@ -98,6 +98,24 @@ def test_the_index_is_carried_around_a_collate_function(collate):
         assert sampler.update(index, torch.rand(10)) > 0
 
 
+def test_samples_that_are_none_are_left_out_with_their_index():
+    index, batch = IndexedCollate()([(4, torch.tensor(1.0)), (2, None), (7, torch.tensor(3.0))])
+    assert (index.tolist(), batch.tolist()) == ([4, 7], [1, 3])
+    index, batch = IndexedCollate(lambda samples: default_collate(samples[1:]))([(i, float(i)) for i in range(3)])
+    with pytest.raises(ValueError, match="a collate function that drops samples must drop their index"):
+        UCB(8, 0.5).update(index, batch)
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_epochs_without_a_full_batch_are_refused(view):
+    sampler = UCB(40, 0.8)
+    given = sampler.view() if view else sampler
+    with pytest.raises(ValueError, match="with drop_last=True, an epoch of 8 samples has no batch of 9"):
+        pruning_loader(Batches(), given, batch_size=9, drop_last=True)
+    pruning_loader(Batches(), given, batch_size=9)
+    pruning_loader(Batches(), given, batch_size=8, drop_last=True)
+
+
 def test_an_index_is_added_to_a_dict_after_collating():
     collate = IndexedCollate(lambda samples: {"x": torch.stack([sample["x"] for sample in samples])}, key="index")
     batch = collate([(4, {"x": torch.tensor(1.0), "note": None})])

@@ -31,7 +31,7 @@ def main() -> None:
     print("# What selecting and recording cost\n\nPrinted by `python benchmarks/samplers.py`.\n")
     print(f"Half of the samples kept, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
     print(
-        "| N | sampler | `set_epoch`, s | ns per sample | `update` of 256, µs | state, bytes per sample | peak, MiB |"
+        "| N | sampler | `set_epoch`, s | ns per sample | `update` of 256, µs | state, bytes per sample | peak, MiB |"  # noqa: RUF001 (of micro)
     )
     print("| --- | --- | --- | --- | --- | --- | --- |")
     samples = 10_000
@@ -143,7 +143,7 @@ class PeakMemory:
 
 
 def resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+    return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * 4096
 
 
 if __name__ == "__main__":

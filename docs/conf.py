@@ -46,7 +46,7 @@ def add_contents(app: Sphinx, page: str, source: list[str]) -> None:
     if page == root_doc:
         contents = ROOT / "docs" / "index.md"
         app.env.note_dependency(contents)
-        source[0] += f"\n{contents.read_text()}"
+        source[0] += f"\n{contents.read_text(encoding='utf-8')}"
 
 
 def unlink_folders(app: Sphinx, page: nodes.document) -> None:

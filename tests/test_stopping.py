@@ -77,7 +77,7 @@ def test_whoever_reads_the_output_may_stop_reading(start):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
 def test_an_output_that_is_full_is_told_in_a_line(start):
-    with Path("/dev/full").open("w") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         process = start("sweep", "smoke", "--dry-run", stdout=full)
         _, errors = process.communicate(timeout=SOON)
     assert process.returncode == 1

@@ -30,7 +30,7 @@ def lock(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[No
     once."""
     make_folder(path.parent)
     try:
-        file = path.open("a")
+        file = path.open("a", encoding="utf-8")
     except OSError as error:
         raise StoreNotWritable(f"cannot write {path}: {error.strerror}") from error
     with file:

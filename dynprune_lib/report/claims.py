@@ -125,7 +125,7 @@ def check_number(number: dict[str, Any], cells: str) -> str:
 def load_claims() -> list[Claim]:
     """Return the entries of `claims.yaml`; DynpruneError if a field is missing or unknown."""
     try:
-        return [Claim(**entry) for entry in yaml.safe_load((root() / "claims.yaml").read_text())]
+        return [Claim(**entry) for entry in yaml.safe_load((root() / "claims.yaml").read_text(encoding="utf-8"))]
     except TypeError as error:
         raise DynpruneError(f"claims.yaml: {error}") from error
 

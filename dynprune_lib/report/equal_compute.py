@@ -85,7 +85,7 @@ def published() -> pd.DataFrame:
     """Return published results: `dataset`, `method`, `rate`, `test_accuracy` in %, `source`, `protocol`."""
     rows = [
         (dataset, method, rate, accuracy, group["source"], group["protocol"])
-        for group in yaml.safe_load(PUBLISHED.read_text())
+        for group in yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
         for dataset, methods in group["test_accuracy"].items()
         for method, values in methods.items()
         for rate, accuracy in (values if isinstance(values, dict) else {0.0: values}).items()

@@ -54,7 +54,7 @@ def update_pages() -> None:
 
 def _filled(name: str, **blocks: list[str]) -> str:
     """Return a page whose blocks, between two comments each, are replaced by lines."""
-    text = (root() / name).read_text()
+    text = (root() / name).read_text(encoding="utf-8")
     for block, lines in blocks.items():
         first, last = f"<!-- {block}: written by `dynprune docs` -->", f"<!-- end of {block} -->"
         if not re.search(f"{first}.*{last}", text, re.DOTALL):
@@ -111,7 +111,7 @@ def start_page() -> str:
     """Return `notebooks/README.md`: what each notebook asks, and what it found."""
     rows, claims = [], load_claims()
     for path in sorted((root() / "notebooks").glob("*.ipynb")):
-        heading = "".join(json.loads(path.read_text())["cells"][0]["source"]).splitlines()[0].removeprefix("# ")
+        heading = "".join(json.loads(path.read_bytes())["cells"][0]["source"]).splitlines()[0].removeprefix("# ")
         answers = [f"{claim.claim}: {claim.short}" for claim in claims if claim.notebook == path.stem]
         rows.append({"notebook": f"[{path.stem}]({path.name})", "about": heading, "answer": "<br>".join(answers)})
     return "\n".join([START, "", *_markdown(pd.DataFrame(rows)), ""])

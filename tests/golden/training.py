@@ -76,7 +76,7 @@ def losses(name, folder):
 def here():
     """Return what rounding depends on: only where all of it is the same are the losses the same to the last digit."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     found = dict(line.replace("\t", "").split(": ", 1) for line in reversed(lines) if ": " in line)

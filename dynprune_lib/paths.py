@@ -11,8 +11,11 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def root() -> Path:
-    """Return the checkout that this package is imported from, else the working directory."""
-    return PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Path.cwd()
+    """Return the checkout that this package is imported from, else the one around the working directory, else that."""
+    if (PACKAGE.parent / "pyproject.toml").is_file():
+        return PACKAGE.parent
+    here = Path.cwd()
+    return next((each for each in (here, *here.parents) if (each / "claims.yaml").is_file()), here)
 
 
 def data_dir(given: str | Path | None = None) -> Path:

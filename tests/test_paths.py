@@ -2,8 +2,18 @@ import os
 
 import pytest
 
+from dynprune_lib import paths
 from dynprune_lib.errors import DynpruneError, PrivateFolderError
 from dynprune_lib.paths import expand, private_folder
+
+
+def test_a_normal_install_finds_the_checkout_around_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "PACKAGE", tmp_path / "site-packages" / "dynprune_lib")
+    (tmp_path / "checkout" / "notebooks").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "checkout" / "notebooks")
+    assert paths.results_dir() == tmp_path / "checkout" / "notebooks" / "results"  # not yet a checkout
+    (tmp_path / "checkout" / "claims.yaml").touch()
+    assert paths.results_dir() == tmp_path / "checkout" / "results"
 
 
 @pytest.fixture

@@ -177,5 +177,5 @@ def check_index_range(index: Tensor, num_samples: int) -> None:
     if low < 0 or high >= num_samples:
         raise IndexError(
             f"index {low if low < 0 else high} is not in [0, {num_samples}): is it a position in the data set that this"
-            " sampler was made for?"
+            " sampler was made for? Of several data sets in each other, the outermost is to be indexed()"
         )

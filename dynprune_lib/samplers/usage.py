@@ -100,7 +100,8 @@ class Usage:
             self.warn_once(
                 "others",
                 f"epoch {epoch}: trained on {others} samples that the sampler has not selected: pass it to the"
-                " DataLoader as `sampler=` and do not wrap it (a DistributedSampler around it selects others)",
+                " DataLoader as `sampler=` and do not wrap it (a DistributedSampler around it selects others), and wrap"
+                " the outermost data set in indexed(), not one inside a ConcatDataset or a Subset",
             )
         elif self.num_trained < TOLD_BELOW * share and self.num_trained + self.largest_batch <= share:
             self.warn_once(

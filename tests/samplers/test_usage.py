@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, DistributedSampler, TensorDataset
 
 from dynprune_lib import RS2, indexed
 
@@ -44,6 +44,12 @@ def test_a_sampler_that_the_loader_does_not_use_causes_one_warning(sampler):
     around = DistributedSampler(sampler, num_replicas=1, rank=0)  # its indices are positions in the subset
     (message,) = told(sampler, DataLoader(indexed(TensorDataset(torch.arange(80))), BATCH, sampler=around))
     assert "(a DistributedSampler around it selects others)" in message
+
+
+def test_a_data_set_that_is_indexed_inside_another_is_told(sampler):
+    inside = ConcatDataset([indexed(TensorDataset(torch.zeros(40)))] * 2)
+    (message,) = told(sampler, DataLoader(inside, BATCH, sampler=sampler))
+    assert "wrap the outermost data set in indexed(), not one inside a ConcatDataset" in message
 
 
 @pytest.mark.parametrize("size", [39, 41])

@@ -13,7 +13,11 @@ LETTERS = 14  # of a message, per inch of width; the setting is in smaller type
 
 
 def use_style() -> None:
-    """Set the style of all figures: readable at the width of one column, white also on a dark page."""
+    """Set the style of all figures: readable at the width of one column, white also on a dark page.
+
+    It starts from the defaults of matplotlib, whatever the user's matplotlibrc has.
+    """
+    plt.rcdefaults()
     type_sizes = {
         "font.size": 9,
         "axes.titlesize": 8.5,

@@ -15,9 +15,12 @@ from typing import Any
 
 import nbformat
 import papermill
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
+from traitlets import default
 from traitlets.config import Config
 
 from dynprune_lib.errors import NotebookError
@@ -31,12 +34,23 @@ from dynprune_lib.report.pages import update_pages
 from dynprune_lib.report.study import small_png
 
 WIDGET = "application/vnd.jupyter.widget-view+json"  # a widget lives as long as its kernel
+
+
+class _OwnKernel(AsyncKernelManager):
+    """Manager whose kernel is the running interpreter, whichever kernels the user has installed."""
+
+    @default("kernel_spec_manager")
+    def _installed(self) -> KernelSpecManager:
+        return KernelSpecManager(kernel_dirs=[])
+
+
 OPTIONS: dict[str, Any] = {
     "kernel_name": "python3",
     "progress_bar": False,
     "shutdown_kernel": "immediate",  # a kernel that computes takes seconds to hear a request
     "coalesce_streams": True,  # else it depends on the speed of the machine where an output is cut in two
     "config": Config({"KernelManager": {"transport_encryption": "auto"}}),  # each kernel warns where it is off
+    "kernel_manager_class": _OwnKernel,
 }
 
 

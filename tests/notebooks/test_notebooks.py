@@ -205,6 +205,16 @@ def test_committed_images_are_small(notebook):
     assert {Image.open(io.BytesIO(image)).mode for image in images} <= {"P"}  # of 256 colours
 
 
+def test_the_kernel_is_the_running_interpreter_whichever_kernels_are_installed(checkout, tmp_path, monkeypatch):
+    other = tmp_path / "kernels" / "python3" / "kernel.json"
+    other.parent.mkdir(parents=True)
+    other.write_text('{"argv": ["/usr/bin/false"], "display_name": "other", "language": "python"}')
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    folder = checkout("import sys; print(sys.executable)")
+    reproduce_notebooks("smoke")
+    assert sys.executable in (folder / "reproduced" / "smoke" / "00_small.ipynb").read_text()
+
+
 def test_executed_copies_have_results_and_nothing_of_the_session(checkout):
     folder = checkout("import sys; from tqdm import tqdm; list(tqdm(range(3))); print('a result')")
     reproduce_notebooks("smoke")

@@ -3,10 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 from PIL import Image
 
 from dynprune_lib.report import figures, tables
-from dynprune_lib.report.canvas import one_axes
+from dynprune_lib.report.canvas import one_axes, use_style
 from dynprune_lib.report.style import style
 from tests.report.tables import RUNS, table
 
@@ -87,6 +88,14 @@ def test_nothing_is_cut_off_and_the_background_is_white_whatever_the_page(tmp_pa
     assert page.contains(drawn.x1, drawn.y1)
     figure.savefig(tmp_path / "figure.png")
     assert Image.open(tmp_path / "figure.png").convert("RGBA").getpixel((0, 0)) == (255, 255, 255, 255)
+
+
+def test_settings_of_the_user_are_not_those_of_a_figure():
+    plt.rcParams |= {"text.usetex": True, "savefig.dpi": 20, "axes.prop_cycle": plt.cycler(color=["red"])}
+    before = dict(plt.rcParamsDefault)
+    use_style()
+    assert [plt.rcParams[name] for name in ("text.usetex", "savefig.dpi")] == [False, before["savefig.dpi"]]
+    assert plt.rcParams["axes.prop_cycle"].by_key()["color"] != ["red"]
 
 
 @pytest.mark.parametrize("label", ["", "difference from full data (percentage points)"])

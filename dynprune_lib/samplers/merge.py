@@ -2,6 +2,8 @@
 
 import functools
 import hashlib
+import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -9,6 +11,8 @@ from torch import Tensor
 from torch import distributed as dist
 
 Reduce = Callable[[Tensor, str], Tensor]
+WAITED = 60.0  # seconds after which a process tells what it waits for
+TOGETHER = "set_epoch() and state_dict() are for all processes: call them on all ranks, and save what rank 0 gets"
 
 
 def world_size() -> int:
@@ -22,13 +26,28 @@ def rank() -> int:
 
 
 def over_all_processes(tensor: Tensor, operation: str) -> Tensor:
-    """Return the "SUM", "MIN" or "MAX" of a tensor over all processes, on the device of this one's tensor."""
+    """Return the "SUM", "MIN" or "MAX" of a tensor over all processes, on the device of this one's tensor.
+
+    Raises:
+        RuntimeError: if other processes do not take part, or end. A process that waits says so after a minute.
+    """
     if world_size() == 1:
         return tensor
     # the backend decides where: a process that has recorded nothing yet still has all its tensors on the CPU
     on_cpu = "cpu:" in dist.get_backend_config()
     reduced = tensor.to("cpu" if on_cpu else torch.device("cuda", torch.cuda.current_device()), copy=True)
-    dist.all_reduce(reduced, getattr(dist.ReduceOp, operation))
+    text = f"dynprune: rank {rank()} has waited {WAITED:.0f} s for the others: {TOGETHER}\n"
+    told = threading.Timer(WAITED, sys.stderr.write, [text])
+    told.daemon = True
+    told.start()
+    try:
+        dist.all_reduce(reduced, getattr(dist.ReduceOp, operation))
+        if not on_cpu:
+            torch.cuda.current_stream().synchronize()  # the call itself does not wait
+    except RuntimeError as error:
+        raise RuntimeError(f"rank {rank()} could not meet the others ({error}): {TOGETHER}") from error
+    finally:
+        told.cancel()
     return reduced.to(tensor.device)
 
 

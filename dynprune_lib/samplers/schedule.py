@@ -82,6 +82,21 @@ class Schedule:
         """Return the greatest number of samples that an epoch can have, in all processes together."""
         return self.num_samples if self._uses_all(epoch) else self.num_kept
 
+    def equal_compute_epochs(self, epochs: int) -> float:
+        """Return for how many epochs full data makes the sample passes of a run: the comparison to make first.
+
+        Without `has_fixed_length`, it is an upper bound; `report` has the passes that were made.
+
+        Args:
+            epochs: number of epochs of the run with this sampler.
+
+        Example:
+            >>> from dynprune_lib import UCB
+            >>> UCB(50_000, prune_rate=4 / 7, anneal_from=14).equal_compute_epochs(16)
+            8.0
+        """
+        return round(sum(map(self.greatest_length, range(epochs))) / self.num_samples, 3)
+
     def total_steps(self, epochs: int, batch_size: int, drop_last: bool = True) -> int:
         """Return the number of optimizer steps of a run, for example for a learning-rate schedule.
 

@@ -1,6 +1,7 @@
 """How processes come to remember the same: the merge by itself, and samplers in two processes."""
 
 import warnings
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import distributed as dist
 from torch import multiprocessing
 
 from dynprune_lib import SAMPLERS
+from dynprune_lib.samplers import merge as merging
 from dynprune_lib.samplers.merge import merge, over_all_processes
 from tests.helpers import free_port
 from tests.samplers.conftest import assert_same, make_sampler
@@ -67,6 +69,12 @@ def work(rank, port, folder):
         sampler = make_sampler(method, NUM_SAMPLES, seed=seed)
         with pytest.raises(RuntimeError, match="the processes have selected different samples for epoch 0"):
             one_epoch(sampler, sampler.indices().split(4))
+    store = dist.distributed_c10d._get_default_store()
+    if rank == 0:
+        merging.WAITED, merging.sys = 0.0, Mock(stderr=Mock(write=lambda text: store.set("told", text)))
+        with pytest.raises(RuntimeError, match=r"rank 0 could not meet the others"):
+            make_sampler("ucb").state_dict()
+    found["waited"] = store.get("told").decode()  # the other process ends when it has read it
     torch.save(found, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
@@ -183,6 +191,11 @@ def test_processes_merge_what_one_process_would_and_it_does_not_matter_which_rec
     for rank in ranks:
         assert_same(rank["merged"], merge([part(rank) for rank in range(WORLD)]))
         assert rank["subsets"] == [list(range(21, 41))] * 2
+
+
+@pytest.mark.slow
+def test_a_state_that_one_process_alone_asks_for_is_told(ranks):
+    assert "rank 0 has waited 0 s for the others: set_epoch() and state_dict() are for all" in ranks[1]["waited"]
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from dynprune_lib import DynamicRandom, indexed
+from dynprune_lib import DynamicRandom, InfoBatch, indexed
 
 BATCH = 8
 
@@ -67,6 +67,16 @@ def test_steps_are_known_before_the_run_and_at_any_moment(options, drop_last):
         assert left() == total - made
     assert made == total
     assert sampler.steps_left(2, BATCH, drop_last) == 0
+
+
+@pytest.mark.parametrize(("settings", "full"), [({}, 5.0), ({"warm_up": 2, "anneal_from": 9}, 6.5)])
+def test_full_data_makes_the_same_passes_in_so_many_epochs(make_one, run_epoch, settings, full):
+    sampler = make_one(**settings)
+    assert sampler.equal_compute_epochs(10) == full
+    for epoch in range(10):
+        run_epoch(sampler, epoch)
+    assert sampler.report().passes_made == full * sampler.num_samples
+    assert InfoBatch(40, 0.0, fill=False).equal_compute_epochs(10) == 10.0  # an upper bound
 
 
 def test_partial_batches_count_as_one_step(make_one):

@@ -4,7 +4,7 @@ Dynamic data pruning skips part of the training set in every epoch. Its samplers
 per-sample losses that training computes anyway (Raju, Daruwalla and Lipasti 2021, "Accelerating Deep Learning with
 Dynamic Data Pruning", arXiv:2111.12621)::
 
-    sampler = UCB(len(train_set), prune_rate=0.5)
+    sampler = UCB(len(train_set), prune_rate=4 / 7, anneal_from=epochs - epochs // 8)
     loader = DataLoader(indexed(train_set), batch_size=128, sampler=sampler, drop_last=True)
     for epoch in range(epochs):
         sampler.set_epoch(epoch)

@@ -124,6 +124,19 @@ def test_accelerate():
     check(namespace)
 
 
+def test_fabric():
+    pytest.importorskip("lightning")
+    namespace = names()
+    exec(code("Fabric"), namespace)
+    check(namespace)
+
+
+def test_programs_without_epochs():
+    namespace = names() | {"steps": 4 * EPOCHS - 1}  # epochs of four batches
+    exec(code("Programs without epochs"), namespace)
+    check(namespace)
+
+
 def test_hugging_face_trainer(tmp_path):
     transformers = pytest.importorskip("transformers")
     config = transformers.BertConfig(
@@ -161,6 +174,6 @@ def test_lightning():
 
 
 def test_all_blocks_and_links_are_tested():
-    assert GUIDE.count("```python") == 6
+    assert GUIDE.count("```python") == 8
     for target in re.findall(r"\]\((?!http)([^)#]+)[^)]*\)", GUIDE):
         assert (ROOT / "docs" / target).exists(), target

@@ -25,7 +25,6 @@ from dynprune_lib.experiments.records import Cost, EpochRecord, RunRecord, Stati
 from dynprune_lib.experiments.runs import RunSpec, validate
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.samplers import PruningSampler
-from dynprune_lib.samplers.schedule import spread
 from dynprune_lib.scores import REFERENCE_SCORES, SCORES
 
 SAVING = 0.05  # largest share of the time that is spent on checkpoints
@@ -343,3 +342,13 @@ def _now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
+
+
+def spread(total: int, parts: int, part: int) -> int:
+    """Return how many of `total` steps fall on one of several parts, counted from 0, when they are spread evenly.
+
+    Example:
+        >>> [spread(5, parts=2, part=part) for part in range(2)]
+        [2, 3]
+    """
+    return total * (part + 1) // parts - total * part // parts

@@ -17,8 +17,7 @@ from dynprune_lib.samplers.states import FINITE, Memory
 class Bandit(PruningSampler):
     """Base class of samplers that treat every sample as an arm of a bandit and its scores as rewards.
 
-    A reward is observed when the sample is trained on or re-scored. The exponential moving average of the scores s
-    needs 4 bytes per sample::
+    The exponential moving average of the scores s needs 4 bytes per sample::
 
         mean <- (1 - alpha) mean + alpha s
 
@@ -95,7 +94,6 @@ class EpsilonGreedy(Bandit):
     """
 
     name: ClassVar[str] = "epsilon-greedy"
-
     epsilon: float = setting(0.1, "[0, 1]")
 
     def __post_init__(self) -> None:
@@ -135,13 +133,11 @@ class UCB(Bandit):
 
         var <- (1 - alpha) var + alpha (s - mean_before)^2
 
-    The bound has the form that independent re-implementations of the paper use. Implementation choice: `var` is 0
-    after the first score.
+    Implementation choice: the bound is that of independent re-implementations, and `var` is 0 after the first score.
 
     Args:
         c: weight of the variance, in [0, 1e38]. Default: 1.
-        std_bonus: whether to use `mean + c * sqrt(var)`, the standard deviation in place of the variance: both terms
-            then have the unit of the scores. Default: False.
+        std_bonus: whether to use the standard deviation, `mean + c * sqrt(var)`. Default: False.
 
     References:
         Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.
@@ -187,12 +183,10 @@ class UCB1(Bandit):
     Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
 
     n is the number of scores of the sample, which needs 4 bytes per sample more than the mean, and t the number of
-    epochs so far. The bonus grows while a sample is skipped, so no sample is skipped forever; that of `UCB` stays as it
-    was when the sample was last seen.
+    epochs so far. The bonus grows while a sample is skipped, so no sample is skipped forever.
 
-    Implementation choice: the mean is the moving average of the other bandits, because losses fall in the course of a
-    run; UCB1 itself has the mean of all rewards. It also has c = sqrt(2), for rewards in [0, 1]; losses have no such
-    bound.
+    Implementation choice: the mean is a moving average, because losses fall in the course of a run; UCB1 itself has
+    the mean of all rewards, and c = sqrt(2), for rewards in [0, 1].
 
     Args:
         c: weight of the bonus, in [0, 1e38]. Default: 1.
@@ -235,11 +229,10 @@ class EpsilonUCB(EpsilonGreedy, UCB):
 
     Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
 
-    The bounds are those of `UCB`, the draw of the others is that of `EpsilonGreedy`. A public re-implementation of both
-    methods selects in this way.
+    The bounds are those of `UCB`, the draw is that of `EpsilonGreedy`, as in a public re-implementation of both.
 
     References:
-        Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621, for both parts.
+        Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.
 
     Example:
         >>> sampler = EpsilonUCB(10, prune_rate=0.6, epsilon=0.5)
@@ -267,7 +260,7 @@ class CautiousGreedy(Bandit):
     Do not use it where classes are rare: it may drop nearly all of their samples, see notebook 10.
 
     Implementation choice: the threshold of the area is 0. Pleiss et al. find it by samples with an artificial class,
-    and remove samples once, before a second training. There is no bonus for variance as in UCB.
+    and remove samples once, before a second training.
 
     References:
         Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.
@@ -305,9 +298,8 @@ class Proportional(Bandit):
 
     Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
 
-    Hard samples are kept more often, but every sample with a score above 0 can be kept in every epoch, unlike with a
-    ranking of the same means. This is importance sampling (Katharopoulos and Fleuret 2018) of whole epochs, by the
-    losses that training computes anyway and without its weights.
+    Every sample with a score above 0 can be kept in every epoch. This is importance sampling (Katharopoulos and Fleuret
+    2018) of whole epochs, by the losses that training computes anyway and without its weights.
 
     Implementation choice: the draw uses random keys (Efraimidis and Spirakis 2006), which need one pass over the means.
 
@@ -332,7 +324,6 @@ class Proportional(Bandit):
     def select(self) -> Tensor:
         generator = self.random_generator("draw", self.period_number)
         uniform = torch.rand(self.num_samples, generator=generator, dtype=torch.float32, device="cpu")
-        keys = (
-            self.memory["mean"].cpu().clamp(min=0).log() - (-uniform.log()).log()
-        )  # the highest are the first to be drawn
+        # the samples with the highest keys are the first to be drawn
+        keys = self.memory["mean"].cpu().clamp(min=0).log() - (-uniform.log()).log()
         return self.topk(keys, self.num_kept)

@@ -24,7 +24,6 @@ class Full(PruningSampler):
     """
 
     name: ClassVar[str] = "full"
-
     prune_rate: float = setting(0.0, "[0, 1)", kw_only=False)
 
     def __post_init__(self) -> None:
@@ -61,8 +60,6 @@ class StaticRandom(PruningSampler):
 class DynamicRandom(PruningSampler):
     """Sampler that draws a new uniform random subset every period (Raju et al. 2021).
 
-    Claim C3 of the paper: it outperforms static scores at high prune rates.
-
     References:
         Raju et al. 2021, "Accelerating Deep Learning with Dynamic Data Pruning", arXiv:2111.12621.
 
@@ -88,10 +85,8 @@ class RS2(PruningSampler):
     """Sampler that cuts shuffled passes over the data into epochs: every sample is used before any is repeated
     (Okanovic et al. 2024).
 
-    Every pass has a new random order (random subsets without replacement).
-
-    Implementation choice: if a pass ends within an epoch, the first samples of the next pass complete the epoch. The
-    samples that the epoch already has come last in the next pass.
+    Implementation choice: if a pass ends within an epoch, the first samples of the next pass, in another random order,
+    complete it. The samples that the epoch already has come last in the next pass.
 
     References:
         Okanovic et al., ICLR 2024, "Repeated Random Sampling for Minimizing the Time-to-Accuracy of Learning",

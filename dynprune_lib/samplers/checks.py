@@ -35,11 +35,7 @@ def setting(default: Any, allowed: str | Callable[[], Collection[str]] = "", kw_
 
 
 def check_settings(sampler: Any) -> None:
-    """Check all settings that were declared by `setting`, and make them Python's own numbers.
-
-    Raises:
-        TypeError: if the class declares settings but is no dataclass of its own, which would ignore them.
-    """
+    """Check all settings that were declared by `setting`, and make them Python's own numbers."""
     if undeclared := [name for name, each in vars(type(sampler)).items() if isinstance(each, Field)]:
         name = type(sampler).__name__
         raise TypeError(f"{name} declares {', '.join(undeclared)}: write @dataclass(eq=False) above class {name}")
@@ -72,17 +68,7 @@ def boolean(name: str, value: Any) -> bool:
 
 
 def integer(name: str, value: Any, at_least: int, at_most: int | None = None) -> int:
-    """Return the value as an int.
-
-    Raises:
-        ValueError: if it is not an integer or is out of range. Booleans are not integers here.
-
-    Example:
-        >>> integer("period", 0, at_least=1)
-        Traceback (most recent call last):
-            ...
-        ValueError: period is 0: it must be an integer of at least 1
-    """
+    """Return the value as an int, or raise a ValueError; booleans are not integers here."""
     number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
     if name == "num_samples" and hasattr(value, "__len__"):
         raise ValueError(f"num_samples is a {type(value).__name__}: it must be an integer, len(dataset) for a data set")
@@ -93,22 +79,7 @@ def integer(name: str, value: Any, at_least: int, at_most: int | None = None) ->
 
 
 def real(name: str, value: Any, interval: str) -> float:
-    """Return the value as a float.
-
-    Args:
-        name: name of the argument, for the message.
-        value: the value to check.
-        interval: what is allowed, such as "[0, 1)", with "[" and "]" for ends that are included.
-
-    Raises:
-        ValueError: if the value is not a number in the interval.
-
-    Example:
-        >>> real("alpha", 0, "(0, 1]")
-        Traceback (most recent call last):
-            ...
-        ValueError: alpha is 0: it must be a number in (0, 1]
-    """
+    """Return the value as a float, or raise a ValueError if it is no number in an interval such as "[0, 1)"."""
     low, high = (float(end) for end in interval[1:-1].split(","))
     inside = isinstance(value, Real) and not isinstance(value, bool) and value <= high and not value < low
     if not inside or (value == low and interval[0] == "(") or (value == high and interval[-1] == ")"):
@@ -120,17 +91,7 @@ def real(name: str, value: Any, interval: str) -> float:
 
 
 def check_batch(name: str, index: Tensor, values: Tensor) -> None:
-    """Check that `index` has integer positions and `values` one value for each of them, both of shape (B,).
-
-    Raises:
-        ValueError: if they do not; the message calls the values `name`.
-
-    Example:
-        >>> check_batch("losses", torch.tensor([3, 5]), torch.tensor(0.4))
-        Traceback (most recent call last):
-            ...
-        ValueError: losses is a scalar: pass per-sample losses or scores, for example of a loss with ...
-    """
+    """Check that `index` has integer positions and `values` one value for each of them, both of shape (B,)."""
     for part, found in (("index", index), (name, values)):
         if not isinstance(found, Tensor):
             raise ValueError(f"{part} is a {type(found).__name__}: it must be a tensor: pass {_remedy(part)}")
@@ -158,19 +119,7 @@ def _remedy(name: str) -> str:
 
 
 def check_index_range(index: Tensor, num_samples: int) -> None:
-    """Check that the positions are in [0, num_samples), if they are on the CPU.
-
-    On other devices, the check would synchronise the device; there, indexing fails with an assertion of PyTorch.
-
-    Raises:
-        IndexError: if a position is out of range.
-
-    Example:
-        >>> check_index_range(torch.tensor([0, 40]), num_samples=40)
-        Traceback (most recent call last):
-            ...
-        IndexError: index 40 is not in [0, 40): is it a position in the data set that this sampler was made for?
-    """
+    """Check that the positions are in [0, num_samples), on the CPU: elsewhere, it would synchronise the device."""
     if index.device.type != "cpu" or index.numel() == 0:
         return
     low, high = (int(bound) for bound in torch.aminmax(index))

@@ -6,22 +6,11 @@ BINS = 1_024  # resolution of the cuts between groups: time and memory of `clust
 
 
 def cluster_cuts(values: np.ndarray, groups: int) -> np.ndarray:
-    """Return the cuts that split values into groups with the least sum of squared distances from the group means.
+    """Return the cuts that split values into groups with the least squared distances from the group means.
 
-    This is the k-means problem. In one dimension, the groups are intervals and dynamic programming finds the optimum.
-
-    Args:
-        values: (N,) of a floating-point type, finite, at least one.
-        groups: number of groups, at least 1.
-
-    Returns:
-        (groups - 1,) of the type of `values`, in ascending order: the upper ends of all groups but the last, each of
-        which belongs to its group. If there are fewer different values than groups, some groups are empty. The cuts
-        are optimal for up to 1024 values; for more, they are the best ones among the edges of 1024 equal bins.
-
-    Example:
-        >>> cluster_cuts(np.array([0.1, 0.2, 5.0, 5.1, 9.0]), groups=3).tolist()
-        [0.2, 5.1]
+    This is k-means. In one dimension, the groups are intervals and dynamic programming finds the optimum: for up to
+    1024 values, for more among the edges of 1024 equal bins. The cuts, (groups - 1,), are the upper ends of all
+    groups but the last, and belong to them; with fewer different values than groups, some groups are empty.
     """
     if len(values) > BINS:
         low, high = float(values.min()), float(values.max())

@@ -21,14 +21,6 @@ class Order(Iterator[int]):
     """Iterator over the samples of an epoch, whose state is the number of samples that it has returned.
 
     Loaders that resume in the middle of an epoch, such as that of torchdata, save and load this state.
-
-    Example:
-        >>> order, resumed = Order(torch.tensor([4, 2, 7])), Order(torch.tensor([4, 2, 7]))
-        >>> next(order)
-        4
-        >>> resumed.load_state_dict(order.state_dict())
-        >>> list(resumed)
-        [2, 7]
     """
 
     def __init__(self, indices: Tensor) -> None:
@@ -200,19 +192,7 @@ def pruning_loader(
 
 
 def check_num_samples(dataset: Any, sampler: "PruningSampler | View", name: str = "dataset") -> None:
-    """Check that a data set has as many samples as a sampler was made for.
-
-    Raises:
-        TypeError: if the data set has no length.
-        ValueError: if the numbers differ.
-
-    Example:
-        >>> from dynprune_lib import Full
-        >>> check_num_samples([5, 6, 7], Full(2, 0.0))
-        Traceback (most recent call last):
-            ...
-        ValueError: dataset has 3 samples, but the sampler was made for 2
-    """
+    """Raise an error if a data set has no length, or another number of samples than a sampler was made for."""
     if not hasattr(dataset, "__len__"):
         raise TypeError(f"{name} is a {type(dataset).__name__} without a length: a sampler picks samples by position")
     if len(dataset) != sampler.num_samples:
@@ -220,18 +200,7 @@ def check_num_samples(dataset: Any, sampler: "PruningSampler | View", name: str 
 
 
 def check_batch_size(sampler: "PruningSampler | View", batch_size: int | None, drop_last: bool) -> None:
-    """Check that no incomplete batch is dropped which is all that a pruned epoch has.
-
-    Raises:
-        ValueError: if it is.
-
-    Example:
-        >>> from dynprune_lib import UCB
-        >>> check_batch_size(UCB(100, prune_rate=0.9), batch_size=16, drop_last=True)
-        Traceback (most recent call last):
-            ...
-        ValueError: with drop_last=True, an epoch of 10 samples has no batch of 16: lower batch_size or prune_rate
-    """
+    """Raise a ValueError if a pruned epoch has no batch, because an incomplete one is dropped."""
     sampler = sampler.sampler if isinstance(sampler, View) else sampler
     number = sampler.num_kept // (world_size() if sampler.shard else 1)
     if drop_last and batch_size is not None and number < batch_size:

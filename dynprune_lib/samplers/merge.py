@@ -56,20 +56,14 @@ def merge(
     first_rank: int = 0,
     reduce: Reduce = lambda tensor, operation: tensor,  # noqa: ARG005 (one process has all parts)
 ) -> dict[str, Tensor]:
-    """Return the memory of several processes together, after each has recorded some samples.
+    """Return the memory of several processes together, in new tensors.
 
     A sample belongs to the lowest rank that has recorded it, and all its rows are those of that rank. The rows of the
     other samples, which are the same in all processes, stay. It does not matter who gave which sample to whom.
 
-    Args:
-        parts: of each process, (N,) bool, which samples it has recorded since the last merge, and its memory: tensors
-            of shape (N,), the same names and types everywhere.
-        first_rank: rank of the first part. Default: 0.
-        reduce: collective over the other processes, if this one has only some of the parts; all of them call `merge`.
-            Default: none, all parts are here.
-
-    Returns:
-        the memory, in new tensors.
+    Each part is (N,) bool, which samples a process has recorded since the last merge, and its memory: tensors of shape
+    (N,), the same names and types everywhere. If this process has only the parts from `first_rank` on, `reduce` is a
+    collective over the others, and all of them call `merge`.
 
     Example:
         >>> first = torch.tensor([True, True, False, False]), {"last": torch.tensor([1.0, 2.0, 0.0, 9.0])}

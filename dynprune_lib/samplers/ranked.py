@@ -34,6 +34,9 @@ class LastScore(PruningSampler):
         last = self.memory["last"]
         last.index_copy_(0, index, torch.where(usable, scores, last.index_select(0, index)))
 
+    def select(self) -> Tensor:
+        return self.highest()
+
     def highest(self) -> Tensor:
         """Return the `num_kept` samples with the highest last scores, with ties broken at random: (num_kept,) int64."""
         generator = self.random_generator("ties", self.period_number)
@@ -67,18 +70,14 @@ class DynamicEL2N(LastScore):
     name: ClassVar[str] = "dynamic-el2n"
     required_score: ClassVar[str | None] = "el2n"
 
-    def select(self) -> Tensor:
-        return self.highest()
-
 
 @dataclass(eq=False)
 class MolPeg(LastScore):
     """Sampler that keeps the samples with the highest absolute differences between the loss of the model and that of an
     exponential moving average of its weights (Chen et al. 2024).
 
-    A large difference means that the model still changes its mind, whether it learns or forgets the sample. The
-    reference model needs a second forward pass in every step. The paper trains on all samples in the last eighth of the
-    epochs (`anneal_from`), and is about molecules and models that were trained before.
+    The reference model needs a second forward pass in every step. The paper trains on all samples in the last eighth of
+    the epochs (`anneal_from`), and is about molecules and models that were trained before.
 
     Args:
         decay: decay per step of the reference model's weights, in [0, 1), for the training loop; the sampler itself
@@ -104,9 +103,6 @@ class MolPeg(LastScore):
 
     decay: float = setting(0.5, "[0, 1)")
 
-    def select(self) -> Tensor:
-        return self.highest()
-
 
 @dataclass(eq=False)
 class OrderDP(LastScore):
@@ -114,9 +110,6 @@ class OrderDP(LastScore):
     (Jin et al. 2026).
 
     It prefers samples with wrong labels, since their losses are the highest; notebook 10 shows what this costs.
-
-    Every sample can be kept in every epoch, in contrast to a selection from all samples. There are no weights and no
-    annealing.
 
     Implementation choice: the authors set the size s of the draw and the fraction q / s of it that is kept, for every
     prune rate anew. Here, one setting says how the skipped samples are divided between the two steps. Its default is
@@ -140,7 +133,6 @@ class OrderDP(LastScore):
     """
 
     name: ClassVar[str] = "order-dp"
-
     at_random: float = setting(0.7, "[0, 1]")
 
     def select(self) -> Tensor:
@@ -187,7 +179,6 @@ class RCAP(LastScore):
     """
 
     name: ClassVar[str] = "rcap"
-
     beta: float = setting(1.0, "(0, 1e38]")
     _: KW_ONLY
     labels: InitVar[Tensor | None] = None
@@ -218,17 +209,8 @@ class RCAP(LastScore):
 def allocate(weights: Tensor, sizes: Tensor, total: int) -> Tensor:
     """Return how many samples each class has, in proportion to the weights where the classes are large enough.
 
-    Args:
-        weights: (classes,) float64, positive.
-        sizes: (classes,) int64, number of samples of each class, at least 1.
-        total: number of samples to allocate, at most the sum of the sizes.
-
-    Returns:
-        (classes,) int64, at most `sizes`, with the sum `total`; rounded by the method of the largest remainder.
-
-    Example:
-        >>> allocate(torch.tensor([1.0, 1.0, 2.0], dtype=torch.float64), torch.tensor([9, 9, 4]), total=12).tolist()
-        [4, 4, 4]
+    All tensors have the shape (classes,). The result is at most `sizes`, and its sum is `total`; it is rounded by the
+    method of the largest remainder.
     """
     is_full = none_of(len(sizes))
     while True:

@@ -38,12 +38,7 @@ class SavingsReport:
 
 
 class Savings:
-    """Counts of the sample passes of a run, and marks of the samples that an epoch has selected, 1 byte each.
-
-    Args:
-        num_samples: number of samples in the data set, N.
-        state: what `state` returned earlier. Default: None, nothing is counted yet.
-    """
+    """Counts of the sample passes of a run, and marks of the samples that an epoch has selected, 1 byte each."""
 
     def __init__(self, num_samples: int, state: dict[str, Any] | None = None) -> None:
         self.num_samples, state = num_samples, state or {}

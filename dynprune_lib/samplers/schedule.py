@@ -6,16 +6,6 @@ from dynprune_lib.samplers.merge import world_size
 from dynprune_lib.samplers.usage import Usage
 
 
-def spread(total: int, parts: int, part: int) -> int:
-    """Return how many of `total` steps fall on one of several parts, counted from 0, when they are spread evenly.
-
-    Example:
-        >>> [spread(5, parts=2, part=part) for part in range(2)]
-        [2, 3]
-    """
-    return total * (part + 1) // parts - total * part // parts
-
-
 class Schedule:
     """Mixin that splits a run into warm-up, pruned epochs and annealing.
 

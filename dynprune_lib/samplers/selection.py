@@ -6,23 +6,9 @@ from torch import Tensor
 
 
 def topk_random_ties(scores: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """Return the indices of the k highest scores, with ties broken at random.
+    """Return the indices of the k highest scores (N,), in no order, with ties broken at random: (k,) int64 on the CPU.
 
-    Args:
-        scores: (N,) of any real type, on any device. NaN counts as infinite: a sample about which nothing is known is
-            kept.
-        k: number of indices, from 0 to N.
-        generator: CPU generator of the draw among the tied scores.
-
-    Returns:
-        (k,) int64 on the CPU, in no particular order.
-
-    Example:
-        >>> scores = torch.tensor([0.5, 0.9, 0.1, 0.5, 0.5])
-        >>> generator = torch.Generator().manual_seed(0)
-        >>> draws = [topk_random_ties(scores, 2, generator).tolist() for _ in range(100)]
-        >>> {tuple(sorted(draw)) for draw in draws} == {(0, 1), (1, 3), (1, 4)}
-        True
+    NaN counts as infinite: a sample about which nothing is known is kept. The generator is one of the CPU.
     """
     if k == 0:
         return torch.empty(0, dtype=torch.int64, device="cpu")
@@ -35,20 +21,9 @@ def topk_random_ties(scores: Tensor, k: int, generator: torch.Generator) -> Tens
 
 
 def highest_of_repeated(index: Tensor, scores: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the highest usable score of each sample in a batch, and whether it has one, without synchronising.
+    """Return the highest usable score of each sample, (B,) float32, and whether it has one.
 
-    Args:
-        index: (B,) int64, positions of the samples, which may be repeated.
-        scores: (B,) float32.
-        usable: (B,) bool, whether a score counts.
-
-    Returns:
-        (B,) float32, the same at all places of a sample, and (B,) bool.
-
-    Example:
-        >>> scores, usable = torch.tensor([1.0, 5.0, 3.0]), torch.tensor([True, True, False])
-        >>> highest_of_repeated(torch.tensor([7, 7, 2]), scores, usable)
-        (tensor([5., 5., -inf]), tensor([ True,  True, False]))
+    All arguments have the shape (B,). The device is not synchronised.
     """
     in_order, order = index.sort()
     is_next = in_order[1:] != in_order[:-1]
@@ -67,12 +42,7 @@ def none_of(num_samples: int) -> Tensor:
 
 
 def is_repeated(index: Tensor) -> Tensor:
-    """Return which places of a batch have a sample that an earlier place has, (B,) bool, without synchronising.
-
-    Example:
-        >>> is_repeated(torch.tensor([7, 2, 7]))
-        tensor([False, False,  True])
-    """
+    """Return which places of a batch have a sample that an earlier place has, (B,) bool, without synchronising."""
     in_order, order = index.sort(stable=True)
     repeated = torch.zeros_like(index, dtype=torch.bool)
     repeated[order[1:]] = in_order[1:] == in_order[:-1]

@@ -193,14 +193,7 @@ def check_savings(savings: Any, num_samples: int) -> None:
 
 
 def check_tensor(name: str, found: Any, shape: tuple[int, ...], dtype: torch.dtype, low: float, high: float) -> None:
-    """Check that a part of a state is a tensor of a shape and type, whose values are in [low, high].
-
-    Example:
-        >>> check_tensor("var", torch.tensor([-1.0]), (1,), torch.float32, 0, 10)
-        Traceback (most recent call last):
-            ...
-        ValueError: var of this state has values that are not in [0, 10]
-    """
+    """Check that a part of a state is a tensor of a shape and type, whose values are in [low, high]."""
     if not isinstance(found, Tensor) or found.shape != shape or found.dtype != dtype:
         raise ValueError(f"{name} of this state is {_describe(found)}: it must be a tensor of {dtype}, {shape}")
     if not ((found >= low) & (found <= high)).all():  # this form also refuses NaN

@@ -115,7 +115,6 @@ class EL2N(StaticScored):
     """
 
     name: ClassVar[str] = "el2n"
-
     models: int = setting(10, "[1, inf)")
     at_epoch: int = setting(2, "[1, inf)")
 
@@ -146,7 +145,6 @@ class GraNd(StaticScored):
     """
 
     name: ClassVar[str] = "grand"
-
     models: int = setting(10, "[1, inf)")
     at_epoch: int = setting(2, "[1, inf)")
     exact: bool = setting(True)
@@ -157,11 +155,9 @@ class AUM(StaticScored):
     """Sampler that keeps the samples with the largest areas under the margin in an earlier run on all samples: it drops
     those that look mislabelled (Pleiss et al. 2020).
 
-    The area is the mean over the epochs of the label's logit minus the highest other logit. Unlike the other scores
-    here, which are higher for hard samples, it is higher for easy ones.
+    The area is the mean over the epochs of the label's logit minus the highest other logit: higher for easy samples.
 
-    Implementation choice: the prune rate says how many samples are dropped. Pleiss et al. find a threshold by samples
-    with an artificial class.
+    Implementation choice: the prune rate says how many are dropped, not a threshold found by an artificial class.
 
     References:
         Pleiss et al., NeurIPS 2020, "Identifying Mislabeled Data using the Area Under the Margin Ranking",
@@ -198,7 +194,6 @@ class CAT(StaticScored):
     """
 
     name: ClassVar[str] = "cat"
-
     at_epoch: int = setting(4, "[2, inf)")
 
 
@@ -228,7 +223,6 @@ class COWERAGE(StaticScored):
     """
 
     name: ClassVar[str] = "cowerage"
-
     at_epoch: int = setting(2, "[1, inf)")
     strata: int = setting(10, "[1, inf)")
 
@@ -246,8 +240,7 @@ class FinalSubset(StaticScored):
     """Sampler that keeps, from the first epoch on, the subset that a dynamic sampler had at the end of an earlier run
     (claim C6 of Raju et al. 2021).
 
-    The earlier run has the same prune rate. The claim is that pruning is a process: which samples matter depends on the
-    state of the training and is not a property of the data alone.
+    The earlier run has the same prune rate.
 
     Args:
         of: name of the dynamic sampler in SAMPLERS. Default: "ucb".
@@ -262,7 +255,6 @@ class FinalSubset(StaticScored):
     """
 
     name: ClassVar[str] = "final-subset"
-
     of: str = setting("ucb", _without_scores)
 
 
@@ -304,7 +296,6 @@ class WithoutGroup(OfGroups):
     """
 
     name: ClassVar[str] = "without-group"
-
     group: str = setting("never", lambda: GROUPS)
 
     def priorities(self, scores: Tensor) -> Tensor:
@@ -316,8 +307,6 @@ class AlwaysFirst(OfGroups):
     """Sampler that keeps the samples which a dynamic sampler selected always in an earlier run, and fills up with a
     random part of those selected sometimes: one part for the whole run, or another in every period (claim C4 of Raju et
     al. 2021).
-
-    Both forms train on as many samples of each group in every epoch. They differ in when a *sometimes* sample is seen.
 
     Args:
         redraw: whether each period has another part of the *sometimes* samples. Default: False.
@@ -337,7 +326,6 @@ class AlwaysFirst(OfGroups):
     """
 
     name: ClassVar[str] = "always-first"
-
     redraw: bool = setting(False)
 
     def __post_init__(self, scores: Tensor | None) -> None:

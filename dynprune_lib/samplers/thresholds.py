@@ -87,9 +87,8 @@ class InfoBatch(OwnLength, LastScore):
     epochs (`anneal_from`).
 
     Implementation choice: every epoch has `num_kept` samples. If the epoch of the paper has more, a random part of it
-    is kept, as the paper's own comparison at equal compute runs fewer epochs; if it has fewer, r is lowered. The mean
-    is taken over the samples that have a loss. The paper's weights are 1 / (1 - r) and 1, which also raises the
-    learning rate; here, their mean over the epoch is 1.
+    is kept; if it has fewer, r is lowered. The mean is over the samples that have a loss. The paper's weights are
+    1 / (1 - r) and 1, which also raises the learning rate; here, their mean over the epoch is 1.
 
     Args:
         r: fraction of the samples with a loss below the mean that is skipped, in [0, 1). Default: 0.5.
@@ -108,7 +107,6 @@ class InfoBatch(OwnLength, LastScore):
     """
 
     name: ClassVar[str] = "infobatch"
-
     rescale: bool = setting(True)
     r: float = setting(0.5, "[0, 1)")
 
@@ -149,10 +147,9 @@ class SeTa(OwnLength, LastScore):
     epochs (`random_from`).
 
     Implementation choice: every epoch has `num_kept` samples. The authors draw a random fraction of the samples,
-    cluster it and train on all samples of the window, so their epochs are as long as the window is large: long while it
-    includes the easy group, which has most samples, and short while it has the hard groups only. Here, all samples are
-    clustered and `num_kept` of them are drawn: at random from a large window, and with random others if the window is
-    too small, which makes both kinds of epochs more alike. Samples without a score are in every window.
+    cluster it and train on all samples of the window, so their epochs are long while it includes the easy group. Here,
+    all samples are clustered, and `num_kept` are drawn at random from a large window, or with random others if the
+    window is too small. Samples without a score are in every window.
 
     Args:
         groups: number of clusters, from 1 to 1024. Default: 5, as in the paper on CIFAR.
@@ -176,7 +173,6 @@ class SeTa(OwnLength, LastScore):
     """
 
     name: ClassVar[str] = "seta"
-
     groups: int = setting(5, f"[1, {BINS}]")
     window: float = setting(0.9, "(0, 1]")
     random_from: int | None = setting(None, "[0, inf)")
@@ -207,12 +203,10 @@ class InstanceEarlyStopping(OwnLength, LastScore):
     The second difference of the last three losses is `|L(t) - 2 L(t-1) + L(t-2)|`. It needs 4 bytes per sample more
     than the last loss.
 
-    Implementation choices: every epoch has `num_kept` samples, where the authors train on all samples that are not yet
-    mastered, which are nearly all at first. The second difference is the last one, which needs three losses; the
-    authors' code averages the last three, and needs six losses before it skips a sample. It also computes the losses of
-    skipped samples in every epoch, and keeps a sample again when its loss changes; here, the training loop may do so by
-    calling `observe` (`--rescore` on the command line). Without re-scoring, the losses are those of the last three
-    times that a sample was trained on.
+    Implementation choices: every epoch has `num_kept` samples, where the authors train on all that are not yet
+    mastered. The second difference is the last one; the authors' code averages the last three, and needs six losses
+    before it skips a sample. It also computes the losses of skipped samples in every epoch; here, the training loop may
+    do so by calling `observe` (`--rescore` on the command line), or they are those of when it was trained on.
 
     Args:
         threshold: smallest second difference of a sample that is kept, in (0, 1e38]. Default: 0.001, as in the paper on
@@ -262,9 +256,8 @@ class ProgressiveDropout(OwnLength, LastScore):
     This is the difficulty-based variant of the paper, which trains on all samples in the last epoch (`anneal_from`).
     The probability is exp(-loss), so the score must be the loss.
 
-    Implementation choice: the paper computes the probability in an extra forward pass before every training step. Here,
-    it is from the last time that the sample was trained on or re-scored (`observe`; `--rescore` on the command line),
-    which saves the extra pass.
+    Implementation choice: the paper computes the probability in an extra forward pass before every step. Here, it is
+    from the last time that the sample was trained on or re-scored (`observe`; `--rescore` on the command line).
 
     Args:
         confidence: probability from which a sample is skipped, in (0, 1). Default: 0.3, as in the paper on CIFAR-10.
@@ -299,8 +292,8 @@ class RePB(OwnLength):
 
     Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
 
-    In the source, a sample that was left out returns with probability 1 - r. So in every epoch, a sample is kept with
-    probability 1 - r if its last loss was below the mean, whether it was left out before or not, and else it is kept.
+    So in every epoch, a sample is kept with probability 1 - r if its last loss was below the mean, whether it was left
+    out before or not, and else it is kept.
 
     Implementation choice: every epoch has `num_kept` samples, unless `fill` is False. The mean is that of the batch
     itself, the source's default of the last W batches. A weight is at most 1 / (1 - r), to which that of a sample tends

@@ -13,11 +13,7 @@ TOLD_BELOW = 0.6  # fraction of an epoch that was trained on; a loader that shar
 
 
 class Usage:
-    """Record of what this process has trained on since the last `set_epoch`; 1 byte per sample.
-
-    Args:
-        num_samples: number of samples in the data set, N.
-    """
+    """Record of what this process has trained on since the last `set_epoch`; 1 byte for each of N samples."""
 
     def __init__(self, num_samples: int) -> None:
         self.trained: Tensor = none_of(num_samples)
@@ -59,17 +55,10 @@ class Usage:
     def end_epoch(
         self, epoch: int, new_epoch: int, subset: Tensor | None, order: Callable[[], Tensor], shard: bool
     ) -> None:
-        """Warn, or raise an error, of what went wrong in the epoch that is over.
+        """Warn, or raise an error, of what went wrong in the epoch that is over; see `_check_shards`.
 
-        Args:
-            epoch: its number.
-            new_epoch: that of the epoch that starts.
-            subset: indices of its samples in all processes together; None if nothing was trained on.
-            order: function that returns the indices which this process was given, in their order.
-            shard: whether these are its shard alone.
-
-        Raises:
-            RuntimeError: see `_check_shards`.
+        Its `subset` in all processes together is None if nothing was trained on. `order` returns the indices which this
+        process was given, in their order; with `shard`, they are its shard alone.
         """
         if self.not_finite is not None and (number := int(self.not_finite)):
             told = f"{number} scores of epoch {epoch} were not finite and were not recorded"
@@ -112,11 +101,7 @@ class Usage:
             )
 
     def _check_shards(self, epoch: int, subset: Tensor, order: Tensor, shard: bool) -> None:
-        """Check, in all processes together, that the samples of the first epoch were distributed once.
-
-        Raises:
-            RuntimeError: if they were distributed twice, or not at all.
-        """
+        """Raise a RuntimeError in all processes if the samples of this epoch were distributed twice, or not at all."""
         world, trained = world_size(), self.trained.cpu()
         times = over_all_processes(trained.int(), "SUM")
         distinct, common = int((times > 0).sum()), int((times == world).sum())

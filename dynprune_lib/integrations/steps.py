@@ -9,15 +9,9 @@ from dynprune_lib.samplers import PruningSampler
 
 @dataclass(frozen=True)
 class RunSteps:
-    """The steps of a run with a pruning sampler, in this process.
+    """The steps of a run with a pruning sampler, in this process, of which `accumulate` batches make one.
 
-    Args:
-        sampler: the sampler, whose settings determine the length of every epoch.
-        batch_size: number of samples in a batch of this process.
-        drop_last: whether an incomplete batch at the end of an epoch is dropped.
-        accumulate: number of batches in an optimizer step. Default: 1.
-        limit: what Lightning calls `limit_train_batches`: a number of batches, or a fraction if it is a float.
-            Default: 1.0.
+    `limit` is what Lightning calls `limit_train_batches`: a number of batches, or a fraction if it is a float.
 
     Example:
         >>> from dynprune_lib import UCB
@@ -59,18 +53,7 @@ class RunSteps:
 
 
 def check_sampler(sampler: PruningSampler) -> None:
-    """Check that a sampler ranks by losses and has epochs of a fixed length, and let it make the shards.
-
-    Raises:
-        ValueError: if it does not, or has not; the message says what to use instead.
-
-    Example:
-        >>> from dynprune_lib import InfoBatch
-        >>> check_sampler(InfoBatch(100, 0.0, fill=False))
-        Traceback (most recent call last):
-            ...
-        ValueError: fill is False: this trainer must know its steps, so use InfoBatch(..., prune_rate=..., ...
-    """
+    """Check that a sampler ranks by losses and has epochs of a fixed length, and let it make the shards."""
     name = type(sampler).__name__
     if sampler.required_score not in (None, "loss"):
         raise ValueError(

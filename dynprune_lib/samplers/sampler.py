@@ -303,7 +303,10 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
     # Methods for `select` and `record` to use ----------------------------------------------------------------------
 
     def random_generator(self, purpose: str, *time: int) -> torch.Generator:
-        """Return a CPU generator for one purpose at one time (an epoch or a period), the same in all processes."""
+        """Return a generator for one purpose at one time (an epoch or a period), the same in all processes.
+
+        Draw with `device="cpu"`, where it is: the default device may be another.
+        """
         key = f"{self.seed}:{purpose}:{time}".encode()
         seed = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little") >> 1
         return torch.Generator(device="cpu").manual_seed(seed)

@@ -1,7 +1,7 @@
 import gzip
 import hashlib
+import os
 import pickle
-from pathlib import Path
 from unittest.mock import Mock
 from urllib.error import URLError
 
@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from dynprune_lib._torchvision import torchvision_datasets
-from dynprune_lib.errors import DynpruneError
 from dynprune_lib.experiments.data import DataError, ImageData, download, load_dataset
 from dynprune_lib.experiments.public_files import TEXT_FILES
 from dynprune_lib.experiments.text import VOCABULARY
@@ -31,11 +30,6 @@ def test_cifar10_is_the_original(cifar10):
     # the published statistics of CIFAR-10
     torch.testing.assert_close(cifar10.mean / 255, torch.tensor([0.4914, 0.4822, 0.4465]), atol=1e-4, rtol=0)
     torch.testing.assert_close(cifar10.std / 255, torch.tensor([0.2470, 0.2435, 0.2616]), atol=1e-4, rtol=0)
-
-
-def test_unknown_data_set():
-    with pytest.raises(DataError, match="unknown data set 'mnist': there are digits, cifar10, cifar100"):
-        load_dataset("mnist")
 
 
 @pytest.mark.parametrize(
@@ -94,13 +88,13 @@ def test_fashion_mnist_is_read_from_the_checked_archives_alone(fashion_mnist, tm
 
 
 class Hostile:
-    """Leaves a file behind when it is unpickled."""
+    """Leaves a folder behind when it is unpickled."""
 
     def __init__(self, trace):
         self.trace = trace
 
     def __reduce__(self):
-        return Path.touch, (self.trace,)
+        return os.mkdir, (self.trace,)
 
 
 @pytest.fixture
@@ -117,21 +111,20 @@ def cifar(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.mark.parametrize("name", ["data_batch_1", "test_batch", "batches.meta"])
-def test_what_is_not_the_original_is_never_unpickled(cifar, tmp_path, monkeypatch, name):
+def test_what_is_not_the_original_is_never_unpickled(cifar, tmp_path, monkeypatch):
     assert load_dataset("cifar10", tmp_path).train.labels.tolist() == [0, 1, 0, 1]
-    (cifar / name).write_bytes(pickle.dumps(Hostile(tmp_path / "trace")))
     monkeypatch.setattr(torchvision_datasets().utils, "download_and_extract_archive", lambda *_, **__: None)
-    download("cifar10", tmp_path)
-    with pytest.raises(DataError, match=f"{name} is damaged"):
-        load_dataset("cifar10", tmp_path)
+    for name in ("data_batch_1", "test_batch", "batches.meta"):
+        original = (cifar / name).read_bytes()
+        (cifar / name).write_bytes(pickle.dumps(Hostile(tmp_path / "trace")))
+        download("cifar10", tmp_path)
+        with pytest.raises(DataError, match=f"{name} is damaged"):
+            load_dataset("cifar10", tmp_path)
+        (cifar / name).write_bytes(original)
     assert not (tmp_path / "trace").exists()
-    pickle.loads((cifar / name).read_bytes())
-    assert (tmp_path / "trace").exists()  # it is hostile indeed
 
 
 @pytest.mark.usefixtures("cifar", "fashion_mnist", "trec")
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"cut")])
 @pytest.mark.parametrize(
     ("name", "file"),
     [
@@ -140,16 +133,18 @@ def test_what_is_not_the_original_is_never_unpickled(cifar, tmp_path, monkeypatc
         ("trec", "text/TREC.test.all"),
     ],
 )
-def test_whatever_is_not_whole_is_downloaded(tmp_path, monkeypatch, name, file, damage):
+def test_whatever_is_not_whole_is_downloaded(tmp_path, monkeypatch, name, file):
     fetched = []
-    utils = torchvision_datasets().utils
     for fetch in ("download_and_extract_archive", "download_url"):
-        monkeypatch.setattr(utils, fetch, lambda address, *_, **__: fetched.append(address))
+        monkeypatch.setattr(torchvision_datasets().utils, fetch, lambda address, *_, **__: fetched.append(address))
     download(name, tmp_path)
     assert not fetched
-    damage(tmp_path / file)
+    (tmp_path / file).write_bytes(b"cut")
     download(name, tmp_path)
-    assert fetched
+    assert (cut := len(fetched)) > 0
+    (tmp_path / file).unlink()
+    download(name, tmp_path)
+    assert len(fetched) > cut
 
 
 QUESTIONS = {"TREC.train.all": "3 Who was it ?\n4 Where was it ?\n", "TREC.test.all": "3 Who is Ang\xe9lique ?\n"}
@@ -181,13 +176,22 @@ def test_questions_are_token_ids_of_the_words_of_the_training_part(trec, tmp_pat
             load_dataset("trec", tmp_path)
 
 
-def test_the_real_questions():
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "train", "test", "counts"),
+    [
+        ("trec", 5_452, 500, [1162, 1250, 86, 1223, 835, 896]),
+        ("subj", 8_000, 2_000, [3_999, 4_001]),
+        ("rt_polarity", 8_662, 2_000, [4_331, 4_331]),
+    ],
+)
+def test_the_real_sentences(name, train, test, counts):
     try:
-        data = load_dataset("trec")
+        data = load_dataset(name)
     except DataError as error:
-        pytest.skip(f"TREC is not here: {error}")
-    assert (len(data.train), len(data.test)) == (5_452, 500)
-    assert data.train.labels.bincount().tolist() == [1162, 1250, 86, 1223, 835, 896]
+        pytest.skip(f"{name} is not here: {error}")
+    assert (len(data.train), len(data.test)) == (train, test)
+    assert data.train.labels.bincount().tolist() == counts
     assert data.train.inputs.max() < VOCABULARY
 
 
@@ -217,8 +221,8 @@ def test_a_download_that_fails_is_an_error_of_one_line_that_names_address_and_fo
             download(name, folder)
 
 
-def test_a_data_folder_that_cannot_be_read_is_an_error_that_names_it():
-    with pytest.raises(DynpruneError, match=r"~nobody-of-that-name/x: .*write the path without ~"):
-        load_dataset("cifar10", "~nobody-of-that-name/x")
+def test_a_data_set_or_a_folder_that_cannot_be_read_is_an_error_that_names_it():
+    with pytest.raises(DataError, match="unknown data set 'mnist': there are digits, cifar10, cifar100"):
+        load_dataset("mnist")
     with pytest.raises(DataError, match=r"cannot read .*File name too long"):
         load_dataset("cifar10", "x" * 5_000)

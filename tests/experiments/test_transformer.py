@@ -8,6 +8,7 @@ from dynprune_lib.experiments.models import build_model
 from dynprune_lib.experiments.transformer import PADDING, pretrained_file, word_pieces
 
 
+@pytest.mark.slow
 def test_neither_padding_nor_the_company_of_other_sentences_changes_an_output():
     tokens = torch.randint(1, 18, (150, 16), generator=torch.Generator().manual_seed(0))
     for number, sentence in enumerate(tokens):
@@ -41,6 +42,7 @@ def test_the_pretrained_model_knows_what_sentences_mean():
     assert one @ same > 0.7 > 0.3 > one @ other
 
 
+@pytest.mark.slow
 def test_a_pretrained_file_is_whole_or_an_error_that_names_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(transformer, "PACKAGE", "no_such_package")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))

@@ -92,13 +92,6 @@ def test_a_sweep_that_is_killed_again_and_again_loses_nothing(processes, uninter
     assert not list((tmp_path / ".running").glob("*.pt"))
 
 
-def test_a_checkpoint_that_a_killed_process_left_beside_its_record_is_removed(store, spec):
-    sweep([spec], Plan(store, threads=1))
-    (left := store.folder / ".running" / f"{spec.name}.pt").write_bytes(b"a checkpoint")
-    sweep([spec], Plan(store, threads=1))
-    assert not left.exists()
-
-
 def test_two_sweeps_over_one_store_share_the_work(processes, uninterrupted, tmp_path):
     both = [processes(tmp_path, SPECS) for _ in range(2)]
     for process in both:
@@ -139,12 +132,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_any_training(monkeypatch
 @pytest.mark.parametrize(
     ("where", "wrong", "error", "message"),
     [
-        (
-            "train",
-            SPECS[0],
-            torch.OutOfMemoryError("CUDA out of memory"),
-            r"CUDA out of memory: try fewer runs at a time \(--jobs\) or a smaller batch",
-        ),
+        ("train", SPECS[0], torch.OutOfMemoryError("out of memory"), r"out of memory: try fewer runs at"),
         ("static_scores", SPECS[3], ZeroDivisionError(), r"(?s)Traceback.*test_reliability.py.*ZeroDivisionError"),
     ],
 )
@@ -162,11 +150,13 @@ def test_what_happens_to_a_run_does_not_stop_the_others(monkeypatch, store, wher
     assert [store.has(spec) for spec in (wrong, SPECS[1])] == [False, True]
 
 
-def test_a_damaged_file_stops_its_run_alone(store):
+def test_a_damaged_file_stops_its_run_alone_and_what_a_killed_process_left_is_removed(store):
     sweep(SPECS[:1], Plan(store))
     store.save_checkpoint(SPECS[1], {}, {})
-    damaged = store.folder / f"{SPECS[0].name}.json", store.folder / ".running" / f"{SPECS[1].name}.pt"
-    for path in damaged:
+    (left := store.folder / ".running" / f"{SPECS[0].name}.pt").write_bytes(b"a checkpoint")
+    sweep(SPECS[:1], Plan(store))
+    assert not left.exists()
+    for path in (store.folder / f"{SPECS[0].name}.json", store.folder / ".running" / f"{SPECS[1].name}.pt"):
         path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(SweepError) as caught:
         sweep(SPECS[:3], Plan(store))
@@ -178,14 +168,13 @@ def test_a_damaged_file_stops_its_run_alone(store):
 
 @pytest.mark.parametrize(("begin", "spec"), [(train, SPECS[0]), (static_scores, SPECS[3])])
 def test_two_data_sets_or_precisions_never_mix_in_one_record(store, digits, monkeypatch, begin, spec):
-    for bfloat16, data in ((True, digits), (True, replace(digits, md5="another")), (False, digits)):
-        spec = replace(spec, precision="bfloat16")
-        monkeypatch.setattr("dynprune_lib.experiments.precision._computes_in_bfloat16", lambda _, used=bfloat16: used)
-        what = (
-            r"data_md5 is \w+, here it is another"
-            if data is not digits
-            else "precision is bfloat16, here it is float32"
-        )
-        mixed = pytest.raises(StoreError, match=rf"{what}\): remove it and the run begins anew")
-        with pytest.raises(Stop) if bfloat16 and data is digits else mixed:
+    spec, used = replace(spec, precision="bfloat16"), []
+    monkeypatch.setattr("dynprune_lib.experiments.precision._computes_in_bfloat16", lambda _: used[-1])
+    for in_bfloat16, data, error, message in (
+        (True, digits, Stop, None),
+        (True, replace(digits, md5="another"), StoreError, r"data_md5 is \w+, here it is another\): remove it and the"),
+        (False, digits, StoreError, r"precision is bfloat16, here it is float32\): remove it and the run begins anew"),
+    ):
+        used.append(in_bfloat16)
+        with pytest.raises(error, match=message):
             begin(spec, data, store, stop_after(2))

@@ -51,9 +51,10 @@ def test_a_sweep_that_starts_ends_well(way):
     attempt(Case("sweep", "starts", way), soon=SOON)
 
 
-def test_a_kernel_ends_with_the_command_that_executes_its_notebook():
+@pytest.mark.parametrize("way", ["SIGKILL", "Ctrl-C", FULL[0]])
+def test_a_kernel_ends_with_the_command_that_executes_its_notebook(way):
     pytest.importorskip("papermill", reason="the notebooks' packages are not installed")
-    attempt(Case("reproduce", "runs a kernel", "SIGKILL"), soon=SOON)
+    attempt(Case("reproduce", "runs a kernel", way), soon=SOON)
 
 
 def test_an_interrupt_while_modules_are_imported_shows_no_traceback(start):

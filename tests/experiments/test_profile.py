@@ -14,14 +14,9 @@ def test_resnet18_begins_with_the_cheapest_runs_of_the_frontier():
     assert passes == sorted(passes)
 
 
-def test_units_of_a_size_become_epochs_and_rates():
-    row = {"sampler": "ucb", "epochs": 10, "length": 2, "anneal": 0.125, "settings": {"warm_up": 1}}
-    assert _absolute(row) == {"sampler": "ucb", "epochs": 20, "settings": {"warm_up": 1, "anneal_from": 18}}
-    full = {"sampler": "full", "settings": {}}
-    assert _absolute(full | {"epochs": 16, "saved": 0.7}) == full | {"epochs": 5}
+def test_a_rate_that_no_epochs_can_save_is_refused():  # other units are those of planned runs, in the golden net
     row = {"sampler": "ucb", "epochs": 10, "settings": {"warm_up": 1}}
     assert _absolute(row | {"saved": 0.45})["prune_rate"] == 0.5
-    assert _absolute(full | {"epochs": 2, "learning_rate": 0.1, "learning": 2})["learning_rate"] == 0.2
     with pytest.raises(SpecError, match=r"saved is 0.9: lower it, 1 of 10 epochs train on all the data"):
         _absolute(row | {"saved": 0.9})
 

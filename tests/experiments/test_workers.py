@@ -51,7 +51,7 @@ def test_a_placement_is_applied(monkeypatch):
 
 def do(task, report, place):
     """In place of what a worker of a sweep does: a task that is a path dies where there is no such file."""
-    report("epoch", (os.getpid(), place.threads))
+    report("epoch", place.threads)
     if task.startswith("/") and not Path(task).exists():
         if "once" in task:
             Path(task).touch()
@@ -59,33 +59,19 @@ def do(task, report, place):
     return "made", task
 
 
-def all_events(tasks, jobs):
-    events = []
-    with Workers([Placement(threads=1)] * jobs, do) as workers:
+@pytest.mark.slow
+def test_a_worker_that_dies_is_replaced_and_its_task_is_tried_once_more(tmp_path):
+    once, twice = str(tmp_path / "once"), str(tmp_path / "twice")
+    tasks, events = [once, twice, "a"], []
+    with Workers([Placement(threads=1)], do) as workers:
         while tasks or workers.under_way:
             while tasks and workers.has_room:
                 workers.give(tasks.pop(0))
             events += workers.events()
         processes = list(workers._pipes)
     assert not any(process.is_alive() for process in processes)
-    return events
-
-
-@pytest.mark.slow
-def test_workers_do_one_task_after_the_other():
-    events = all_events(["a", "b", "c", "d", "e"], jobs=2)
-    assert sorted(value for event, _, value in events if event == "made") == ["a", "b", "c", "d", "e"]
-    told = [value for event, _, value in events if event == "epoch"]
-    assert len(told) == 5
-    assert len({pid for pid, _ in told}) == 2
-    assert {threads for _, threads in told} == {1}
-
-
-@pytest.mark.slow
-def test_a_worker_that_dies_is_replaced_and_its_task_is_tried_once_more(tmp_path):
-    once, twice = str(tmp_path / "once"), str(tmp_path / "twice")
-    events = [event for event in all_events([once, twice, "a"], jobs=1) if event[0] != "epoch"]
+    assert [value for event, _, value in events if event == "epoch"] == [1] * 5  # the threads of each try
     how = "was killed by SIGKILL (out of memory? Try fewer --jobs)"
     of_once = [("died", once, how), ("made", once, once)]
     of_twice = [("died", twice, how), ("failed", twice, f"its process {how}, twice")]
-    assert events == [*of_once, *of_twice, ("made", "a", "a")]
+    assert [event for event in events if event[0] != "epoch"] == [*of_once, *of_twice, ("made", "a", "a")]

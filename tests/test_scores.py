@@ -1,6 +1,4 @@
-"""The scores against a reference in NumPy, and by hand."""
-
-import math
+"""The scores against a reference in NumPy; by hand, the doctests have them."""
 
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ from hypothesis import strategies as st
 
 from dynprune_lib.scores import SCORES
 
-LOGITS_AND_LABEL = st.tuples(st.lists(st.floats(-30, 30), min_size=4, max_size=4), st.integers(0, 3))
+LOGITS_AND_LABEL = st.tuples(st.lists(st.floats(-100, 100), min_size=4, max_size=4), st.integers(0, 3))
 
 
 def reference(logits, label):
@@ -38,21 +36,7 @@ def test_against_the_reference(samples):
         np.testing.assert_allclose(score(logits, labels), expected, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize(
-    ("name", "undecided", "sure_and_right", "sure_and_wrong"),
-    [
-        ("loss", math.log(4), 0, 100),
-        ("least-confidence", 0.75, 0, 0),
-        ("entropy", math.log(4), 0, 0),
-        ("margin", 1, 0, 0),
-        ("el2n", math.sqrt(0.75), 0, math.sqrt(2)),
-        ("error", 0, 0, 1),
-        ("aum", 0, -100, 100),
-    ],
-)
-def test_by_hand_without_a_graph_and_in_full_precision(name, undecided, sure_and_right, sure_and_wrong):
-    logits = torch.tensor([[0.0, 0, 0, 0], [100.0, 0, 0, 0], [100.0, 0, 0, 0]], dtype=torch.bfloat16)
-    scores = SCORES[name](logits.requires_grad_(), torch.tensor([0, 0, 1]))
-    assert scores.tolist() == pytest.approx([undecided, sure_and_right, sure_and_wrong], abs=1e-6)
-    assert scores.dtype == torch.float32
-    assert not scores.requires_grad
+@pytest.mark.parametrize("name", SCORES)
+def test_no_graph_and_full_precision(name):
+    scores = SCORES[name](torch.randn(3, 5, dtype=torch.bfloat16, requires_grad=True), torch.tensor([0, 1, 2]))
+    assert (scores.shape, scores.dtype, scores.requires_grad) == ((3,), torch.float32, False)

@@ -1,9 +1,7 @@
 """Whatever happens to a sweep, what it has made stays whole, and the rest goes on or stops with a clear message."""
 
 import multiprocessing
-import random
 import resource
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,26 +18,22 @@ from tests.helpers import Stop, results, stop_after, tiny
 
 pytestmark = pytest.mark.slow
 
-BASE = tiny(epochs=6, batch_size=32)
 METHODS = [
     {},
     {"sampler": "ucb", "prune_rate": 0.5},
     {"sampler": "epsilon-greedy", "prune_rate": 0.7, "settings": {"period": 2}},
     {"sampler": "forget", "prune_rate": 0.5},
 ]
-SPECS = [replace(BASE, **method, seed=seed) for seed in range(2) for method in METHODS]
-PRELOADED = ("sklearn.datasets", "sklearn.model_selection", "torch._dynamo")  # what a first run imports
+SPECS = [tiny(epochs=6, batch_size=32, **method, seed=seed) for seed in range(2) for method in METHODS]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def processes():
-    """Starts sweeps in processes of their own, forked from one that has all modules loaded: they begin at once."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*PRELOADED, "tests.experiments.test_reliability"])
-    started = []
+    """Starts sweeps in processes of their own."""
+    context, started = multiprocessing.get_context("spawn"), []
 
-    def start(folder, specs, largest_file=None):
-        started.append(context.Process(target=make, args=(folder, specs, largest_file)))
+    def start(folder, largest_file=None):
+        started.append(context.Process(target=make, args=(folder, largest_file)))
         started[-1].start()
         return started[-1]
 
@@ -49,60 +43,29 @@ def processes():
         process.join()
 
 
-def make(folder, specs, largest_file):
+def make(folder, largest_file):
     torch.set_num_threads(1)
     if largest_file:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     try:
-        sweep(specs, Plan(Store(folder), threads=1))
+        sweep(SPECS, Plan(Store(folder), threads=1))
     except SweepError as error:
         (folder / "error.txt").write_text(str(error))
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    store = Store(tmp_path_factory.mktemp("whole"))
-    sweep(SPECS, Plan(store, threads=1))
-    return store
-
-
-def what_is_kept(folder):
-    """Records and checkpoints, and when they were written."""
-    return {path: path.stat().st_mtime_ns for suffix in ("json", "pt") for path in folder.rglob(f"[!.]*.{suffix}")}
-
-
-def test_a_sweep_that_is_killed_again_and_again_loses_nothing(processes, uninterrupted, tmp_path):
-    store, delays, kept, kills = Store(tmp_path), random.Random(0), {}, 0
-    while len(kept) < 3:
-        before, process = what_is_kept(tmp_path), processes(tmp_path, SPECS)
-        while kills % 4 and what_is_kept(tmp_path) == before and process.is_alive():
-            time.sleep(0.005)  # three times in four, let it get on before it dies
-        time.sleep(delays.uniform(0, 0.1))
-        process.kill()
-        process.join()
-        there = {path: path.read_bytes() for path in tmp_path.glob("*.json")}
-        assert {path: there.get(path) for path in kept} == kept
-        assert len(store.records()) == len(there)  # each of them is whole
-        kept, kills = there, kills + 1
-    assert len(kept) < len(SPECS)
-    sweep(SPECS, Plan(store, threads=1))
-    for spec in SPECS:
-        assert results(store.load(spec)) == results(uninterrupted.load(spec))
-        assert (store.selections(spec) == uninterrupted.selections(spec)).all()
-    assert not list((tmp_path / ".running").glob("*.pt"))
-
-
-def test_two_sweeps_over_one_store_share_the_work(processes, uninterrupted, tmp_path):
-    both = [processes(tmp_path, SPECS) for _ in range(2)]
-    for process in both:
+def test_two_sweeps_over_one_store_share_the_work(processes, tmp_path):
+    alone, both = Store(tmp_path / "alone"), Store(tmp_path / "both")
+    started = [processes(both.folder) for _ in range(2)]
+    sweep(SPECS, Plan(alone, threads=1))
+    for process in started:
         process.join()
         assert process.exitcode == 0
     for spec in SPECS:
-        assert results(Store(tmp_path).load(spec)) == results(uninterrupted.load(spec))
+        assert results(both.load(spec)) == results(alone.load(spec))
 
 
 def test_a_disk_that_is_full_stops_the_sweep_and_leaves_no_half_of_a_file(processes, tmp_path):
-    process = processes(tmp_path, SPECS, largest_file=10_000)  # less than a checkpoint
+    process = processes(tmp_path, largest_file=10_000)  # less than a checkpoint
     process.join()
     (message,) = (tmp_path / "error.txt").read_text().splitlines()  # one, not one for each run
     assert "cannot write" in message

@@ -23,6 +23,7 @@ FULL = {"sampler": "full", "prune_rate": 0.0, "settings": {}}
 
 def test_digits_are_learned_the_costs_are_counted_and_the_random_state_of_the_user_is_left_alone(digits, store, spec):
     before, started = torch.get_rng_state(), time.perf_counter()
+    spec = replace(spec, trace=100)
     record = train(spec, digits, store)
     parts = ("training_seconds", "selection_seconds", "evaluation_seconds")
     assert sum(getattr(epoch, part) for epoch in record.epochs for part in parts) < time.perf_counter() - started
@@ -37,6 +38,8 @@ def test_digits_are_learned_the_costs_are_counted_and_the_random_state_of_the_us
         assert min(epoch.training_seconds, epoch.selection_seconds, epoch.evaluation_seconds) > 0
     assert store.selections(spec).sum() == 4 * kept
     assert store.selections(spec).max() <= 4
+    assert store.trace(spec).shape == (3, 100)  # after epochs 1, 2 and 4
+    assert np.isfinite(store.trace(spec)[-1]).mean() > 0.9  # all but those of last, smaller batches
     assert record.environment["threads"] == torch.get_num_threads()
     assert record.environment["data_md5"] == digits.md5
 
@@ -193,14 +196,6 @@ def test_rescoring_tells_the_sampler_every_sample_and_its_passes_are_counted(dig
     assert torch.equal(training.sampler.memory["mean"], expected)  # what training recorded after it would show
     assert second.forward_passes == second.backward_passes + len(digits.train)
     assert second.scoring_seconds > 0
-
-
-def test_the_scores_of_the_traced_samples_are_kept(digits, store, spec):
-    spec = replace(spec, trace=100, prune_rate=0.0, settings={"alpha": 1.0}, epochs=2)
-    train(spec, digits, store)
-    trace = store.trace(spec)
-    assert trace.shape == (2, 100)  # after epochs 1 and 2
-    assert np.isfinite(trace[-1]).mean() > 0.9  # all but those of the last, smaller batch
 
 
 def floats(model):

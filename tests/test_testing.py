@@ -103,18 +103,6 @@ class Reading(DynamicRandom):
         return super().random_generator(f"{purpose}{torch.initial_seed()}", *time)
 
 
-class Counting(DynamicRandom):
-    made = 0
-
-    def __post_init__(self):
-        super().__post_init__()
-        type(self).made += 1
-        self.number = self.made
-
-    def select(self):
-        return self.random_subset("draw", self.number)
-
-
 class OwnGenerator(DynamicRandom):
     draws = 0
 
@@ -132,12 +120,6 @@ class Silent(Hardest):
     def set_epoch(self, epoch):
         self._usage.not_finite = None
         super().set_epoch(epoch)
-
-
-class OtherType(Hardest):
-    def record(self, index, scores, usable):
-        super().record(index, scores, usable)
-        self.memory["last"] = self.memory["last"].double()
 
 
 class Forgetful(LastScore):
@@ -244,7 +226,6 @@ BROKEN = {  # the beginning of a promise -> samplers that break it, and what is 
         (drawing(np.random.rand), "changes the random state of NumPy"),
         (drawing(lambda: torch.rand(1)), "changes the random state of PyTorch"),
         (Reading, "other global seeds give other samples"),
-        (Counting, ""),  # two runs are compared here first
     ],
     "the samples depend on seed, epoch and scores alone": [
         (OwnGenerator, "epoch 5 has other samples if the epochs before are left out"),
@@ -259,7 +240,6 @@ BROKEN = {  # the beginning of a promise -> samplers that break it, and what is 
         (Silent, " with 2 samples: after a score of nan, set_epoch gives 0 warnings of it"),
     ],
     "the memory has the types and ranges": [
-        (OtherType, "float64"),
         (changed(Hardest, remembers={"last": Memory(torch.inf, low=0)}), "not in [0, inf]"),
     ],
     "a sampler resumes from its saved state": [

@@ -183,11 +183,12 @@ def test_an_interrupted_scoring_ends_with_the_same_scores(digits, tmp_path, spec
     assert not list((tmp_path / "parts" / ".running").glob("*.pt"))
 
 
-@pytest.mark.parametrize("exact", [True, False])
-def test_grand_costs_a_pass_and_a_way_back_if_it_is_exact(digits, store, spec, exact):
-    scores = static_scores(static_spec(spec, "grand", models=1, at_epoch=1, exact=exact), digits, store)
-    assert scores.values.isfinite().all()
-    assert (scores.cost.backward_passes, scores.cost.forward_passes) == (TRAINED + 1437 * exact, TRAINED + 1437)
+def test_grand_costs_a_pass_and_a_way_back_if_it_is_exact(digits, store, spec):
+    for exact in (True, False):
+        scores = static_scores(static_spec(spec, "grand", models=1, at_epoch=1, exact=exact), digits, store)
+        assert scores.values.isfinite().all()
+        assert scores.cost.backward_passes == TRAINED + 1437 * exact
+        assert scores.cost.forward_passes == TRAINED + 1437
 
 
 @pytest.mark.parametrize(

@@ -53,13 +53,13 @@ def test_what_is_saved_is_there(store, spec):
 
 
 def test_a_checkpoint_lives_until_its_run_or_its_scores_are_saved(store, spec):
-    for save in (
-        lambda: store.save(make_record(spec), NPZ),
-        lambda: store.save_scores(scores_of(spec, torch.rand(3))),
+    for save, content in (
+        (store.save, (make_record(spec), NPZ)),
+        (store.save_scores, (scores_of(spec, torch.rand(3)),)),
     ):
         store.save_checkpoint(spec, {"epochs": [], "tensor": torch.arange(3)}, {})
         assert store.load_checkpoint(spec, {})["tensor"].tolist() == [0, 1, 2]
-        save()
+        save(*content)
         assert store.load_checkpoint(spec, {}) is None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dynprune_lib.experiments.data import DataError, load_dataset
+from dynprune_lib.experiments.data import load_dataset
 from dynprune_lib.experiments.store import Store
 from tests.helpers import tiny
 
@@ -25,16 +25,6 @@ torch.set_num_threads(1)  # tensors are small and tests run in parallel: more th
 @pytest.fixture(scope="session")
 def digits():
     return load_dataset("digits")
-
-
-@pytest.fixture(scope="session")
-def cifar10():
-    return _real("cifar10")
-
-
-@pytest.fixture(scope="session")
-def cifar100():
-    return _real("cifar100")
 
 
 @pytest.fixture
@@ -58,10 +48,3 @@ def browser():
         chromium = started.chromium.launch(executable_path=path)
         yield chromium
         chromium.close()
-
-
-def _real(name):
-    try:
-        return load_dataset(name)
-    except DataError as error:
-        pytest.skip(f"{name} is not here: {error}")

@@ -59,14 +59,10 @@ def is_outside(target):
     return re.match("[a-z]+:|//", target)
 
 
-def test_every_page_is_there(site):
-    for name in PAGES:
-        assert (site / f"{name}.html").is_file(), name
-    assert 'url=README.html"' in (site / "index.html").read_text()
-
-
-def test_every_link_leads_somewhere(pages):
+def test_every_page_is_there_every_link_leads_somewhere_and_nothing_is_loaded_from_elsewhere(site, pages):
+    assert [name for name in PAGES if site / f"{name}.html" not in pages] == []
     for path, page in pages.items():
+        assert not [name for name in page.loaded if is_outside(name) and not name.startswith("data:")], path
         for link in [*page.links, *page.loaded]:
             if is_outside(link):
                 continue
@@ -75,11 +71,6 @@ def test_every_link_leads_somewhere(pages):
             assert target.is_file(), f"{path}: {link}"
             if target.suffix == ".html":
                 assert anchor in pages[target].anchors, f"{path}: {link}"
-
-
-def test_nothing_is_loaded_from_elsewhere(pages):
-    for path, page in pages.items():
-        assert not [name for name in page.loaded if is_outside(name) and not name.startswith("data:")], path
 
 
 def test_every_public_name_is_in_the_reference(pages):
@@ -92,11 +83,9 @@ def test_every_public_name_is_in_the_reference(pages):
 @pytest.fixture(params=[390, 1280], ids=["phone", "desktop"])
 def tab(browser, request):
     """A tab without a network, and what goes wrong in it."""
-    context = browser.new_context(
-        viewport={"width": request.param, "height": 900},
-        offline=True,
-        permissions=["clipboard-read", "clipboard-write"],
-    )
+    clipboard = ["clipboard-read", "clipboard-write"]
+    screen = {"width": request.param, "height": 900}
+    context = browser.new_context(viewport=screen, offline=True, permissions=clipboard)
     tab, problems = context.new_page(), []
     tab.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
     tab.on("pageerror", lambda error: problems.append(str(error)))
@@ -108,31 +97,21 @@ def tab(browser, request):
 
 def test_pages_load_with_their_figures_and_fit_the_screen(site, tab):
     tab, problems = tab
+    figures = {"README": 1, "figures/README": 10, "notebooks/05_time_to_accuracy": 1}
     for name in PAGES:
         tab.goto((site / f"{name}.html").as_uri())
         assert tab.locator("h1").first.is_visible(), name
         assert tab.evaluate("[...document.images].filter(each => !each.naturalWidth).map(each => each.src)") == [], name
         assert tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
+        assert tab.locator("article img").count() >= figures.get(name, 0), name
         assert problems == [], name
 
 
-def test_figures_are_on_their_pages(site, tab):
-    tab, _ = tab
-    for name, at_least in {"README": 1, "figures/README": 10, "notebooks/05_time_to_accuracy": 1}.items():
-        tab.goto((site / f"{name}.html").as_uri())
-        assert tab.locator("article img").count() >= at_least, name
-
-
-def test_the_start_page_is_reached(site, tab):
-    tab, _ = tab
-    tab.goto((site / "index.html").as_uri())
-    tab.wait_for_url("**/README.html")
-
-
-def test_the_three_lines_can_be_copied(site, tab):
+def test_the_start_page_leads_to_the_readme_whose_three_lines_can_be_copied(site, tab):
     tab, _ = tab
     (code,) = re.findall(r"```python\n(from dynprune_lib.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    tab.goto((site / "README.html").as_uri())
+    tab.goto((site / "index.html").as_uri())
+    tab.wait_for_url("**/README.html")
     block = tab.locator("div.highlight", has_text="from dynprune_lib import UCB, indexed")
     block.hover()
     block.locator("button.copybtn").click()

@@ -10,7 +10,7 @@ from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.records import RunRecord
 
 
-def test_so_many_labels_become_another_one_and_only_they(digits):
+def test_so_many_labels_become_any_other_one_and_only_they(digits):
     noisy = add_label_noise(digits, 0.2, seed=1)
     changed = noisy.train.labels != digits.train.labels
     assert int(changed.sum()) == round(0.2 * len(digits.train))
@@ -19,13 +19,9 @@ def test_so_many_labels_become_another_one_and_only_they(digits):
     assert noisy.test is digits.test
     assert noisy.train.labels.equal(add_label_noise(digits, 0.2, seed=1).train.labels)
     assert not noisy.train.labels.equal(add_label_noise(digits, 0.2, seed=0).train.labels)
-
-
-def test_every_other_label_is_equally_likely(digits):
     many = replace(digits, train=Split(digits.train.images, torch.full((1437,), 3)))
     counts = torch.bincount(add_label_noise(many, 0.9, seed=0).train.labels, minlength=10)
-    others = counts[torch.arange(10) != 3].double()
-    expected = 0.9 * 1437 / 9
+    others, expected = counts[torch.arange(10) != 3].double(), 0.9 * 1437 / 9
     assert ((others - expected).square() / expected).sum() < 20.1  # chi-squared with 8 degrees of freedom, 99 %
 
 
@@ -53,17 +49,13 @@ def test_a_class_without_samples_or_without_others_is_refused(digits, change, am
         change(replace(digits, classes=tuple(classes)), amount, seed=0)
 
 
-def test_held_out_samples_keep_their_labels(digits, spec):
-    data = data_of(digits, replace(spec, validation=300, label_noise=0.5, imbalance=10))
-    clean = data_of(digits, replace(spec, validation=300))
+def test_held_out_samples_keep_their_labels_and_the_record_tells_what_was_selected(digits, store, spec):
+    spec = replace(spec, validation=300, label_noise=0.2, imbalance=5)
+    data, clean = data_of(digits, spec), data_of(digits, replace(spec, label_noise=0.0, imbalance=1))
     assert len(data.test) == 300
     assert data.test.labels.equal(clean.test.labels)
     assert len(data.wrong) == len(data.train)
-
-
-def test_the_record_tells_what_was_selected(digits, store, spec):
-    spec = replace(spec, label_noise=0.2, imbalance=5)
-    record, data = make_run(spec, digits, store), data_of(digits, spec)
+    record = make_run(spec, digits, store)
     counts, wrong = record.composition.of_each_class, record.composition.wrong_labels
     assert [sum(epoch) for epoch in counts] == [epoch.samples_kept for epoch in record.epochs]
     assert all(0 < number <= int(data.wrong.sum()) for number in wrong)

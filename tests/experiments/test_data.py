@@ -1,7 +1,7 @@
 import gzip
 import hashlib
+import os
 import pickle
-from pathlib import Path
 from unittest.mock import Mock
 from urllib.error import URLError
 
@@ -10,128 +10,46 @@ import pytest
 import torch
 
 from dynprune_lib._torchvision import torchvision_datasets
-from dynprune_lib.errors import DynpruneError
 from dynprune_lib.experiments.data import DataError, ImageData, download, load_dataset
 from dynprune_lib.experiments.public_files import TEXT_FILES
 from dynprune_lib.experiments.text import VOCABULARY
 
-
-def test_pixel_statistics_are_those_of_the_training_images(digits):
-    pixels = digits.train.images.double()
-    assert digits.mean.item() == pytest.approx(pixels.mean().item())
-    assert digits.std.item() == pytest.approx(pixels.std(correction=0).item())
-
-
-@pytest.mark.slow
-def test_cifar10_is_the_original(cifar10):
-    assert cifar10.train.images.shape == (50_000, 32, 32, 3)
-    assert cifar10.test.images.shape == (10_000, 32, 32, 3)
-    assert cifar10.train.labels.bincount().tolist() == [5_000] * 10
-    assert cifar10.classes[3] == "cat"
-    # the published statistics of CIFAR-10
-    torch.testing.assert_close(cifar10.mean / 255, torch.tensor([0.4914, 0.4822, 0.4465]), atol=1e-4, rtol=0)
-    torch.testing.assert_close(cifar10.std / 255, torch.tensor([0.2470, 0.2435, 0.2616]), atol=1e-4, rtol=0)
-
-
-def test_unknown_data_set():
-    with pytest.raises(DataError, match="unknown data set 'mnist': there are digits, cifar10, cifar100"):
-        load_dataset("mnist")
-
-
-@pytest.mark.parametrize(
-    ("name", "file"),
-    [
-        ("cifar10", "cifar-10-batches-py/data_batch_1"),
-        ("cifar100", "cifar-100-python/train"),
-        ("fashion_mnist", "FashionMNIST/raw/train-images-idx3-ubyte.gz"),
-        ("trec", "text/TREC.train.all"),
-    ],
-)
-def test_a_missing_file_and_a_half_downloaded_one_are_named(tmp_path, name, file):
-    with pytest.raises(DataError, match=f"{file} is missing: run `dynprune data {name} --download`"):
-        load_dataset(name, tmp_path)
-    (tmp_path / file).parent.mkdir(parents=True)
-    (tmp_path / file).write_bytes(b"the beginning of")
-    with pytest.raises(DataError, match=f"{file} is damaged .*: remove it, then run"):
-        load_dataset(name, tmp_path)
-
-
-def saved(folder, contents):
-    """Write files into a new folder; return their names and md5s."""
-    folder.mkdir(parents=True)
-    for name, content in contents.items():
-        (folder / name).write_bytes(content)
-    return [(name, hashlib.md5(content).hexdigest()) for name, content in contents.items()]
+CLOTHES = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+QUESTIONS = {
+    "TREC.train.all": b"3 Who was it ?\n4 Where was it ?\n",
+    "TREC.test.all": "3 Who is Angélique ?\n".encode("latin-1"),
+}
 
 
 @pytest.fixture
-def fashion_mnist(tmp_path, monkeypatch):
-    """A small data set in the format and the layout of Fashion-MNIST; returns the folder of its files."""
-    folder, random, contents = tmp_path / "FashionMNIST" / "raw", np.random.default_rng(0), {}
-    for part, count in (("train", 20), ("t10k", 10)):
-        images = random.integers(0, 256, (count, 28, 28), dtype=np.uint8)
-        labels = np.arange(count, dtype=np.uint8) % 10
-        for kind, array, magic in (("images-idx3", images, 2051), ("labels-idx1", labels, 2049)):
-            content = b"".join(size.to_bytes(4, "big") for size in (magic, *array.shape)) + array.tobytes()
-            contents[f"{part}-{kind}-ubyte.gz"] = gzip.compress(content)
-    monkeypatch.setattr(torchvision_datasets().FashionMNIST, "resources", saved(folder, contents))
-    return folder
+def files(tmp_path, monkeypatch):
+    """Small data sets in the formats and layouts of CIFAR-10, Fashion-MNIST and TREC; returns their folder."""
 
+    def saved(folder, contents):
+        (tmp_path / folder).mkdir(parents=True)
+        for name, content in contents.items():
+            (tmp_path / folder / name).write_bytes(content)
+        return [(name, hashlib.md5(content).hexdigest()) for name, content in contents.items()]
 
-def test_fashion_mnist_is_read_from_the_checked_archives_alone(fashion_mnist, tmp_path):
-    data = load_dataset("fashion_mnist", tmp_path)
-    assert data.train.images.shape == (20, 28, 28, 1)
-    first = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
-    assert (data.train.images.numpy()[..., 0] == first).all()
-    assert data.test.labels.tolist() == list(range(10))
-    assert data.classes[0] == "T-shirt/top"
-    (fashion_mnist / "t10k-images-idx3-ubyte").write_bytes(b"cut")
-    processed = tmp_path / "FashionMNIST" / "processed"  # of older versions of torchvision, which it prefers
-    processed.mkdir()
-    for name in ("training.pt", "test.pt"):
-        torch.save((torch.zeros(5, 28, 28, dtype=torch.uint8), torch.zeros(5)), processed / name)
-    assert load_dataset("fashion_mnist", tmp_path).md5 == data.md5
-
-
-class Hostile:
-    """Leaves a file behind when it is unpickled."""
-
-    def __init__(self, trace):
-        self.trace = trace
-
-    def __reduce__(self):
-        return Path.touch, (self.trace,)
-
-
-@pytest.fixture
-def cifar(tmp_path, monkeypatch):
-    """A small data set in the format and the layout of CIFAR-10; returns the folder of its files."""
-    source = torchvision_datasets().CIFAR10
-    folder = tmp_path / source.base_folder
+    cifar = torchvision_datasets().CIFAR10
     images = {"data": np.zeros((4, 3 * 32 * 32), np.uint8), "labels": [0, 1, 0, 1]}
     contents = {"data_batch_1": images, "test_batch": images, "batches.meta": {"label_names": ["cat", "dog"]}}
-    train, test, meta = saved(folder, {name: pickle.dumps(content) for name, content in contents.items()})
-    monkeypatch.setattr(source, "train_list", [train])
-    monkeypatch.setattr(source, "test_list", [test])
-    monkeypatch.setattr(source, "meta", source.meta | {"md5": meta[1]})
-    return folder
+    pickled = {name: pickle.dumps(content) for name, content in contents.items()}
+    train, test, meta = saved(cifar.base_folder, pickled)
+    monkeypatch.setattr(cifar, "train_list", [train])
+    monkeypatch.setattr(cifar, "test_list", [test])
+    monkeypatch.setattr(cifar, "meta", cifar.meta | {"md5": meta[1]})
+    archives = {}
+    for part, images in (("train", CLOTHES), ("t10k", CLOTHES[:10])):
+        labels = np.arange(len(images), dtype=np.uint8) % 10
+        for kind, array, magic in (("images-idx3", images, 2051), ("labels-idx1", labels, 2049)):
+            head = b"".join(size.to_bytes(4, "big") for size in (magic, *array.shape))
+            archives[f"{part}-{kind}-ubyte.gz"] = gzip.compress(head + array.tobytes())
+    monkeypatch.setattr(torchvision_datasets().FashionMNIST, "resources", saved("FashionMNIST/raw", archives))
+    monkeypatch.setitem(TEXT_FILES, "trec", dict(saved("text", QUESTIONS)))
+    return tmp_path
 
 
-@pytest.mark.parametrize("name", ["data_batch_1", "test_batch", "batches.meta"])
-def test_what_is_not_the_original_is_never_unpickled(cifar, tmp_path, monkeypatch, name):
-    assert load_dataset("cifar10", tmp_path).train.labels.tolist() == [0, 1, 0, 1]
-    (cifar / name).write_bytes(pickle.dumps(Hostile(tmp_path / "trace")))
-    monkeypatch.setattr(torchvision_datasets().utils, "download_and_extract_archive", lambda *_, **__: None)
-    download("cifar10", tmp_path)
-    with pytest.raises(DataError, match=f"{name} is damaged"):
-        load_dataset("cifar10", tmp_path)
-    assert not (tmp_path / "trace").exists()
-    pickle.loads((cifar / name).read_bytes())
-    assert (tmp_path / "trace").exists()  # it is hostile indeed
-
-
-@pytest.mark.usefixtures("cifar", "fashion_mnist", "trec")
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"cut")])
 @pytest.mark.parametrize(
     ("name", "file"),
     [
@@ -140,55 +58,110 @@ def test_what_is_not_the_original_is_never_unpickled(cifar, tmp_path, monkeypatc
         ("trec", "text/TREC.test.all"),
     ],
 )
-def test_whatever_is_not_whole_is_downloaded(tmp_path, monkeypatch, name, file, damage):
+def test_a_half_downloaded_file_and_a_missing_one_are_named_and_downloaded(files, monkeypatch, name, file):
     fetched = []
-    utils = torchvision_datasets().utils
     for fetch in ("download_and_extract_archive", "download_url"):
-        monkeypatch.setattr(utils, fetch, lambda address, *_, **__: fetched.append(address))
-    download(name, tmp_path)
+        monkeypatch.setattr(torchvision_datasets().utils, fetch, lambda address, *_, **__: fetched.append(address))
+    download(name, files)
     assert not fetched
-    damage(tmp_path / file)
-    download(name, tmp_path)
-    assert fetched
+    (files / file).write_bytes(b"the beginning of")
+    with pytest.raises(DataError, match=f"{file} is damaged .*: remove it, then run `dynprune data {name} --download`"):
+        load_dataset(name, files)
+    download(name, files)
+    assert (number := len(fetched)) > 0
+    (files / file).unlink()
+    with pytest.raises(DataError, match=f"{file} is missing: run `dynprune data {name} --download`"):
+        load_dataset(name, files)
+    download(name, files)
+    assert len(fetched) > number
 
 
-QUESTIONS = {"TREC.train.all": "3 Who was it ?\n4 Where was it ?\n", "TREC.test.all": "3 Who is Ang\xe9lique ?\n"}
+class Hostile:
+    """Leaves a folder behind when it is unpickled."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return os.mkdir, (self.trace,)
 
 
-@pytest.fixture
-def trec(tmp_path, monkeypatch):
-    """A small data set in the format and the layout of TREC; returns the folder of its files."""
-    folder = tmp_path / "text"
-    md5s = saved(folder, {name: content.encode("latin-1") for name, content in QUESTIONS.items()})
-    monkeypatch.setitem(TEXT_FILES, "trec", dict(md5s))
-    return folder
+def test_what_is_not_the_original_cifar_is_never_unpickled(files):
+    assert load_dataset("cifar10", files).train.labels.tolist() == [0, 1, 0, 1]
+    for name in ("data_batch_1", "test_batch", "batches.meta"):
+        path = files / "cifar-10-batches-py" / name
+        original = path.read_bytes()
+        path.write_bytes(pickle.dumps(Hostile(files / "trace")))
+        with pytest.raises(DataError, match=f"{name} is damaged"):
+            load_dataset("cifar10", files)
+        path.write_bytes(original)
+    assert not (files / "trace").exists()
 
 
-def test_questions_are_token_ids_of_the_words_of_the_training_part(trec, tmp_path):
-    data = load_dataset("trec", tmp_path)
+def test_fashion_mnist_is_read_from_the_checked_archives_alone(files):
+    data = load_dataset("fashion_mnist", files)
+    assert data.train.images.shape == (20, 28, 28, 1)
+    assert (data.train.images.numpy()[..., 0] == CLOTHES).all()
+    assert data.test.labels.tolist() == list(range(10))
+    assert data.classes[0] == "T-shirt/top"
+    (files / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").write_bytes(b"cut")
+    processed = files / "FashionMNIST" / "processed"  # of older versions of torchvision, which it prefers
+    processed.mkdir()
+    for name in ("training.pt", "test.pt"):
+        torch.save((torch.zeros(5, 28, 28, dtype=torch.uint8), torch.zeros(5)), processed / name)
+    assert load_dataset("fashion_mnist", files).md5 == data.md5
+
+
+def test_questions_are_token_ids_of_the_words_of_the_training_part(files):
+    data = load_dataset("trec", files)
     assert not isinstance(data, ImageData)
     assert data.train.inputs.tolist() == [[1, 2, 3, 4], [1, 2, 3, 4]]  # who and where occur once
     assert data.test.inputs.tolist() == [[1, 1, 1, 4]]
     assert [data.classes[label] for label in data.train.labels] == ["human", "location"]
-    whole = {name: (trec / name).read_bytes() for name in QUESTIONS}
-    for name, content in whole.items():
-        (trec / name).unlink()
-        (trec / f"{name}.gz").write_bytes(gzip.compress(content))
-    assert load_dataset("trec", tmp_path).md5 == data.md5
-    for damaged in (b"cut", gzip.compress(b"other"), gzip.compress(whole["TREC.test.all"])[:-9]):
-        (trec / "TREC.test.all.gz").write_bytes(damaged)
+    for name, content in QUESTIONS.items():
+        (files / "text" / name).unlink()
+        (files / "text" / f"{name}.gz").write_bytes(gzip.compress(content))
+    assert load_dataset("trec", files).md5 == data.md5
+    for damaged in (b"cut", gzip.compress(b"other"), gzip.compress(QUESTIONS["TREC.test.all"])[:-9]):
+        (files / "text" / "TREC.test.all.gz").write_bytes(damaged)
         with pytest.raises(DataError, match=r"TREC.test.all.gz is damaged .*: remove it, then run `dynprune data trec"):
-            load_dataset("trec", tmp_path)
+            load_dataset("trec", files)
 
 
-def test_the_real_questions():
+def load_or_skip(name):
     try:
-        data = load_dataset("trec")
+        return load_dataset(name)
     except DataError as error:
-        pytest.skip(f"TREC is not here: {error}")
-    assert (len(data.train), len(data.test)) == (5_452, 500)
-    assert data.train.labels.bincount().tolist() == [1162, 1250, 86, 1223, 835, 896]
-    assert data.train.inputs.max() < VOCABULARY
+        pytest.skip(f"{name} is not here: {error}")
+
+
+@pytest.mark.slow
+def test_cifar10_is_the_original():
+    data = load_or_skip("cifar10")
+    assert data.train.images.shape == (50_000, 32, 32, 3)
+    assert data.test.images.shape == (10_000, 32, 32, 3)
+    assert data.train.labels.bincount().tolist() == [5_000] * 10
+    assert data.classes[3] == "cat"
+    # the published statistics of CIFAR-10
+    torch.testing.assert_close(data.mean / 255, torch.tensor([0.4914, 0.4822, 0.4465]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(data.std / 255, torch.tensor([0.2470, 0.2435, 0.2616]), atol=1e-4, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "tested", "vocabulary", "counts"),
+    [
+        ("trec", 500, VOCABULARY, [1300, 1344, 95, 1288, 916, 1009]),
+        ("subj", 2_000, 30_522, [5_000, 5_000]),
+        ("rt_polarity", 2_000, 30_522, [5_331, 5_331]),
+    ],
+)
+def test_the_real_sentences(name, tested, vocabulary, counts):
+    data = load_or_skip(name)
+    assert torch.cat([data.train.labels, data.test.labels]).bincount().tolist() == counts
+    assert len(data.test) == tested
+    assert len(data.test.labels.unique()) == len(counts)  # drawn at random
+    assert data.train.inputs.max() < vocabulary
 
 
 @pytest.mark.parametrize(
@@ -208,6 +181,12 @@ def test_tables_are_standardised_and_the_same_every_time(name, rows, features):
     assert load_dataset(name).md5 == data.md5
 
 
+def test_pixel_statistics_are_those_of_the_training_images(digits):
+    pixels = digits.train.images.double()
+    assert digits.mean.item() == pytest.approx(pixels.mean().item())
+    assert digits.std.item() == pytest.approx(pixels.std(correction=0).item())
+
+
 @pytest.mark.parametrize("name", ["cifar10", "trec"])
 def test_a_download_that_fails_is_an_error_of_one_line_that_names_address_and_folder(tmp_path, name, monkeypatch):
     monkeypatch.setattr("urllib.request.urlopen", Mock(side_effect=URLError("no network")))
@@ -217,8 +196,8 @@ def test_a_download_that_fails_is_an_error_of_one_line_that_names_address_and_fo
             download(name, folder)
 
 
-def test_a_data_folder_that_cannot_be_read_is_an_error_that_names_it():
-    with pytest.raises(DynpruneError, match=r"~nobody-of-that-name/x: .*write the path without ~"):
-        load_dataset("cifar10", "~nobody-of-that-name/x")
+def test_a_data_set_or_a_folder_that_cannot_be_read_is_an_error_that_names_it():
+    with pytest.raises(DataError, match="unknown data set 'mnist': there are digits, cifar10, cifar100"):
+        load_dataset("mnist")
     with pytest.raises(DataError, match=r"cannot read .*File name too long"):
         load_dataset("cifar10", "x" * 5_000)

@@ -66,20 +66,16 @@ def test_runs_share_a_device_and_none_of_them_has_it_alone():
 
 
 def test_who_comes_while_a_run_is_alone_says_so_and_waits_for_its_end(capsys):
-    begun, may_end = threading.Event(), threading.Event()
+    alone, ended = use_device(CPU, alone=True), threading.Event()
+    alone.__enter__()
 
-    def alone():
-        with use_device(CPU, alone=True):
-            begun.set()
-            may_end.wait(60)
+    def end():
+        ended.set()
+        alone.__exit__(None, None, None)
 
-    other = threading.Thread(target=alone)
-    other.start()
-    assert begun.wait(60)
-    threading.Timer(0.1, may_end.set).start()
+    threading.Timer(0.1, end).start()
     with use_device(CPU, alone=False):
-        assert may_end.is_set()
-    other.join()
+        assert ended.is_set()
     assert capsys.readouterr().err == "waiting for a timing run on the device cpu\n"
 
 

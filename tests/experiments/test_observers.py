@@ -10,38 +10,30 @@ from hypothesis import strategies as st
 
 from dynprune_lib.experiments.observers import ForgettingEvents, Losses, Selections
 
-EPOCHS = st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=8)
+EPOCHS = st.lists(st.lists(st.booleans(), min_size=5, max_size=5), min_size=1, max_size=8)
 
 
+@settings(max_examples=50, deadline=None)
 @given(EPOCHS)
-def test_absences_against_plain_python(epochs):
-    selections = Selections(6)
-    for kept in epochs:
-        selections.begin_epoch(torch.tensor(kept).nonzero().flatten(), None)
-    assert selections.counts.tolist() == [sum(kept) for kept in zip(*epochs, strict=True)]
-    longest = []
-    for sample in range(6):
-        marks = "".join("k" if kept[sample] else "." for kept in epochs)
-        longest.append(max(map(len, marks.split("k"))))
+def test_absences_and_forgetting_against_plain_python(epochs):
+    selections, forgetting = Selections(5), ForgettingEvents(5)
+    for marks in epochs:
+        selections.begin_epoch(torch.tensor(marks).nonzero().flatten(), None)
+        forgetting.after_batch(torch.arange(5), 1 - torch.tensor(marks).float())  # where marked, it is right
+    histories = list(zip(*epochs, strict=True))
+    assert selections.counts.tolist() == [sum(history) for history in histories]
+    for score, history in zip(forgetting.scores(), histories, strict=True):
+        events = sum(before and not after for before, after in itertools.pairwise(history))
+        assert score == (events if any(history) else float("inf"))
+    longest = [max(map(len, "".join(".k"[kept] for kept in history).split("k"))) for history in histories]
     overlap = [None]
     for before, now in itertools.pairwise(epochs):
-        left_out = {sample for sample in range(6) if not now[sample]}
+        left_out = {sample for sample in range(5) if not now[sample]}
         again = {sample for sample in left_out if not before[sample]}
         overlap.append(round(len(again) / len(left_out), 4) if left_out else None)
     found = selections.summary()["left_out"]
     assert (found.overlap, found.longest_absence) == (overlap, max(longest))
-    assert found.median_absence == sorted(longest)[2]  # the lower one of two
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=1, max_size=10))
-def test_forgetting_against_a_plain_loop(epochs):
-    counter = ForgettingEvents(4)
-    for right in epochs:
-        counter.after_batch(torch.arange(4), 1 - torch.tensor(right).float())
-    for sample, history in enumerate(zip(*epochs, strict=True)):
-        events = sum(before and not after for before, after in itertools.pairwise(history))
-        assert counter.scores()[sample] == (events if any(history) else float("inf"))
+    assert found.median_absence == sorted(longest)[2]
 
 
 @settings(max_examples=50, deadline=None)

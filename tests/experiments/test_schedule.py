@@ -26,7 +26,9 @@ def test_scores_are_a_task_before_the_first_run_that_needs_them(store, digits):
     tasks = tasks_of([RS2, EL2N, OTHER_RATE, OTHER_SEED], store)
     runs = Task(RS2), SCORING, Task(EL2N), Task(OTHER_RATE), SCORING_OF_OTHER_SEED, Task(OTHER_SEED)
     assert tasks == list(runs)
-    static_scores(EL2N, digits, store)
+    told = []
+    static_scores(EL2N, digits, store, lambda spec, _: told.append(spec.name))
+    assert told == [SCORING.name] * 6  # the epochs of scoring models are those of the scoring
     assert tasks_of([EL2N, OTHER_RATE], store) == [Task(EL2N), Task(OTHER_RATE)]
 
 
@@ -50,11 +52,14 @@ def test_scores_that_fail_are_one_failure_and_the_reason_of_all_runs_that_need_t
     assert store.failure(EL2N) == store.failure(OTHER_RATE) == f"{SCORING.name}: no memory"
 
 
-@pytest.mark.parametrize("event", ["stopped", "unwritable"])
-def test_nothing_is_handed_out_when_the_time_is_up_or_nothing_can_be_written(schedule, event):
-    schedule.handle(event, schedule.next(), "the disk is full")
+def test_nothing_is_handed_out_when_the_time_is_up_or_nothing_can_be_written(schedule):
+    schedule.handle("stopped", schedule.next(), None)
     assert schedule.next() is None
-    assert schedule.failures == ({} if event == "stopped" else {"the disk is full": "the disk is full"})
+    assert schedule.failures == {}
+    schedule.begin([Task(RS2), Task(EL2N)])
+    schedule.handle("unwritable", schedule.next(), "the disk is full")
+    assert schedule.next() is None
+    assert schedule.failures == {"the disk is full": "the disk is full"}
 
 
 def test_the_bar_counts_the_epochs_of_scoring_models_too(schedule):
@@ -68,9 +73,3 @@ def test_the_bar_counts_the_epochs_of_scoring_models_too(schedule):
     schedule.handle("made", Task(EL2N), record)
     assert schedule._left[SCORING.name] == schedule._left[EL2N.name] == 0
     assert bar.desc == "1 of 3 runs"
-
-
-def test_the_epochs_of_scoring_models_are_told_as_those_of_the_scoring(store, digits):
-    told = []
-    static_scores(EL2N, digits, store, lambda spec, _: told.append(spec.name))
-    assert told == [SCORING.name] * 6

@@ -67,21 +67,11 @@ def test_a_deadline_stops_before_it_and_loses_nothing(store, specs, monkeypatch)
     assert store.records() == []
 
 
-def test_missing_data_is_told_before_any_training(store, specs, tmp_path):
-    elsewhere = dataclasses.replace(specs[0], dataset="cifar10", model="small")
-    with pytest.raises(DataError, match="data_batch_1 is missing"):
-        sweep([*specs, elsewhere], Plan(store, tmp_path))
-    assert store.records() == []
-
-
 @pytest.mark.filterwarnings("error")
-def test_a_run_that_another_process_makes_is_left_to_it(store, specs):
+def test_what_another_process_makes_or_needs_is_left_to_it(store, specs, tmp_path, monkeypatch):
     with store.claim(specs[0]):
         sweep(specs, Plan(store))
-    assert [store.load(spec) is not None for spec in specs] == [False, True, True]
-
-
-def test_a_run_that_needs_the_device_alone_is_left_out_while_another_is_on_it(store, specs, tmp_path, monkeypatch):
+    assert [store.has(spec) for spec in specs] == [False, True, True]
     monkeypatch.setenv("DYNPRUNE_CACHE", str(tmp_path))
     alone = dataclasses.replace(specs[0], alone=True)
     with use_device(torch.device("cpu"), alone=False):
@@ -95,7 +85,10 @@ def test_an_interrupt_names_the_run_under_way(store, specs, monkeypatch):
         sweep(specs, Plan(store))
 
 
-def test_a_wrong_run_is_told_before_any_training(store, specs):
+def test_a_wrong_run_and_missing_data_are_told_before_any_training(store, specs, tmp_path):
     with pytest.raises(SpecError, match=r"prune_rate is 1\.5: it must be a number in"):
         sweep([*specs, dataclasses.replace(specs[0], prune_rate=1.5)], Plan(store))
+    elsewhere = dataclasses.replace(specs[0], dataset="cifar10", model="small")
+    with pytest.raises(DataError, match="data_batch_1 is missing"):
+        sweep([*specs, elsewhere], Plan(store, tmp_path))
     assert store.records() == []

@@ -14,31 +14,38 @@ from dynprune_lib.experiments.evaluation import evaluate, score_all
 from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.train import (
-    _scores,
-    build_train_state,
-    train,
-    train_epoch,
-    train_epochs,
-    train_steps,
-)
+from dynprune_lib.experiments.train import _scores, build_train_state, train, train_epoch, train_epochs, train_steps
 from dynprune_lib.scores import SCORES
 from tests.helpers import Stop, results, stop_after
 
 FULL = {"sampler": "full", "prune_rate": 0.0, "settings": {}}
 
 
-def test_digits_are_learned_and_the_random_state_of_the_user_is_left_alone(digits, store, spec):
-    before = torch.get_rng_state()
-    record = train(replace(spec, **FULL, epochs=6), digits, store)
-    assert record.test_accuracy > 0.9
-    assert store.load(record.spec) == record
+def test_digits_are_learned_the_costs_are_counted_and_the_random_state_of_the_user_is_left_alone(digits, store, spec):
+    before, started = torch.get_rng_state(), time.perf_counter()
+    spec = replace(spec, trace=100)
+    record = train(spec, digits, store)
+    parts = ("training_seconds", "selection_seconds", "evaluation_seconds")
+    assert sum(getattr(epoch, part) for epoch in record.epochs for part in parts) < time.perf_counter() - started
     assert torch.equal(torch.get_rng_state(), before)
+    assert store.load(spec) == record
+    assert record.test_accuracy > 0.8
+    kept = round(0.5 * len(digits.train))
+    for epoch in record.epochs:
+        assert (epoch.samples_kept, epoch.steps) == (kept, kept // 32)
+        assert epoch.forward_passes == epoch.backward_passes == kept // 32 * 32
+        assert epoch.scoring_seconds == 0
+        assert min(epoch.training_seconds, epoch.selection_seconds, epoch.evaluation_seconds) > 0
+    assert store.selections(spec).sum() == 4 * kept
+    assert store.selections(spec).max() <= 4
+    assert store.trace(spec).shape == (3, 100)  # after epochs 1, 2 and 4
+    assert np.isfinite(store.trace(spec)[-1]).mean() > 0.9  # all but those of last, smaller batches
+    assert record.environment["threads"] == torch.get_num_threads()
+    assert record.environment["data_md5"] == digits.md5
 
 
 DESKTOP = {"precision": "bfloat16", "averaging": 0.9, "bias_rate": 8, "flip": "alternating"}
 INTERRUPTED = [
-    {"settings": {"period": 2}},
     {"sampler": "infobatch", "prune_rate": 0.0, "settings": {"fill": False, "period": 2}},
     {"sampler": "molpeg", "settings": {}, **DESKTOP},
 ]
@@ -58,18 +65,6 @@ def test_an_interrupted_run_ends_with_the_same_record(digits, tmp_path, spec, ch
     assert results(record) == results(expected)
     assert (record.last_epoch, record.left_out) == (expected.last_epoch, expected.left_out)
     assert np.array_equal(parts.selections(spec), whole.selections(spec))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"prune_rate": 0.99}, "prune_rate 0.99 keeps 14 of 1437 samples, fewer than one batch of 32: lower"),
-        ({"prune_rate": 0.995, "batch_size": 2}, "keeps 7 of 1437 .* than one sample per class, 10: lower the rate$"),
-    ],
-)
-def test_what_cannot_be_trained_is_refused_before_training(digits, store, spec, changes, message):
-    with pytest.raises(ValueError, match=message):
-        train(replace(spec, **changes), digits, store, lambda *_: pytest.fail("trained"))
 
 
 def test_an_init_seed_is_of_the_initialisation_alone(digits, spec):
@@ -116,24 +111,6 @@ def test_a_reference_model_scores_every_batch_and_its_passes_are_counted(digits,
     index, images, labels = state.sampler.indices()[:9], torch.rand(9, 1, 8, 8), digits.train.labels[:9]
     state.sampler.update(index, torch.zeros(9), _scores(state, images, state.model(images), labels))
     assert (state.sampler.memory["last"][index] > 0).all()
-
-
-def test_what_a_run_costs_is_counted(digits, store, spec):
-    started = time.perf_counter()
-    record = train(spec, digits, store)
-    parts = ("training_seconds", "selection_seconds", "evaluation_seconds")
-    assert sum(getattr(epoch, part) for epoch in record.epochs for part in parts) < time.perf_counter() - started
-    kept = round(0.5 * len(digits.train))
-    for epoch in record.epochs:
-        assert epoch.samples_kept == kept
-        assert epoch.steps == kept // 32
-        assert epoch.forward_passes == epoch.backward_passes == kept // 32 * 32
-        assert epoch.scoring_seconds == 0
-        assert min(epoch.training_seconds, epoch.selection_seconds, epoch.evaluation_seconds) > 0
-    assert store.selections(spec).sum() == 4 * kept
-    assert store.selections(spec).max() <= 4
-    assert record.environment["threads"] == torch.get_num_threads()
-    assert record.environment["data_md5"] == digits.md5
 
 
 @pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
@@ -193,12 +170,6 @@ def test_augmentation_is_decided_by_seed_and_epoch(digits, spec):
         assert not torch.equal(augmented(seed, epoch), first)
 
 
-@pytest.mark.parametrize("steps", [1, 3])
-def test_any_number_of_steps_trains(digits, store, spec, steps):
-    record = train(replace(spec, **FULL, epochs=1, batch_size=1437 // steps), digits, store)
-    assert sum(epoch.steps for epoch in record.epochs) == steps
-
-
 def test_weights_that_the_last_step_broke_are_no_result(digits, store, spec):
     spec = replace(spec, **FULL, epochs=1, batch_size=1437, learning_rate=1e38)
     with pytest.raises(TrainingDiverged, match=r"the test loss is (nan|inf) after epoch 0"):
@@ -227,14 +198,6 @@ def test_rescoring_tells_the_sampler_every_sample_and_its_passes_are_counted(dig
     assert second.scoring_seconds > 0
 
 
-def test_the_scores_of_the_traced_samples_are_kept(digits, store, spec):
-    spec = replace(spec, trace=100, prune_rate=0.0, settings={"alpha": 1.0})
-    train(spec, digits, store)
-    trace = store.trace(spec)
-    assert trace.shape == (3, 100)  # after epochs 1, 2 and 4
-    assert np.isfinite(trace[-1]).mean() > 0.9  # all but those of the last, smaller batch
-
-
 def floats(model):
     """Parameters, and running statistics without their counts."""
     return [value for value in model.state_dict().values() if value.is_floating_point()]
@@ -243,24 +206,20 @@ def floats(model):
 def test_the_average_of_the_weights_is_evaluated(digits, spec):
     state = build_train_state(replace(spec, **FULL, averaging=0.9, epochs=1), digits)
     expected = [value.clone() for value in floats(state.model)]
-    steps, step = 0, state.schedule.step
+    steps, step = itertools.count(), state.schedule.step
 
     def follow():
-        nonlocal steps
         step()
+        share = 0.9 if next(steps) else 0.0  # the average begins at the first step
         for mean, value in zip(expected, floats(state.model), strict=True):
-            mean.copy_(0.9 * mean + 0.1 * value if steps else value)  # the average begins at the first step
-        steps += 1
+            mean.copy_(share * mean + (1 - share) * value)
 
     state.schedule.step = follow
     record = train_epoch(state, 0)
     for mean, value in zip(expected, floats(state.evaluated), strict=True):
         torch.testing.assert_close(mean, value)
-    assert evaluate(state.evaluated, digits.test, digits, "float32") == (
-        pytest.approx(record.test_loss, abs=1e-5),
-        record.test_accuracy,
-    )
-    assert state.evaluated is not state.model
+    loss, accuracy = evaluate(state.evaluated, digits.test, digits, "float32")
+    assert (loss, accuracy) == (pytest.approx(record.test_loss, abs=1e-5), record.test_accuracy)
 
 
 def test_norm_biases_have_a_rate_of_their_own_at_every_step(digits, spec):
@@ -302,13 +261,13 @@ def test_pruned_runs_alternate_flips_by_the_views_of_each_sample(digits, spec, m
     assert all(one != other for flips in seen.values() for one, other in itertools.pairwise(flips))
 
 
-@pytest.mark.parametrize(("flip", "may_be_mirrored"), [("alternating", False), ("random", True), ("random", False)])
-def test_other_runs_leave_flips_to_chance_and_the_data_set(digits, spec, monkeypatch, flip, may_be_mirrored):
+def test_other_runs_leave_flips_to_chance_and_the_data_set(digits, spec, monkeypatch):
     given = []
     monkeypatch.setattr(train_module, "augment", lambda images, _pad, flip, *_: given.append(flip) or images)
-    state = build_train_state(replace(spec, flip=flip), replace(digits, flip=may_be_mirrored))
-    train_steps(state, (torch.arange(32),), epoch=0)
-    assert given == [may_be_mirrored]
+    for flip, may_be_mirrored in (("alternating", False), ("random", True), ("random", False)):
+        state = build_train_state(replace(spec, flip=flip), replace(digits, flip=may_be_mirrored))
+        train_steps(state, (torch.arange(32),), epoch=0)
+    assert given == [False, True, False]
 
 
 def test_the_schedule_follows_the_epochs_of_any_length(digits, spec):
@@ -327,30 +286,23 @@ def test_the_schedule_follows_the_epochs_of_any_length(digits, spec):
             fixed.schedule.step()
     assert at_starts == pytest.approx(expected)
     assert state.schedule.get_last_lr() == pytest.approx(fixed.schedule.get_last_lr())
-    assert [epoch.backward_passes for epoch in state.epochs] == [
-        max(1, epoch.samples_kept // 32) * min(32, epoch.samples_kept) for epoch in state.epochs
-    ]
+    for epoch in state.epochs:
+        assert epoch.backward_passes == max(1, epoch.samples_kept // 32) * min(32, epoch.samples_kept)
     assert len(state.selections.wanted) == 6
-
-
-def test_a_regression_can_be_rescored_and_held_out(diabetes, store, regression):
-    record = make_run(replace(regression, rescore=True, validation=64), diabetes, store)
-    assert record.epochs[1].forward_passes == record.epochs[1].backward_passes + 256
 
 
 @pytest.mark.parametrize("sampler", ["ucb", "infobatch"])
 def test_a_regression_has_a_record_like_all_others(diabetes, store, regression, sampler):
-    spec = replace(regression, sampler=sampler, settings={})
-    record = train(spec, diabetes, store)
+    spec = replace(regression, sampler=sampler, settings={}, rescore=True)
+    record = make_run(spec, diabetes, store)
     assert store.load(spec) == record
     assert record.last_epoch is None  # classes and calibration are of classifications
     assert [epoch.backward_passes for epoch in record.epochs] == [160] * 4
+    assert [epoch.forward_passes for epoch in record.epochs] == [160, *[160 + 320] * 3]
     assert 0.2 < record.test_accuracy < 0.6
-    last = record.epochs[-1]
+    last, variance = record.epochs[-1], diabetes.test.labels.var(correction=0).item()
     assert last.test_loss < record.epochs[0].test_loss
-    assert last.test_accuracy == pytest.approx(
-        1 - last.test_loss / diabetes.test.labels.var(correction=0).item(), abs=1e-5
-    )
+    assert last.test_accuracy == pytest.approx(1 - last.test_loss / variance, abs=1e-5)
 
 
 def test_a_table_and_sentences_are_learned(store):
@@ -366,14 +318,17 @@ def test_a_table_and_sentences_are_learned(store):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("changes", "message"),
     [
-        ({"score": "entropy"}, "diabetes is a regression: it needs the score loss"),
-        ({"label_smoothing": 0.1}, "diabetes is a regression"),
-        ({"sampler": "forget", "settings": {}}, "diabetes is a regression"),
-        ({"sampler": "rcap", "settings": {}}, "a share for every class"),
+        ({"prune_rate": 0.99}, "prune_rate 0.99 keeps 14 of 1437 samples, fewer than one batch of 32: lower"),
+        ({"prune_rate": 0.995, "batch_size": 2}, "keeps 7 of 1437 .* than one sample per class, 10: lower the rate$"),
+        ({"dataset": "diabetes", "score": "entropy"}, "diabetes is a regression: it needs the score loss"),
+        ({"dataset": "diabetes", "label_smoothing": 0.1}, "diabetes is a regression"),
+        ({"dataset": "diabetes", "sampler": "forget", "settings": {}}, "diabetes is a regression"),
+        ({"dataset": "diabetes", "sampler": "rcap", "settings": {}}, "a share for every class"),
     ],
 )
-def test_what_needs_classes_is_refused_for_a_regression(diabetes, store, regression, wrong, message):
+def test_what_cannot_be_trained_is_refused_before_training(digits, diabetes, store, spec, changes, message):
+    data = diabetes if "dataset" in changes else digits
     with pytest.raises(ValueError, match=message):
-        make_run(replace(regression, **wrong), diabetes, store, lambda *_: pytest.fail("trained"))
+        make_run(replace(spec, **changes), data, store, lambda *_: pytest.fail("trained"))

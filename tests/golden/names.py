@@ -3,11 +3,9 @@
 import hashlib
 import subprocess
 
-from dynprune_lib.experiments.profile import PROFILES, load_profile
+from dynprune_lib.experiments.profile import PROFILES, RECORDED, load_profile
 from dynprune_lib.experiments.records import RunRecord
 from tests.helpers import ROOT
-
-RECORDED = ("laptop", "desktop", "resnet18")  # sizes whose records are committed
 
 
 def run_names():

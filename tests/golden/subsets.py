@@ -37,21 +37,31 @@ OWN = {  # off their defaults in the second setting of a sampler
 
 def all_hashes():
     """Return one line per sampler, setting and number of processes: a hash per epoch."""
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
-        multiprocessing.spawn(_rank, args=(free_port(), folder), nprocs=WORLD)
-        ranks = [torch.load(Path(folder) / f"{rank}.pt") for rank in range(WORLD)]
-    lines = [f"{case} in 1 process: {' '.join(epochs)}" for case, epochs in _hashes().items()]
-    for case in ranks[0]:
-        together = [" ".join(both) for both in zip(*(rank[case] for rank in ranks), strict=True)]
+        other = multiprocessing.spawn(_as_second, args=(port, folder), join=False)  # this process is the first of both
+        lines = [f"{case} in 1 process: {' '.join(epochs)}" for case, epochs in _hashes().items()]
+        first = _as_rank(0, port)
+        while not other.join():
+            pass
+        second = torch.load(Path(folder) / "hashes.pt")
+    for case in first:
+        together = [" ".join(both) for both in zip(first[case], second[case], strict=True)]
         lines.append(f"{case} in {WORLD} processes: {', '.join(together)}")
     return lines
 
 
-def _rank(rank, port, folder):
+def _as_second(_, port, folder):
     torch.set_num_threads(1)
+    torch.save(_as_rank(1, port), Path(folder) / "hashes.pt")
+
+
+def _as_rank(rank, port):
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORLD)
-    torch.save(_hashes(), Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
+    try:
+        return _hashes()
+    finally:
+        dist.destroy_process_group()
 
 
 def _hashes():

@@ -10,50 +10,31 @@ from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 
-IMAGES = {
-    "dataset": "cifar10",
-    "batch_size": 32,
-    "epochs": 4,
-    "learning_rate": 0.01,
-}  # the images below stand for those of CIFAR-10
-DESKTOP = {
-    "model": "speedrun",
-    "learning_rate": 0.2,
-    "momentum": 0.85,
-    "weight_decay": 0.00133,
-    "bias_rate": 16,
-    "averaging": 0.9,
-    "label_smoothing": 0.2,
-    "flip": "alternating",
-    "pad": 2,
-    "padding": "reflect",
-    "precision": "bfloat16",
-}
+
+def _with(sampler, prune_rate=0.0, **fields):
+    return {"sampler": sampler, "prune_rate": prune_rate} | fields
+
+
+RECIPE = {"dataset": "cifar10", "batch_size": 32, "epochs": 4, "learning_rate": 0.01}
+IMAGES = RECIPE | {"model": "small"}  # the images below stand for those of CIFAR-10
+DESKTOP = {"model": "speedrun", "learning_rate": 0.2, "momentum": 0.85, "weight_decay": 0.00133, "bias_rate": 16}
+DESKTOP |= {"averaging": 0.9, "label_smoothing": 0.2, "flip": "alternating", "pad": 2, "padding": "reflect"}
+OWN_LENGTH = {"fill": False, "rescale": True, "anneal_from": 3}
+RESCORED = {"score": "el2n", "rescore": True, "trace": 20, "seed": 2}
+RARE = {"imbalance": 5.0, "schedule": "cosine", "seed": 7}
+TABLE = {"dataset": "hastie", "model": "mlp", "optimizer": "adamw", "learning_rate": 0.003, "epochs": 8, "alone": True}
 RUNS = {
-    "desktop": RunSpec(**IMAGES | DESKTOP, sampler="ucb", prune_rate=0.5, settings={"c": 2.0}),
-    "forget": RunSpec(**IMAGES, model="small", sampler="forget", prune_rate=0.3, init_seed=5),
-    "aum": RunSpec(**IMAGES, model="strided", sampler="aum", prune_rate=0.3, label_noise=0.2, validation=64),
-    "molpeg": RunSpec(**IMAGES, model="small", sampler="molpeg", prune_rate=0.5, settings={"anneal_from": 3}),
-    "own length": RunSpec(
-        **IMAGES, model="small", sampler="infobatch", settings={"fill": False, "rescale": True, "anneal_from": 3}
-    ),
-    "re-scored": RunSpec(
-        **IMAGES, model="small", sampler="ucb", prune_rate=0.5, score="el2n", rescore=True, trace=20, seed=2
-    ),
-    "rare classes": RunSpec(
-        **IMAGES, model="small", sampler="rcap", prune_rate=0.3, imbalance=5.0, schedule="cosine", seed=7
-    ),
-    "table": RunSpec(
-        dataset="hastie",
-        model="mlp",
-        sampler="rs2",
-        prune_rate=0.5,
-        optimizer="adamw",
-        learning_rate=0.003,
-        batch_size=32,
-        epochs=8,
-        alone=True,
-    ),
+    name: RunSpec(**recipe)
+    for name, recipe in {
+        "desktop": RECIPE | DESKTOP | _with("ucb", 0.5, settings={"c": 2.0}, precision="bfloat16"),
+        "forget": IMAGES | _with("forget", 0.3, init_seed=5),
+        "aum": IMAGES | _with("aum", 0.3, model="strided", label_noise=0.2, validation=64),
+        "molpeg": IMAGES | _with("molpeg", 0.5, settings={"anneal_from": 3}),
+        "own length": IMAGES | _with("infobatch", settings=OWN_LENGTH),
+        "re-scored": IMAGES | _with("ucb", 0.5, **RESCORED),
+        "rare classes": IMAGES | _with("rcap", 0.3, **RARE),
+        "table": RECIPE | TABLE | _with("rs2", 0.5),
+    }.items()
 }
 
 

@@ -35,22 +35,15 @@ def lab(tmp_path_factory):
         stderr=subprocess.DEVNULL,
     )
     address = f"http://127.0.0.1:{port}/lab"
-    wait_for(address, process)
+    for _ in range(SECONDS):
+        assert process.poll() is None, "JupyterLab has ended"
+        with contextlib.suppress(urllib.error.URLError):
+            urllib.request.urlopen(address)
+            break
+        time.sleep(1)
     yield address
     process.terminate()
     process.wait()
-
-
-def wait_for(address, process):
-    """Return when the server answers."""
-    for _ in range(SECONDS):
-        assert process.poll() is None, "JupyterLab has ended"
-        try:
-            urllib.request.urlopen(address)
-            return
-        except urllib.error.URLError:
-            time.sleep(1)
-    pytest.fail(f"JupyterLab did not answer within {SECONDS} s")
 
 
 @pytest.fixture

@@ -115,3 +115,12 @@ def test_the_citation_and_the_changelog_name_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert (citation["version"], citation["license"]) == (dynprune_lib.__version__, PROJECT["license"])
     assert f"\n## [{dynprune_lib.__version__}] - {citation['date-released']}\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_tracked_files_stay_small():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("no git checkout")
+    assert (
+        sum((ROOT / name).lstat().st_size for name in listed.stdout.split("\0") if (ROOT / name).is_file()) < 16 * 2**20
+    )

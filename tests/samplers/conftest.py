@@ -7,12 +7,15 @@ from dynprune_lib.samplers import RCAP, SAMPLERS, UCB, StaticScored
 ANY_SCORE = st.one_of(st.floats(width=32), st.sampled_from([0.0, 3e38, -3e38, 1e-45, torch.nan, torch.inf, -torch.inf]))
 
 
+def of_samples(name, num_samples):
+    """Return the scores or labels that a sampler needs."""
+    given = {"scores": losses_of(torch.arange(num_samples), 0)} if issubclass(SAMPLERS[name], StaticScored) else {}
+    return given | ({"labels": torch.arange(num_samples) % 3} if issubclass(SAMPLERS[name], RCAP) else {})
+
+
 def make_sampler(name, num_samples=40, prune_rate=0.5, **settings):
-    """Return any sampler of the library, with the scores or labels that it needs."""
-    if issubclass(SAMPLERS[name], StaticScored):
-        settings["scores"] = losses_of(torch.arange(num_samples), 0)
-    if issubclass(SAMPLERS[name], RCAP):
-        settings["labels"] = torch.arange(num_samples) % 3
+    """Return any sampler of the library."""
+    settings |= of_samples(name, num_samples)
     return SAMPLERS[name](num_samples, 0.0 if name == "full" else prune_rate, **settings)
 
 

@@ -1,4 +1,4 @@
-"""Optimal clusters in one dimension, against all splits, and against those of scikit-learn."""
+"""Optimal clusters in one dimension, against all splits."""
 
 import itertools
 
@@ -19,32 +19,31 @@ def spread(values, cuts):
     return sum(((values[group == each] - values[group == each].mean()) ** 2).sum() for each in np.unique(group))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=12), st.integers(1, 4))
 def test_no_split_is_better(values, groups):
     values = np.array(values, dtype=np.float64)
-    edges = np.unique(values)
-    splits = itertools.combinations_with_replacement(edges, groups - 1)
-    best = min(spread(values, np.array(cuts)) for cuts in splits)
+    splits = itertools.combinations_with_replacement(np.unique(values), groups - 1)
     cuts = cluster_cuts(values, groups)
     assert cuts.shape == (groups - 1,)
     assert (np.diff(cuts) >= 0).all()
+    best = min(spread(values, np.array(each)) for each in splits)
     assert spread(values, cuts) == pytest.approx(best, abs=1e-9)
 
 
-def test_groups_of_many_losses_are_as_good_as_those_of_kmeans():
-    losses = np.random.default_rng(0).gamma(0.3, 2.0, size=20 * BINS).astype(np.float32)
-    model = pytest.importorskip("sklearn.cluster").KMeans(5, n_init=5, random_state=0).fit(losses[:, None])
-    assert spread(losses, cluster_cuts(losses, 5)) <= model.inertia_ * 1.001
+def test_groups_of_more_values_than_bins_are_found():
+    losses = np.repeat([0.0, 0.3, 1.0, 9.0], BINS // 2) + np.random.default_rng(0).random(2 * BINS) / 10
+    cuts = cluster_cuts(losses.astype(np.float32), 4)
+    assert np.bincount(np.searchsorted(cuts, losses)).tolist() == [BINS // 2] * 4
+    assert (np.abs(cuts - [0.1, 0.4, 1.1]) < 0.01).all()  # the upper ends of the groups
 
 
-@pytest.mark.parametrize("scale", [1e-45, 1e-40, 1e-30, 1.0, MAX_SCORE])
+@pytest.mark.parametrize("scale", [1e-45, 1e-30, MAX_SCORE])
 @pytest.mark.parametrize("num_samples", [40, 2 * BINS])
 @pytest.mark.filterwarnings("error")
 def test_seta_on_scores_of_any_scale(scale, num_samples):
     losses = (torch.arange(num_samples) % 2) * torch.tensor(scale)
-    cuts = cluster_cuts(losses.numpy(), 3)
-    assert (cuts[1:] >= cuts[:-1]).all()
+    assert (np.diff(cluster_cuts(losses.numpy(), 3)) >= 0).all()
     sampler = SeTa(num_samples, 0.5, groups=2, window=0.5)
     for values in (losses, -losses, losses.flip(0) * 2 - scale, torch.full((num_samples,), scale)):
         sampler.observe(torch.arange(num_samples), values)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynprune_lib.samplers import SAMPLERS, UCB, OwnLength, StaticScored
-from dynprune_lib.testing import OF_SAMPLES, check_sampler
-from tests.samplers.conftest import ANY_SCORE, make_sampler
+from dynprune_lib.testing import check_sampler
+from tests.samplers.conftest import ANY_SCORE, make_sampler, of_samples
 
 OWN_LENGTH = [name for name, sampler in SAMPLERS.items() if issubclass(sampler, OwnLength)]
 CASES = [(name, {}) for name in SAMPLERS]
@@ -31,24 +31,22 @@ class Deterministic:
         torch.use_deterministic_algorithms(False)
 
 
-MODES = {
-    "none": nullcontext,
-    "default device": partial(torch.device, "meta"),  # on which a tensor without a device has no values
-    "inference mode": torch.inference_mode,
-    "autocast": partial(torch.autocast, "cpu", torch.bfloat16),
-    "deterministic": Deterministic,
-}
+MODES = (
+    nullcontext,
+    partial(torch.device, "meta"),  # on which a tensor without a device has no values
+    torch.inference_mode,
+    partial(torch.autocast, "cpu", torch.bfloat16),
+    Deterministic,
+)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_the_modes_of_torch_change_nothing(name):
     runs, losses = [], torch.rand(3, 40, generator=torch.Generator().manual_seed(0))
-    arguments = inspect.signature(SAMPLERS[name]).parameters
-    of_samples = {each: values(40) for each, values in OF_SAMPLES.items() if each in arguments}
-    for mode in MODES.values():
-        epochs = []
+    for mode in MODES:
+        epochs, given = [], of_samples(name, 40)
         with mode():
-            sampler = SAMPLERS[name](40, 0.0 if name == "full" else 0.5, **of_samples)
+            sampler = SAMPLERS[name](40, 0.0 if name == "full" else 0.5, **given)
             for epoch in range(3):
                 sampler.set_epoch(epoch)
                 epochs.append(list(sampler))
@@ -62,13 +60,21 @@ def test_the_modes_of_torch_change_nothing(name):
     assert all(run == runs[0] for run in runs)
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.filterwarnings("ignore:more samples of epoch")
+def test_what_moves_to_a_device_in_inference_mode_can_be_changed_afterwards():
+    sampler, index = UCB(8, 0.5), torch.arange(8, device="meta")
+    with torch.inference_mode():
+        sampler.observe(index, torch.rand(8, device="meta"))
+    sampler.update(index, torch.rand(8, device="meta"))
+
+
+@settings(max_examples=80, deadline=None)
 @given(
     name=st.sampled_from(sorted(SAMPLERS)),
     num_samples=st.integers(1, 60),
     rate=st.floats(0, 0.99),
     seed=st.integers(0, 2**40),
-    scores=st.lists(ANY_SCORE, min_size=5, max_size=40),
+    scores=st.lists(ANY_SCORE, min_size=5, max_size=10),
 )
 @pytest.mark.filterwarnings("ignore:.*not finite")
 def test_epochs_have_the_promised_length_for_any_rate_and_scores(name, num_samples, rate, seed, scores):
@@ -87,50 +93,33 @@ def test_epochs_have_the_promised_length_for_any_rate_and_scores(name, num_sampl
 
 
 @pytest.mark.filterwarnings("error")
-def test_correct_use_causes_no_warning(run_epoch):
+def test_correct_use_causes_no_warning_and_needs_at_most_12_bytes_per_sample(run_epoch):
     for name in SAMPLERS:
-        sampler = make_sampler(name)
+        sampler = make_sampler(name, 200)
         for epoch in range(3):
-            run_epoch(sampler, epoch)
+            run_epoch(sampler, epoch, batch_size=40)
             list(sampler.indices())
-
-
-def test_a_sampler_needs_at_most_12_bytes_per_sample(run_epoch):
-    for name in SAMPLERS:
-        sampler = make_sampler(name, 1000)
-        run_epoch(sampler, 0, batch_size=100)
         tensors = [*vars(sampler).values(), *sampler.memory.values()]
         own = [each for each in tensors if isinstance(each, torch.Tensor) and each.ndim and each.dtype != torch.bool]
-        assert sum(tensor.nbytes for tensor in own) <= 12 * 1000, name
+        assert sum(tensor.nbytes for tensor in own) <= 12 * 200, name
 
 
 # the second where accuracies were measured and show no loss
 WARNINGS = ("Do not use it on data with wrong labels", "It prefers samples with wrong labels")
-NUM, NUM_WRONG, EPOCHS = 1_000, 200, 20
-OF_LOSSES = [
-    name
-    for name, sampler in SAMPLERS.items()
-    if not issubclass(sampler, StaticScored) and sampler.required_score in (None, "loss", "el2n")
-]
+NUM, NUM_WRONG, EPOCHS = 500, 100, 15
 
 
-@pytest.mark.parametrize("name", OF_LOSSES)
-def test_a_sampler_that_prefers_wrong_labels_warns_of_them(name):
+def test_a_sampler_that_prefers_wrong_labels_warns_of_them():
     losses = torch.rand(NUM, generator=torch.Generator().manual_seed(0))
     losses[:NUM_WRONG] += 4
-    sampler, num_wrong = make_sampler(name, NUM, 0.5), 0
-    for epoch in range(EPOCHS):
-        sampler.set_epoch(epoch)
-        index = sampler.indices()
-        sampler.update(index, losses[index])
-        num_wrong += int((index < NUM_WRONG).sum())
-    prefers_them = num_wrong / (EPOCHS * len(sampler)) > 1.15 * NUM_WRONG / NUM
-    assert any(warning in inspect.getdoc(SAMPLERS[name]) for warning in WARNINGS) == prefers_them
-
-
-@pytest.mark.filterwarnings("ignore:more samples of epoch")
-def test_what_moves_to_a_device_in_inference_mode_can_be_changed_afterwards():
-    sampler, index = UCB(8, 0.5), torch.arange(8, device="meta")
-    with torch.inference_mode():
-        sampler.observe(index, torch.rand(8, device="meta"))
-    sampler.update(index, torch.rand(8, device="meta"))
+    for name, made in SAMPLERS.items():
+        if issubclass(made, StaticScored) or made.required_score not in (None, "loss", "el2n"):
+            continue
+        sampler, num_wrong = make_sampler(name, NUM, 0.5), 0
+        for epoch in range(EPOCHS):
+            sampler.set_epoch(epoch)
+            index = sampler.indices()
+            sampler.update(index, losses[index], losses[index])
+            num_wrong += int((index < NUM_WRONG).sum())
+        prefers_them = num_wrong / (EPOCHS * len(sampler)) > 1.15 * NUM_WRONG / NUM
+        assert any(warning in inspect.getdoc(made) for warning in WARNINGS) == prefers_them, name

@@ -1,12 +1,11 @@
 """How processes come to remember the same: the merge by itself, and samplers in two processes."""
 
+import copy
 import warnings
 from unittest.mock import Mock
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import distributed as dist
 from torch import multiprocessing
 
@@ -14,45 +13,30 @@ from dynprune_lib import SAMPLERS
 from dynprune_lib.samplers import merge as merging
 from dynprune_lib.samplers.merge import merge, over_all_processes
 from tests.helpers import free_port
-from tests.samplers.conftest import assert_same, make_sampler
-
-VALUES = [0.0, -1.5, 3.0, float("inf"), -float("inf"), 1e38]
+from tests.samplers.conftest import assert_same, losses_of, make_sampler
 
 
-@st.composite
-def processes(draw):
-    """Return what up to four processes have recorded of up to nine samples, which knew the same before."""
-    number, world = draw(st.integers(1, 9)), draw(st.integers(1, 4))
-    before = draw(st.lists(st.sampled_from(VALUES), min_size=number, max_size=number))
-    parts = []
-    for _ in range(world):
-        marks = draw(st.lists(st.booleans(), min_size=number, max_size=number))  # of none, of few, or of all
-        values = draw(st.lists(st.sampled_from(VALUES), min_size=number, max_size=number))
-        parts.append((marks, [new if mark else old for mark, new, old in zip(marks, values, before, strict=True)]))
-    return before, parts
+def part(rank):
+    """Return what a process has recorded of 1,000 samples: some nobody, some several."""
+    generator = torch.Generator().manual_seed(rank)
+    values = torch.randn(1_000, generator=generator)
+    values[::7] = float("inf")
+    memory = {"mean": values, "second": values.half(), "count": (10 * values.clamp(-9, 9)).int(), "right": values > 0}
+    marks = torch.rand(1_000, generator=generator) < 0.5
+    return marks, {name: torch.where(marks, tensor, torch.ones_like(tensor)) for name, tensor in memory.items()}
 
 
-@given(processes())
-def test_a_sample_has_the_rows_of_the_lowest_rank_that_recorded_it(case):
-    before, parts = case
-    expected = []
-    for sample, old in enumerate(before):
-        recorded = [values[sample] for marks, values in parts if marks[sample]]
-        expected.append(recorded[0] if recorded else old)
-    types = {"mean": torch.float32, "second": torch.float16, "count": torch.int32, "is_right": torch.bool}
-
-    def memory(values):
-        finite = torch.tensor(values).nan_to_num(posinf=7, neginf=-7).clamp(-9, 9)
-        return {"mean": torch.tensor(values)} | {name: finite.to(types[name]) for name in list(types)[1:]}
-
-    given_parts = [(torch.tensor(marks), memory(values)) for marks, values in parts]
-    copies = [{name: tensor.clone() for name, tensor in each.items()} for _, each in given_parts]
-    merged = merge(given_parts)
-    for name, tensor in memory(expected).items():
-        assert torch.equal(merged[name], tensor)
-        assert merged[name].dtype == types[name]
-    for (_, each), copied in zip(given_parts, copies, strict=True):
-        assert all(torch.equal(each[name], tensor) for name, tensor in copied.items())
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_a_sample_has_the_rows_of_the_lowest_rank_that_recorded_it(world):
+    parts = [part(rank) for rank in range(world)]
+    before = copy.deepcopy(parts)
+    merged = merge(parts)
+    for sample in range(1_000):
+        owner = next((memory for marks, memory in parts if marks[sample]), parts[0][1])
+        assert all(tensor[sample] == owner[name][sample] for name, tensor in merged.items())
+    for (_, memory), (_, unchanged) in zip(parts, before, strict=True):
+        assert_same(memory, unchanged)
+        assert all(merged[name].dtype == tensor.dtype for name, tensor in memory.items())
 
 
 WORLD, NUM_SAMPLES, EPOCHS = 2, 41, 5
@@ -63,7 +47,9 @@ def work(rank, port, folder):
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORLD)
     found = {name: train(name) for name in ("ucb", "full")}  # check_sampler simulates the processes of all samplers
     found["merged"] = merge([part(rank)], rank, over_all_processes)
-    found["subsets"] = [subset_after(torch.arange(*which)) for which in scored_by(rank)]
+    # each process scores its own part of the data set, as in parallel inference; then one of them all, one nothing
+    scored_by = (rank, NUM_SAMPLES, WORLD), (0, NUM_SAMPLES * rank)
+    found["subsets"] = [subset_after(torch.arange(*which)) for which in scored_by]
     found["told"] = [misused(rank, *each) for each in MISUSES]
     for seed, method in ((rank, "ucb"), (rank, "rs2")):
         sampler = make_sampler(method, NUM_SAMPLES, seed=seed)
@@ -79,16 +65,6 @@ def work(rank, port, folder):
     dist.destroy_process_group()
 
 
-def part(rank):
-    """Return what a process has recorded of 1,000 samples: some nobody, some both."""
-    generator = torch.Generator().manual_seed(rank)
-    values = torch.randn(1_000, generator=generator)
-    values[::7] = float("inf")
-    memory = {"mean": values, "second": values.half(), "count": (10 * values.clamp(-9, 9)).int(), "right": values > 0}
-    marks = torch.rand(1_000, generator=generator) < 0.5
-    return marks, {name: torch.where(marks, tensor, torch.ones_like(tensor)) for name, tensor in memory.items()}
-
-
 def train(name):
     sampler, epochs = make_sampler(name, NUM_SAMPLES), []
     for epoch in range(EPOCHS):
@@ -97,7 +73,7 @@ def train(name):
         assert len(order) == len(sampler)
         epochs.append((sampler.subset().tolist(), order))
         for index in torch.tensor(order).split(4):
-            sampler.update(index, ((index * 7 + epoch * 3) % 13).float())
+            sampler.update(index, losses_of(index, epoch))
     return epochs, sampler.state_dict()
 
 
@@ -106,11 +82,6 @@ def one_epoch(sampler, batches):
     for index in batches:
         sampler.update(index, torch.ones(len(index)))
     sampler.set_epoch(1)
-
-
-def scored_by(rank):
-    """Each process scores its own part of the data set, as in parallel inference; then one of them all, one nothing."""
-    return (rank, NUM_SAMPLES, WORLD), (0, NUM_SAMPLES * rank)
 
 
 def subset_after(index):
@@ -170,6 +141,9 @@ def test_processes_have_disjoint_shards_of_one_subset_and_remember_the_same(rank
         assert_same(state["memory"], other["memory"])
     seen = {index for rank in ranks for _, order in rank["full"][0] for index in order}
     assert seen == set(range(NUM_SAMPLES))  # every epoch drops one of the 41 samples on 2 ranks, none for good
+    for rank in ranks:
+        assert_same(rank["merged"], merge([part(rank) for rank in range(WORLD)]))
+        assert rank["subsets"] == [list(range(21, 41))] * 2  # it does not matter which process recorded a score
 
 
 @pytest.mark.slow
@@ -184,13 +158,6 @@ def test_a_run_of_two_processes_resumes_in_one(ranks):
     scores = resumed.memory["mean"] + resumed.memory["var"]
     left_out = sorted(set(range(NUM_SAMPLES)) - set(resumed.subset().tolist()))
     assert scores[resumed.subset()].min() >= scores[left_out].max()
-
-
-@pytest.mark.slow
-def test_processes_merge_what_one_process_would_and_it_does_not_matter_which_recorded_a_score(ranks):
-    for rank in ranks:
-        assert_same(rank["merged"], merge([part(rank) for rank in range(WORLD)]))
-        assert rank["subsets"] == [list(range(21, 41))] * 2
 
 
 @pytest.mark.slow

@@ -2,24 +2,11 @@
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
-from dynprune_lib import DynamicRandom, InfoBatch, indexed
+from dynprune_lib import DynamicRandom, InfoBatch
 
 BATCH = 8
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"warm_up": -1}, "warm_up is -1"),
-        ({"anneal_from": -1}, "anneal_from is -1"),
-        ({"warm_up": 3, "anneal_from": 2}, "anneal_from is 2: it must be an integer of at least 3"),
-    ],
-)
-def test_impossible_phases_are_refused(make_one, wrong, message):
-    with pytest.raises(ValueError, match=message):
-        make_one(**wrong)
 
 
 def test_all_the_data_in_warm_up_and_annealing(make_one, run_epoch):
@@ -31,8 +18,7 @@ def test_all_the_data_in_warm_up_and_annealing(make_one, run_epoch):
 
 
 def test_the_first_period_begins_after_the_warm_up(make_one, run_epoch):
-    sampler = make_one(100, warm_up=3, period=2)
-    subsets = []
+    sampler, subsets = make_one(100, warm_up=3, period=2), []
     for epoch in range(7):
         assert sampler.selects_at(epoch) == (epoch in (3, 5))
         run_epoch(sampler, epoch)
@@ -42,29 +28,21 @@ def test_the_first_period_begins_after_the_warm_up(make_one, run_epoch):
 
 
 @pytest.mark.parametrize("drop_last", [True, False])
-@pytest.mark.parametrize("options", [{}, {"warm_up": 1, "anneal_from": 3}, {"rescale": True}])
+@pytest.mark.parametrize("options", [{"warm_up": 1, "anneal_from": 3}, {"rescale": True}])
 def test_steps_are_known_before_the_run_and_at_any_moment(options, drop_last):
-    def make():
-        return DynamicRandom(45, 0.3, **options)
-
-    def left():
-        resumed = make()
-        resumed.load_state_dict(sampler.state_dict())
-        assert resumed.steps_left(4, BATCH, drop_last) == sampler.steps_left(4, BATCH, drop_last)
-        return resumed.steps_left(4, BATCH, drop_last)
-
-    sampler, made = make(), 0
-    total = sampler.total_steps(4, BATCH, drop_last)
-    loader = DataLoader(indexed(TensorDataset(torch.arange(45))), BATCH, sampler=sampler, drop_last=drop_last)
+    sampler, resumed = DynamicRandom(45, 0.3, **options), DynamicRandom(45, 0.3, **options)
+    loader = DataLoader(range(45), BATCH, sampler=sampler, drop_last=drop_last)
+    total, made = sampler.total_steps(4, BATCH, drop_last), 0
     for epoch in range(4):
         sampler.set_epoch(epoch)
         assert len(loader) == sampler.samples_in(epoch) // BATCH + (not drop_last)
-        for index, _ in loader:
-            assert left() == total - made
+        for index in loader:
             sampler.update(index, torch.rand(len(index)))
             sampler.observe(index, torch.rand(len(index)))  # does not train
             made += 1
-        assert left() == total - made
+            resumed.load_state_dict(sampler.state_dict())
+            for each in (sampler, resumed):
+                assert each.steps_left(4, BATCH, drop_last) == total - made
     assert made == total
     assert sampler.steps_left(2, BATCH, drop_last) == 0
 

@@ -22,11 +22,11 @@ def train(sampler, batches=None):
         sampler.update(index, torch.rand(len(index)))
 
 
-def told(sampler, loader, epochs=3, sets_epoch=True):
+def told(sampler, loader, sets_epoch=True):
     """Return what is told in a loop."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for epoch in range(epochs):
+        for epoch in range(3):
             if sets_epoch:
                 sampler.set_epoch(epoch)
             for index, _ in loader:
@@ -34,22 +34,24 @@ def told(sampler, loader, epochs=3, sets_epoch=True):
     return [str(each.message) for each in caught]
 
 
-def test_a_missing_set_epoch_causes_one_warning(sampler):
-    loader = DataLoader(indexed(TensorDataset(torch.zeros(80))), BATCH, sampler=sampler)
-    (message,) = told(sampler, loader, sets_epoch=False)
-    assert "set_epoch() was not called" in message
-
-
-def test_a_sampler_that_the_loader_does_not_use_causes_one_warning(sampler):
-    around = DistributedSampler(sampler, num_replicas=1, rank=0)  # its indices are positions in the subset
-    (message,) = told(sampler, DataLoader(indexed(TensorDataset(torch.arange(80))), BATCH, sampler=around))
-    assert "(a DistributedSampler around it selects others)" in message
-
-
-def test_a_data_set_that_is_indexed_inside_another_is_told(sampler):
+def test_a_loop_that_is_wrong_in_every_epoch_causes_one_warning(make_one):
+    sampler, other, third = (make_one(80) for _ in range(3))
+    dataset = indexed(TensorDataset(torch.zeros(80)))
+    around = DistributedSampler(other, num_replicas=1, rank=0)  # its indices are positions in the subset
     inside = ConcatDataset([indexed(TensorDataset(torch.zeros(40)))] * 2)
-    (message,) = told(sampler, DataLoader(inside, BATCH, sampler=sampler))
-    assert "wrap the outermost data set in indexed(), not one inside a ConcatDataset" in message
+    messages = told(sampler, DataLoader(dataset, BATCH, sampler=sampler), sets_epoch=False)
+    messages += told(other, DataLoader(dataset, BATCH, sampler=around))
+    messages += told(third, DataLoader(inside, BATCH, sampler=third))
+    for message, expected in zip(
+        messages,
+        (
+            "set_epoch() was not called",
+            "(a DistributedSampler around it selects others)",
+            "wrap the outermost data set in indexed(), not one inside a ConcatDataset",
+        ),
+        strict=True,
+    ):
+        assert expected in message
 
 
 @pytest.mark.parametrize("size", [39, 41])
@@ -78,30 +80,19 @@ def test_an_epoch_of_which_a_part_was_trained_on_is_told(sampler):
         sampler.set_epoch(2)
 
 
-def test_samples_that_were_not_selected_are_told(sampler):
-    sampler.set_epoch(0)
+def test_one_mistake_does_not_hide_another(sampler):
+    train(sampler)
+    with pytest.warns(UserWarning, match="more samples of epoch 0"):
+        sampler.update(torch.arange(8), torch.rand(8))
+    sampler.set_epoch(1)  # before the first set_epoch, no epoch has gone wrong
+    train(sampler, 1)
+    with pytest.warns(UserWarning, match="epoch 1: trained on 8 of 40"):
+        sampler.set_epoch(2)
     train(sampler, 4)
     left_out = sorted(set(range(80)) - set(sampler.subset().tolist()))
     sampler.update(torch.tensor(left_out[:3]), torch.ones(3))
-    with pytest.warns(UserWarning, match="epoch 0: trained on 3 samples that the sampler has not selected"):
-        sampler.set_epoch(1)
-
-
-def test_one_mistake_does_not_hide_another(sampler):
-    sampler.set_epoch(0)
-    train(sampler, 1)
-    with pytest.warns(UserWarning, match="epoch 0: trained on 8 of 40"):
-        sampler.set_epoch(1)
-    with pytest.warns(UserWarning, match="more samples of epoch 1"):
-        sampler.update(torch.arange(80), torch.rand(80))
-    with pytest.warns(UserWarning, match="epoch 1: trained on 40 samples that the sampler has not selected"):
-        sampler.set_epoch(2)
-
-
-def test_before_the_first_set_epoch_no_epoch_has_gone_wrong(sampler):
-    with pytest.warns(UserWarning, match="more samples of epoch 0"):
-        sampler.update(torch.arange(80), torch.rand(80))
-    sampler.set_epoch(1)
+    with pytest.warns(UserWarning, match="epoch 2: trained on 3 samples that the sampler has not selected"):
+        sampler.set_epoch(3)
 
 
 def test_a_resumed_epoch_is_not_taken_for_a_part(sampler, make_one):
@@ -112,7 +103,8 @@ def test_a_resumed_epoch_is_not_taken_for_a_part(sampler, make_one):
     resumed.set_epoch(1)
 
 
-def test_reading_the_samples_again_is_no_second_epoch(sampler):
+def test_reading_the_samples_before_or_after_training_is_no_second_epoch(sampler):
+    list(sampler)  # as a loader with workers does that Lightning makes when it resumes
     for epoch in range(3):
         sampler.set_epoch(epoch)
         train(sampler)
@@ -126,11 +118,3 @@ def test_a_small_epoch_without_its_last_batch_is_whole(make_one):
     for epoch in range(3):
         sampler.set_epoch(epoch)
         train(sampler, 1)  # 8 of 15 samples, with drop_last
-
-
-def test_an_epoch_may_be_set_after_its_samples_were_requested(sampler):
-    sampler.set_epoch(1)
-    order = list(sampler)  # as a loader with workers does that Lightning makes when it resumes
-    sampler.set_epoch(1)
-    sampler.update(torch.tensor(order), torch.rand(40))
-    sampler.set_epoch(2)

@@ -8,12 +8,10 @@ from tests.helpers import make_record, tiny
 
 
 def described(worst, overlap, seed=0, **settings):
+    left_out = LeftOut(overlap=overlap, wanted=[None] * 4, median_absence=2, longest_absence=3)
+    last = LastEpoch(class_accuracy=[0.9, worst, 1.0], calibration_error=0.02)
     record = make_record(tiny(epochs=4, seed=seed, **settings))
-    return dataclasses.replace(
-        record,
-        last_epoch=LastEpoch(class_accuracy=[0.9, worst, 1.0], calibration_error=0.02),
-        left_out=LeftOut(overlap=overlap, wanted=[None] * 4, median_absence=2, longest_absence=3),
-    )
+    return dataclasses.replace(record, last_epoch=last, left_out=left_out)
 
 
 def test_means_over_the_seeds_of_a_method():

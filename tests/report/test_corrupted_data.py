@@ -13,29 +13,20 @@ def plain(sampler, **fields):
 
 
 def record(sampler, wrong=(), of_each_class=(), class_accuracy=(), **fields):
-    of_each_class = [list(row) for row in of_each_class]
-    return dataclasses.replace(
-        plain(sampler, **fields),
-        composition=Composition(wrong_labels=list(wrong), of_each_class=of_each_class),
-        last_epoch=LastEpoch(class_accuracy=list(class_accuracy), calibration_error=0.0),
-    )
+    composition = Composition(wrong_labels=list(wrong), of_each_class=[list(row) for row in of_each_class])
+    last_epoch = LastEpoch(class_accuracy=list(class_accuracy), calibration_error=0.0)
+    return dataclasses.replace(plain(sampler, **fields), composition=composition, last_epoch=last_epoch)
 
 
-def test_the_share_of_wrong_labels_is_of_the_samples_kept():
-    made = record("ucb", wrong=[0, 30], label_noise=0.2)
-    kept = [epoch.samples_kept for epoch in made.epochs]
-    table = corrupted_data.wrong_labels_kept([made, plain("full")], stated_role)
-    assert table[["method", "label_noise", "epoch"]].values.tolist() == [["ucb", 0.2, 1], ["ucb", 0.2, 2]]
-    assert table["share"].tolist() == pytest.approx([0, 100 * 30 / kept[1]])
-
-
-def test_a_line_for_each_method_that_prunes():
-    records = [
-        record(sampler, wrong=[1, 2], label_noise=noise) for sampler in ("full", "ucb", "rs2") for noise in (0.2, 0.4)
-    ]
-    figure = corrupted_data.plot_wrong_labels_kept(corrupted_data.wrong_labels_kept(records, stated_role), "title")
-    labels = [line.get_label() for line in figure.axes[1].get_lines()]
-    assert labels == ["all samples", "UCB", "RS2"]
+def test_the_share_of_wrong_labels_is_of_the_samples_kept_with_a_line_for_each_method_that_prunes():
+    made = [record(name, [0, 30], label_noise=noise) for name in ("full", "ucb", "rs2") for noise in (0.2, 0.4)]
+    kept = [epoch.samples_kept for epoch in made[2].epochs]
+    table = corrupted_data.wrong_labels_kept([*made, plain("full")], stated_role)
+    ucb = table[(table["method"] == "ucb") & (table["label_noise"] == 0.2)]
+    assert ucb["epoch"].tolist() == [1, 2]
+    assert ucb["share"].tolist() == pytest.approx([0, 100 * 30 / kept[1]])
+    figure = corrupted_data.plot_wrong_labels_kept(table, "title")
+    assert [line.get_label() for line in figure.axes[1].get_lines()] == ["all samples", "UCB", "RS2"]
 
 
 def test_rare_classes_by_hand():

@@ -67,31 +67,24 @@ def test_results_are_shown_next_to_published_ones(runs):
     assert equal_compute.letter_sources(nothing)[1] == []
 
 
-@pytest.mark.parametrize(
-    ("sampler", "settings", "expected"),
-    [
-        ("ucb", {}, ""),
+def test_the_modifier_of_a_run():
+    for sampler, settings, expected in (
         ("ucb", {"anneal_from": 3}, "annealed"),
-        ("full", {}, ""),
         ("seta", {"random_from": 3}, "random at the end"),
         ("infobatch", {}, ""),
         ("infobatch", {"rescale": False}, "not rescaled"),
-        ("dynamic-random", {"rescale": True, "anneal_from": 2}, "annealed, rescaled"),
-        ("dynamic-el2n", {"warm_up": 1, "period": 2}, ""),
-    ],
-)
-def test_the_modifier_of_a_run(sampler, settings, expected):
-    assert tables.modifier(tiny(sampler, settings=settings)) == expected
+        ("dynamic-random", {"rescale": True, "anneal_from": 2, "warm_up": 1, "period": 2}, "annealed, rescaled"),
+    ):
+        assert tables.modifier(tiny(sampler, settings=settings)) == expected
 
 
 @pytest.mark.parametrize("profile", ["smoke", "laptop"])
 def test_the_runs_of_the_comparison_cost_the_same(profile):
-    specs = [spec for spec in load_profile(profile).runs("equal_compute", [0]) if spec.sampler != "full"]
-    full = max(spec.epochs for spec in load_profile(profile).runs("equal_compute", [0]))
-    shares = {}
-    for spec in specs:
-        settings = spec.settings
-        with_all = settings["warm_up"] + (0 if settings["anneal_from"] is None else full - settings["anneal_from"])
+    runs = load_profile(profile).runs("equal_compute", [0])
+    full, shares = max(spec.epochs for spec in runs), {}
+    for spec in (spec for spec in runs if spec.sampler != "full"):
+        with_all = spec.settings["warm_up"]
+        with_all += 0 if spec.settings["anneal_from"] is None else full - spec.settings["anneal_from"]
         share = (with_all + (1 - spec.prune_rate) * (full - with_all)) / full
         shares.setdefault((spec.sampler, tables.modifier(spec)), set()).add(round(share, 3))
     expected = shares["rs2", ""]

@@ -17,10 +17,9 @@ def save(folder, *method, counts=None, accuracy=0.9, **fields):
     """Save a record with the passes of its prune rate and, if given, the selection counts."""
     spec = tiny(*method, **{"epochs": 10} | fields)
     passes = round(1000 * (1 - spec.prune_rate))
-    made = make_record(spec)
+    made, store = make_record(spec), Store(folder / "smoke")
     changed = {"backward_passes": passes, "forward_passes": passes, "test_accuracy": accuracy}
     epochs = [dataclasses.replace(epoch, **changed) for epoch in made.epochs]
-    store = Store(folder / "smoke")
     store.save(dataclasses.replace(made, epochs=epochs), {"selections": np.zeros(1) if counts is None else counts})
     if counts is None:
         (store.folder / f"{spec.name}.npz").unlink()
@@ -42,15 +41,12 @@ def runs(tmp_path_factory):
     return explore.runs(folder)
 
 
-def test_runs_are_those_on_data_as_they_are(runs):
+def test_runs_are_those_on_data_as_they_are(runs, tmp_path):
     assert len(runs) == 8
     assert set(runs["setting"]) == {"digits (8x8), tiny net"}
     kinds = runs.groupby("kind")["rate"].unique().map(list).to_dict()
     assert kinds == {"RS2": [0.5], "UCB": [0.5], "UCB, annealed": [0.5], "full data": [0.0]}
     assert runs["has_counts"].sum() == 3
-
-
-def test_a_folder_without_records_is_an_error(tmp_path):
     with pytest.raises(StoreError, match=f"no records in {tmp_path}"):
         explore.runs(tmp_path)
 
@@ -102,16 +98,13 @@ def test_menus_show_three_plots_or_why_one_is_not_there(runs):
     assert names == ["data set, net", "methods", "skipped", "epochs", "group"]
     assert [menu.value for menu in menus] == [("UCB",), (0.5,), 10, "always"]
     assert menus[0].options == ("RS2", "UCB", "UCB, annealed")
-    images = plots.children
-    before = [image.value for image in images]
+    before = [image.value for image in plots.children]
     menus[0].value = ("UCB", "RS2")
-    assert plots.children == images
-    assert [image.value == old for image, old in zip(images, before, strict=True)] == [False, True, True]
+    assert [image.value == old for image, old in zip(plots.children, before, strict=True)] == [False, True, True]
     menus[2].value = 5
     assert [getattr(each, "format", None) for each in plots.children] == ["png", None, None]
-    assert {each.value for each in plots.children[1:]} == {
-        "no chosen run has selection counts: has_counts=True chooses those that do"
-    }
+    why = {each.value for each in plots.children[1:]}
+    assert why == {"no chosen run has selection counts: has_counts=True chooses those that do"}
 
 
 def test_without_ipywidgets_the_widget_says_how_to_get_it(runs, monkeypatch):

@@ -17,9 +17,10 @@ def axes_of(figure):
     return axes
 
 
-def test_the_figure_shows_every_mean_and_interval():
-    axes = axes_of(figures.plot_accuracy_vs_pruning_rate(RUNS, "title"))
-    lines = {container.get_label(): container for container in axes.containers}
+def test_the_figure_shows_every_mean_and_interval_and_means_far_below_full_data_at_its_edge():
+    runs = pd.concat([RUNS, table({("el2n", 0.5): [50.0, 52.0, 54.0], ("forget", 0.5): [20.0, 20.0, 20.0]})])
+    near, axes = (axes_of(figures.plot_accuracy_vs_pruning_rate(each, "title")) for each in (RUNS, runs))
+    lines = {container.get_label(): container for container in near.containers}
     assert set(lines) == {"UCB", "dynamic random"}
     points = lines["UCB"].lines[0]
     assert points.get_ydata().tolist() == pytest.approx([89.5, 81.0])
@@ -27,22 +28,15 @@ def test_the_figure_shows_every_mean_and_interval():
     (bars,) = lines["UCB"].lines[2]
     low, high = bars.get_segments()[0][:, 1]
     assert (high - low) / 2 == pytest.approx(tables.half_interval([88.0, 89.5, 91.0]))
-    assert not axes.texts
-    assert axes.get_ylim()[0] > 75
-
-
-def test_means_far_below_full_data_are_written_at_the_edge():
-    runs = pd.concat([RUNS, table({("el2n", 0.5): [50.0, 52.0, 54.0], ("forget", 0.5): [20.0, 20.0, 20.0]})])
-    axes = axes_of(figures.plot_accuracy_vs_pruning_rate(runs, "title"))
+    assert not near.texts
+    assert near.get_ylim()[0] > 75
     assert [text.get_text() for text in axes.texts] == ["forget scores 20 ▾", "EL2N 52 ▾"]
     assert axes.get_ylim()[0] == 91 - figures.FAR
 
 
 def test_learning_curves_are_means_over_the_seeds():
-    curves = pd.DataFrame(
-        {"method": "ucb", "seed": [0, 0, 1, 1], "epoch": [1, 2, 1, 2], "test_accuracy": [50, 60, 54, 70]}
-        | {"passes": [10, 20, 10, 20]}
-    )
+    rows = [("ucb", 0, 1, 50, 10), ("ucb", 0, 2, 60, 20), ("ucb", 1, 1, 54, 10), ("ucb", 1, 2, 70, 20)]
+    curves = pd.DataFrame(rows, columns=["method", "seed", "epoch", "test_accuracy", "passes"])
     (line,) = axes_of(figures.plot_learning_curves(curves, "title")).lines
     assert line.get_xydata().tolist() == [[10, 52], [20, 65]]
 
@@ -71,14 +65,6 @@ def test_kept_samples_are_sorted_by_how_often_they_are_kept():
     assert image.get_array().tolist() == [[1, 1], [1, 0], [0, 0]]  # rows are samples, columns epochs
 
 
-def test_the_first_line_of_a_title_is_the_message_and_the_others_are_below():
-    long = "a message of many words " * 5
-    figure = figures.plot_selection_counts({"net": np.array([0, 1])}, 1, f"{long}\nsetting")
-    assert figure.get_suptitle().count("\n") > 0
-    assert figure.get_suptitle().split() == long.split()
-    assert figure.get_supxlabel() == "setting"
-
-
 def test_nothing_is_cut_off_and_the_background_is_white_whatever_the_page(tmp_path):
     differences = pd.DataFrame({"mean": [1.0, -0.3], "ci95": 0.5}, index=["a long name of a method, annealed", "b"])
     figure = figures.plot_differences(differences, "a baseline with a long name", "a long message " * 8 + "\nsetting")
@@ -98,15 +84,15 @@ def test_settings_of_the_user_are_not_those_of_a_figure():
     assert plt.rcParams["axes.prop_cycle"].by_key()["color"] != ["red"]
 
 
-@pytest.mark.parametrize("label", ["", "difference from full data (percentage points)"])
-def test_long_texts_stay_inside_the_figure(label):
+def test_the_first_line_of_a_title_is_the_message_the_others_are_below_and_both_stay_inside_the_figure():
     setting = "CIFAR-10, CIFAR-100, speedrun net and small net, 6 to 40 epochs, NVIDIA H200, n = 5; CPU, n = 3 to 10"
     message = "UCB minus full data of the same length (CIFAR-10, speedrun net), in points: -2.1 in 6 epochs"
-    figure, _ = one_axes(f"{message}\n{setting}", label=label)
-    figure.canvas.draw()
-    edges = [edge for text in figure.texts for edge in text.get_window_extent().intervalx]
-    assert len(edges) == 4
-    assert 0 <= min(edges) < max(edges) <= figure.bbox.width
+    for label in ("", "difference from full data (percentage points)"):
+        figure, _ = one_axes(f"{message}\n{setting}", label=label)
+        assert [" ".join(text.get_text().split()) for text in figure.texts] == [message, f"{label} {setting}".strip()]
+        figure.canvas.draw()
+        edges = [edge for text in figure.texts for edge in text.get_window_extent().intervalx]
+        assert 0 <= min(edges) < max(edges) <= figure.bbox.width
 
 
 def test_a_ranking_has_a_panel_for_each_data_set_in_their_order_or_for_each_level():

@@ -28,19 +28,19 @@ def lengths(random, cost=1.0, epochs=(4, 8, 16, 32), factor=1.0, seeds=3):
     return {each: 70 + 5 * np.log2(each * cost * factor) + random.normal(0, 0.3, seeds) for each in epochs}
 
 
-CIFAR_10 = [
-    curve("full", lengths(np.random.default_rng(0)), dataset="cifar10"),
-    curve("ucb", lengths(np.random.default_rng(1), 0.5, (16, 32), 1.4), 0.5, dataset="cifar10"),
-    curve("rs2", lengths(np.random.default_rng(2), 0.5, (16, 32), 2.0), 0.5, dataset="cifar10"),
-    curve("ucb", lengths(np.random.default_rng(3), 0.5, (16, 32)), 0.5, dataset="cifar10").assign(
-        modifier="annealed", variant="anneal_from = 14"
-    ),
-]
-CIFAR_100 = [
-    curve("full", lengths(np.random.default_rng(4)), dataset="cifar100"),
-    curve("ucb", lengths(np.random.default_rng(5), 0.5, (16, 32), 0.7), 0.5, dataset="cifar100"),
-    curve("dynamic-random", lengths(np.random.default_rng(6), 0.5, (16, 32), 0.8), 0.5, dataset="cifar100"),
-]
+def on(dataset, seed, **factors):
+    """Return runs on full data, and at half of the compute by methods of these speed-ups."""
+    curves = [curve("full", lengths(np.random.default_rng(seed)), dataset=dataset)]
+    for number, (name, factor) in enumerate(factors.items(), seed + 1):
+        accuracies = lengths(np.random.default_rng(number), 0.5, (16, 32), factor)
+        curves.append(curve(name.replace("_", "-"), accuracies, 0.5, dataset=dataset))
+    return curves
+
+
+ANNEALED = {"modifier": "annealed", "variant": "anneal_from = 14"}
+CIFAR_10 = on("cifar10", 0, ucb=1.4, rs2=2.0)
+CIFAR_10 += [CIFAR_10[1].assign(**ANNEALED)]
+CIFAR_100 = on("cifar100", 4, ucb=0.7, dynamic_random=0.8)
 
 
 def test_a_method_halfway_up_a_doubling_is_faster_by_the_root_of_two():
@@ -95,24 +95,14 @@ def test_one_seed_has_no_interval():
     assert common["speed_up"] == pytest.approx(np.sqrt(2), rel=1e-2)
 
 
-def test_full_data_is_as_fast_as_itself_and_the_unit_of_compute_does_not_matter():
-    accuracies = lengths(np.random.default_rng(0), epochs=(4, 8, 16, 32, 64))
-    full, method = curve("full", accuracies), curve("ucb", lengths(np.random.default_rng(1), 0.5), 0.5)
-    (row,) = frontier.common_speed_up(measure(full, curve("ucb", accuracies))).to_dict("records")
+def test_full_data_is_as_fast_as_itself_and_neither_the_unit_of_compute_nor_the_order_matters():
+    full, method = CIFAR_10[:2]
+    (row,) = frontier.common_speed_up(measure(full, full.assign(method="ucb"))).to_dict("records")
     assert row["speed_up"] == pytest.approx(1, abs=0.01)
-    scaled = [runs.assign(passes=7 * runs["passes"]) for runs in (full, method)]
-    columns = ["points", "speed_up", "low", "high"]
-    assert speed_up(*scaled)[columns].to_numpy() == pytest.approx(speed_up(full, method)[columns].to_numpy())
-
-
-def test_the_order_of_runs_does_not_matter():
-    runs = measure(*CIFAR_10)
+    other = pd.concat([full, method]).sample(frac=1, random_state=0)
+    other = other.assign(passes=7 * other["passes"])
     columns = ["points", "ci", "speed_up", "low", "high", "p_common"]
-    keys = ["setting", "method_label"]
-    first, second = (
-        frontier.common_speed_up(each).set_index(keys).sort_index()[columns]
-        for each in (runs, runs.sample(frac=1, random_state=0))
-    )
+    first, second = (frontier.common_speed_up(measure(*each))[columns] for each in ([full, method], [other]))
     assert first.to_numpy() == pytest.approx(second.to_numpy())
 
 
@@ -136,11 +126,8 @@ def test_intervals_cover_the_true_speed_up():
 def test_one_factor_is_refused_where_the_lengths_differ():
     full = curve("full", lengths(np.random.default_rng(0), epochs=(2, 4, 8, 16, 32)))
     same = curve("ucb", lengths(np.random.default_rng(1), 0.5, (8, 16, 32), 1.4), 0.5)
-    other = curve(
-        "rs2",
-        lengths(np.random.default_rng(2), 0.5, (8,), 2.0) | lengths(np.random.default_rng(3), 0.5, (32,), 0.7),
-        0.5,
-    )
+    apart = lengths(np.random.default_rng(2), 0.5, (8,), 2.0) | lengths(np.random.default_rng(3), 0.5, (32,), 0.7)
+    other = curve("rs2", apart, 0.5)
     table = frontier.common_speed_up(measure(full, same, other)).set_index("method")
     assert table["lengths"].to_dict() == {"ucb": 3, "rs2": 2}
     assert table.loc["ucb", "p_common"] > 0.05
@@ -150,11 +137,8 @@ def test_one_factor_is_refused_where_the_lengths_differ():
 
 def test_a_factor_that_is_not_looked_for_is_an_open_end_of_its_interval():
     full = curve("full", {1: [79.9, 80.1], 2: [90.0], 4: [100.0]})
-    slow, fast = (
-        curve("rs2", {8: [66.7, 66.9]}, 0.5),
-        curve("ucb", {2: [104.9, 105.1]}, 0.5),
-    )  # at a tenth of the speed, and beyond
-    table = frontier.common_speed_up(measure(full, slow, fast)).set_index("method")
+    slow, fast = curve("rs2", {8: [66.7, 66.9]}, 0.5), curve("ucb", {2: [104.9, 105.1]}, 0.5)
+    table = frontier.common_speed_up(measure(full, slow, fast)).set_index("method")  # at a tenth of the speed, beyond
     assert table.loc["rs2", ["speed_up", "low"]].tolist() == pytest.approx([frontier.FACTORS[0], 0], rel=1e-3)
     assert table.loc["ucb", "high"] == np.inf
 
@@ -170,22 +154,14 @@ def test_a_curve_that_falls_again_counts_at_its_highest():
     assert found.accuracy(np.log([8.0]))[0] == pytest.approx(88.1)
 
 
-def test_each_setting_has_a_curve_of_its_own():
-    wide = [runs.assign(model="small") for runs in (FULL, curve("ucb", {2: [90.0, 90.0]}, cost=0.5))]
-    table = speed_up(FULL, curve("ucb", {2: [85.0, 85.0]}, cost=0.5), *wide)
-    assert table["setting"].tolist() == ["digits (8x8), tiny net", "digits (8x8), small net"]
-    assert table["speed_up"].tolist() == pytest.approx([np.sqrt(2), 2], rel=1e-3)
-    assert speed_up(*wide)["setting"].tolist() == ["digits (8x8)"]
-
-
-def test_a_setting_with_one_length_of_full_data_is_left_out():
-    runs = measure(*CIFAR_10, curve("full", {4: [80.0]}), curve("ucb", {8: [80.0]}, 0.5))
-    assert set(frontier.speed_up(runs)["setting"]) == {"CIFAR-10"}
-
-
-def test_runs_that_two_experiments_share_count_once():
+def test_each_setting_has_a_curve_of_its_own_and_runs_that_two_experiments_share_count_once():
     method = curve("ucb", {2: [84.0, 86.0]}, cost=0.5)
-    assert speed_up(FULL, method, FULL, method)["n"].tolist() == [2]
+    wide = [runs.assign(model="small") for runs in (FULL, curve("ucb", {2: [90.0, 90.0]}, cost=0.5))]
+    table = speed_up(FULL, method, *wide, FULL, method, curve("full", {4: [80.0]}, dataset="cifar10"))
+    assert table["setting"].tolist() == ["digits (8x8), tiny net", "digits (8x8), small net"]  # no single lengths
+    assert table["speed_up"].tolist() == pytest.approx([np.sqrt(2), 2], rel=1e-3)
+    assert table["n"].tolist() == [2, 2]
+    assert speed_up(*wide)["setting"].tolist() == ["digits (8x8)"]
 
 
 def test_the_methods_under_test_are_fixed_and_hold_together():
@@ -200,10 +176,7 @@ def test_the_methods_under_test_are_fixed_and_hold_together():
     wider = stats.t.isf(0.025 / 3, table["df"]) / stats.t.isf(0.025, table["df"])  # three comparisons, one error rate
     assert (table["ci"] / alone["ci"]).tolist() == pytest.approx(wider.tolist())
     assert (table["detectable"] > table["ci"]).all()
-    (single,) = frontier.of_the_paper(measure(*CIFAR_10))["ci"]  # one comparison
-    assert single == frontier.common_speed_up(measure(*CIFAR_10)).set_index("method").loc["ucb", "ci"].iloc[0]
-    few = runs[runs["seed"] < 2]
-    assert set(frontier.of_the_paper(few)["side"]) == {""}
+    assert set(frontier.of_the_paper(runs[runs["seed"] < 2])["side"]) == {""}
 
 
 def test_time_to_accuracy_is_read_from_the_lengths_of_each_method():
@@ -217,11 +190,8 @@ def test_time_to_accuracy_is_read_from_the_lengths_of_each_method():
     assert ucb["full_epochs"].tolist() == pytest.approx([1, 2**0.25, 2])
     assert ucb["bound"].tolist() == ["<", "", ">"]
     assert ucb["seconds"].isna().all()  # not timed
-
-
-def test_a_longer_run_that_gains_nothing_is_not_needed():
     cells = frontier.mean_of_seeds(measure(curve("full", {1: [80.0], 2: [90.0], 4: [88.0], 8: [90.5]})))
-    assert frontier.reach(cells, 90.0)[0] == pytest.approx(2)
+    assert frontier.reach(cells, 90.0)[0] == pytest.approx(2)  # a longer run that gains nothing is not needed
     assert frontier.reach(cells, 90.25)[0] == pytest.approx(4)
 
 
@@ -265,16 +235,13 @@ def test_the_forest_has_a_row_for_each_method_and_setting():
     assert [line.get_marker() for line in axes.lines].count(">") == 2  # ends beyond the edge
 
 
-def misfit(cells):
-    """Return the p value of the test that the curve goes through the means of all lengths."""
-    curve, full = frontier.Curve(cells), cells[cells["method"] == "full"]
-    left = len(full) - curve.degree - 1
-    squares = (full["n"] * (full["test_accuracy"] - curve.accuracy(np.log(full["full_epochs"]))) ** 2).sum()
-    return stats.f.sf(squares / left / curve.variance, left, curve.df)
-
-
 def test_the_curve_goes_through_the_committed_means_as_well_as_the_page_says():
-    studies = [open_study(name, "desktop") for name in ("frontier", "frontier_elsewhere")]
-    first, second = (misfit(frontier.mean_of_seeds(frontier.measure_compute(study.runs))) for study in studies)
-    quoted = f"(p = {first:.2f} and {second:.2f})"
+    found = []
+    for name in ("frontier", "frontier_elsewhere"):
+        cells = frontier.mean_of_seeds(frontier.measure_compute(open_study(name, "desktop").runs))
+        curve, full = frontier.Curve(cells), cells[cells["method"] == "full"]
+        left = len(full) - curve.degree - 1
+        squares = (full["n"] * (full["test_accuracy"] - curve.accuracy(np.log(full["full_epochs"]))) ** 2).sum()
+        found.append(stats.f.sf(squares / left / curve.variance, left, curve.df))
+    quoted = f"(p = {found[0]:.2f} and {found[1]:.2f})"
     assert quoted in (ROOT / "docs" / "statistics.md").read_text()

@@ -11,13 +11,7 @@ from dynprune_lib.report import pages
 from dynprune_lib.report.claims import Claim
 from tests.helpers import make_record, tiny
 
-PAGE = """\
-before
-<!-- claims: written by `dynprune docs` -->
-old
-<!-- end of claims -->
-after
-"""
+PAGE = "before\n<!-- claims: written by `dynprune docs` -->\nold\n<!-- end of claims -->\nafter\n"
 
 
 @pytest.fixture
@@ -32,10 +26,6 @@ def test_a_block_is_replaced_and_the_rest_is_kept(checkout):
     assert text == PAGE.replace("old", "\none\ntwo\n")
     (checkout / "README.md").write_text(text)
     assert pages._filled("README.md", claims=["one", "two"]) == text
-
-
-@pytest.mark.usefixtures("checkout")
-def test_a_page_without_a_block_is_an_error():
     with pytest.raises(DynpruneError, match=r"README.md has no block 'result': add the lines <!-- result: written by"):
         pages._filled("README.md", result=["one"])
 

@@ -4,17 +4,12 @@ from dynprune_lib.paths import root
 from dynprune_lib.report import rule_trials
 
 
-def trials(**accuracies):
-    rows = [
-        {"rule": rule, "dataset": "cifar10", "seed": seed, "passes": 100 if rule == "RS2" else 150, "accuracy": value}
-        for rule, values in accuracies.items()
-        for seed, value in enumerate(values)
-    ]
-    return pd.DataFrame(rows)
-
-
 def test_differences_are_from_rs2_and_the_best_comes_first():
-    table = rule_trials.differences_from_rs2(trials(RS2=[90, 92], worse=[88, 90], better=[93, 95]))
+    accuracies = {"RS2": [90, 92], "worse": [88, 90], "better": [93, 95]}
+    rows = [(rule, seed, value) for rule, values in accuracies.items() for seed, value in enumerate(values)]
+    trials = pd.DataFrame(rows, columns=["rule", "seed", "accuracy"])
+    trials = trials.assign(dataset="cifar10", passes=trials["rule"].map({"RS2": 100}).fillna(150))
+    table = rule_trials.differences_from_rs2(trials)
     assert table.index.tolist() == ["better", "worse"]
     # means 3 and -2; pooled variance 2 with 3 degrees of freedom, standard error sqrt(2/2 + 2/2), t = 3.182
     assert table["cifar10"].tolist() == ["+3.0 ± 4.5", "-2.0 ± 4.5"]

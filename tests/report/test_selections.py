@@ -9,25 +9,11 @@ from scipy import stats
 
 from dynprune_lib.experiments.selection_groups import GROUPS
 from dynprune_lib.experiments.train import build_train_state, train_epoch
-from dynprune_lib.report.selections import (
-    agreement,
-    group_agreement,
-    group_shares,
-    left_out,
-    mean_correlation,
-    order_of_first_epoch,
-    rank_correlation,
-    shares_by_place,
-    typical,
-)
+from dynprune_lib.report import selections
 from dynprune_lib.report.tables import tabulate
 from tests.helpers import make_record, tiny
 
 UCB = tiny("ucb", 0.5, epochs=1, batch_size=32)
-
-
-def test_shares_of_the_groups():
-    assert group_shares(np.array([0, 1, 1, 2])).to_dict() == {"never": 0.25, "sometimes": 0.5, "always": 0.25}
 
 
 def test_the_order_of_the_first_epoch_is_known_without_training(digits, monkeypatch):
@@ -35,18 +21,20 @@ def test_the_order_of_the_first_epoch_is_known_without_training(digits, monkeypa
     steps = "dynprune_lib.experiments.train.train_steps"
     monkeypatch.setattr(steps, lambda _, batches, __: seen.extend(batches) or torch.zeros(1))
     train_epoch(build_train_state(spec, digits), 0)
-    order = order_of_first_epoch(spec, 1437)
+    order = selections.order_of_first_epoch(spec, 1437)
     assert torch.equal(torch.cat(seen), torch.from_numpy(order[: 718 // 32 * 32]))
     assert sorted(order) == list(range(1437))
 
 
-def test_shares_early_and_late_in_an_epoch():
-    found = shares_by_place(np.array([0, 1, 2, 1]), np.array([3, 1, 0, 2]), parts=2)
+def test_shares_of_the_groups_also_early_and_late_in_an_epoch():
+    shares = selections.group_shares(np.array([0, 1, 1, 2]))
+    assert shares.to_dict() == {"never": 0.25, "sometimes": 0.5, "always": 0.25}
+    found = selections.shares_by_place(np.array([0, 1, 2, 1]), np.array([3, 1, 0, 2]), parts=2)
     assert found.to_dict("list") == {"never": [0, 0.5], "sometimes": [1, 0], "always": [0, 0.5]}
 
 
 def test_agreement_with_other_runs_by_hand():
-    found = group_agreement(np.array([[0, 0, 1, 1]]), np.array([[0, 1, 1, 2]]))
+    found = selections.group_agreement(np.array([[0, 0, 1, 1]]), np.array([[0, 1, 1, 2]]))
     assert found.loc["never"].tolist() == [0.5, 0.25]
     assert found.loc["sometimes"].tolist() == [0.5, 0.5]
     assert np.isnan(found.loc["always", "agreement"])  # the first run has none
@@ -56,31 +44,14 @@ def test_agreement_among_runs_by_hand():
     sets = np.array([[1, 1, 0, 0, 0, 0], [1, 0, 1, 1, 0, 0], [1, 1, 0, 0, 0, 1]], bool)
     # in the order 0-1, 0-2, 1-0, 1-2, 2-0, 2-1
     expected = np.mean([1 / 2, 2 / 2, 1 / 3, 1 / 3, 2 / 3, 1 / 3])
-    assert agreement(sets) == {"agreement": pytest.approx(expected), "chance": pytest.approx(8 / 18)}
-
-
-def test_independent_sets_agree_by_chance():
-    generator = np.random.default_rng(0)
-    found = agreement(generator.random((4, 100_000)) < 0.3)
-    assert found["agreement"] == pytest.approx(0.3, abs=0.005)
-    assert found["chance"] == pytest.approx(0.3, abs=0.005)
-
-
-def test_a_single_run_agrees_with_no_other():
-    assert np.isnan(agreement(np.array([[True, False]]))["agreement"])
-    assert np.isnan(mean_correlation(np.array([[1.0, 2.0]])))
-
-
-def test_mean_correlation_by_hand():
-    rows = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
-    assert mean_correlation(rows) == pytest.approx(-1)
-    assert mean_correlation(rows[:1], np.array([[1.0, 2.0, 3.0], [1.0, 3.0, 2.0]])) == pytest.approx(0.75)  # 1 and 0.5
+    assert selections.agreement(sets) == {"agreement": pytest.approx(expected), "chance": pytest.approx(8 / 18)}
+    assert np.isnan(selections.agreement(sets[:1])["agreement"])  # with no other
 
 
 def test_what_a_run_leaves_out_is_its_group():
     without = [replace(UCB, sampler="without-group", settings={"group": group}) for group in GROUPS]
     runs = tabulate(map(make_record, [*without, replace(UCB, sampler="static-random", settings={})]))
-    assert dict(zip(runs["method"] + runs["variant"], left_out(runs), strict=True)) == {
+    assert dict(zip(runs["method"] + runs["variant"], selections.left_out(runs), strict=True)) == {
         "without-group": "never",  # the default
         "without-groupgroup = sometimes": "sometimes",
         "without-groupgroup = always": "always",
@@ -91,13 +62,18 @@ def test_what_a_run_leaves_out_is_its_group():
 def test_typical_samples_are_in_their_group_in_every_run():
     groups = np.array([[0, 1, 1, 2, 1], [0, 1, 1, 2, 2]])
     counts = np.array([[1, 9, 5, 10, 3], [1, 8, 6, 10, 10]])
-    found = typical(counts, groups, 2)
+    found = selections.typical(counts, groups, 2)
     assert {name: index.tolist() for name, index in found.items()} == {"never": [0], "sometimes": [2, 1], "always": [3]}
 
 
-def test_rank_correlation_against_scipy():
+def test_rank_correlation_against_scipy_and_its_mean_by_hand():
     rows = np.random.default_rng(0).integers(0, 9, (3, 50)).astype(float)
     expected = stats.spearmanr(rows, axis=1).statistic
-    np.testing.assert_allclose(rank_correlation(rows), expected, atol=1e-12)
+    np.testing.assert_allclose(selections.rank_correlation(rows), expected, atol=1e-12)
     with_unseen = np.concatenate([rows, [[np.inf], [1.0], [2.0]]], axis=1)
-    np.testing.assert_allclose(rank_correlation(with_unseen), expected, atol=1e-12)
+    np.testing.assert_allclose(selections.rank_correlation(with_unseen), expected, atol=1e-12)
+    rows = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
+    assert selections.mean_correlation(rows) == pytest.approx(-1)
+    others = np.array([[1.0, 2.0, 3.0], [1.0, 3.0, 2.0]])
+    assert selections.mean_correlation(rows[:1], others) == pytest.approx(0.75)  # 1 and 0.5
+    assert np.isnan(selections.mean_correlation(rows[:1]))

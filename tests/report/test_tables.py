@@ -7,7 +7,7 @@ from scipy import stats
 
 from dynprune_lib.experiments.profile import FEWER_EPOCHS, Role, load_profile, stated_role
 from dynprune_lib.experiments.records import Cost, LeftOut
-from dynprune_lib.report import tables
+from dynprune_lib.report import comparisons, figures, tables
 from dynprune_lib.report.style import STYLES
 from dynprune_lib.samplers import SAMPLERS
 from tests.helpers import make_record, tiny
@@ -21,8 +21,7 @@ def test_styles_are_different_and_of_methods():
 
 
 def test_records_to_rows():
-    spec = tiny("ucb", 0.5, seed=4, epochs=3)
-    record = make_record(spec)
+    record = make_record(tiny("ucb", 0.5, seed=4, epochs=3))
     record.epochs[-1] = dataclasses.replace(record.epochs[-1], test_accuracy=0.625, forward_passes=10)
     record = dataclasses.replace(record, scoring=Cost(seconds=7.0, forward_passes=9, backward_passes=5))
     (row,) = tables.tabulate([record]).to_dict("records")
@@ -55,35 +54,32 @@ def test_the_role_of_a_run_is_stated_by_its_experiment_and_not_by_the_other_runs
     short = next(spec for spec in cheaper.runs if spec.sampler == "full" and spec.epochs == 5)
     assert short in lengths.runs  # one record, which both experiments read
     for runs in ([short], cheaper.runs):
-        rows = tables.tabulate((make_record(spec) for spec in runs), cheaper.role)
+        rows = tables.tabulate(map(make_record, runs), cheaper.role)
         (row,) = rows[(rows["method"] == "fewer-epochs") & (rows["rate"] == 0.5)].to_dict("records")
         assert row["epochs"] == 5
-    rows = tables.tabulate((make_record(spec) for spec in lengths.runs), lengths.role)
-    assert set(rows["method"]) == {"full", "ucb"}
+    assert set(tables.tabulate(map(make_record, lengths.runs), lengths.role)["method"]) == {"full", "ucb"}
     assert tables.tabulate([make_record(short)])["method"].tolist() == ["full"]
 
 
-FEWER = {8: Role("fewer-epochs", 0.5), 2: Role("fewer-epochs", 0.5), 1: Role("fewer-epochs", 0.8)}
-
-
-def role(spec):
-    return FEWER.get(spec.epochs, stated_role(spec)) if spec.sampler == "full" else stated_role(spec)
-
-
-@pytest.mark.parametrize(
-    ("changes", "name"),
-    [
-        ({}, ""),
-        ({"settings": {"c": 1.0}}, ""),
+def test_a_variant_is_named_for_what_differs_from_the_defaults():
+    for changes, name in (
+        ({"epochs": 3, "seed": 7, "settings": {"c": 1.0}}, ""),
         ({"settings": {"c": 0.0}}, "c = 0.0"),
         ({"score": "entropy"}, "score = entropy"),
         ({"rescore": True, "settings": {"std_bonus": True}}, "rescore = True, std_bonus = True"),
-        ({"epochs": 3, "seed": 7}, ""),
-    ],
-)
-def test_a_variant_is_named_for_what_differs_from_the_defaults(changes, name):
-    spec = tiny("ucb", 0.5, **changes)
-    assert tables.as_text(tables.varied_settings(spec)) == name
+    ):
+        assert tables.as_text(tables.varied_settings(tiny("ucb", 0.5, **changes))) == name
+
+
+def test_a_sampler_that_the_package_does_not_know_has_its_class_name_and_comes_last():
+    own = "tests.own_sampler:LowestLoss"
+    methods = [("full", 0.0, {}), ("rs2", 0.5, {}), (own, 0.5, {}), (own, 0.5, {"anneal_from": 3})]
+    runs = [tiny(name, rate, settings=own, epochs=4, seed=seed) for name, rate, own in methods for seed in (0, 1)]
+    rows = tables.tabulate(map(make_record, runs))
+    assert tables.accuracy_table(rows).index.tolist() == ["full data", "RS2", "LowestLoss"]
+    assert comparisons.differences_from_default(rows).index.tolist() == ["LowestLoss, anneal_from = 3"]
+    (axes,) = figures.plot_accuracy_vs_pruning_rate(rows, "title").axes
+    assert [container.get_label() for container in axes.containers] == ["RS2", "LowestLoss"]
 
 
 def test_intervals_against_scipy():
@@ -114,15 +110,19 @@ def test_costs_are_shares_of_the_full_data_run():
     runs = table({("full", 0.0): [90], ("el2n", 0.5): [80]})
     runs.loc[1, ["scoring_passes", "scoring_forward_only", "forward_only"]] = [4e5, 2e5, 1e5]
     row = tables.costs(runs).set_index("method").loc["el2n"]
-    assert row[["training", "scoring", "forward_only"]].tolist() == pytest.approx([0.5, 0.4, 0.3])
-    assert row["total"] == pytest.approx(1.0)
+    assert row[["training", "scoring", "forward_only", "total"]].tolist() == pytest.approx([0.5, 0.4, 0.3, 1.0])
 
 
 def test_learning_curves_add_up_passes():
-    full, shorter, other = (make_record(tiny(epochs=epochs)) for epochs in (4, 2, 1))
+    fewer = {2: Role("fewer-epochs", 0.5), 1: Role("fewer-epochs", 0.8)}
+    full = [make_record(tiny(epochs=epochs)) for epochs in (4, 2, 1)]
     pruned, forget = (make_record(tiny(sampler, 0.5, epochs=2)) for sampler in ("ucb", "forget"))
     scored = dataclasses.replace(forget, scoring=Cost(seconds=100.0, forward_passes=9, backward_passes=9))
-    curves = tables.learning_curves([full, shorter, other, pruned, scored], 0.5, role)
+    curves = tables.learning_curves(
+        [*full, pruned, scored],
+        0.5,
+        lambda spec: fewer.get(spec.epochs * (spec.sampler == "full"), stated_role(spec)),
+    )
     assert curves["method"].tolist() == ["full"] * 4 + ["fewer-epochs"] * 2 + ["ucb"] * 2 + ["forget"] * 2
     assert curves["passes"].tolist() == [2, 4, 6, 8] + [2, 4] * 2 + [11, 13]
     assert curves["test_accuracy"].tolist() == pytest.approx([50, 60, 70, 80] + [50, 60] * 3)

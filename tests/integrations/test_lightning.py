@@ -19,23 +19,36 @@ pytestmark = [
 
 FULL = pytest.mark.full
 SAMPLES, BATCH = 64, 8
+VARYING = {"warm_up": 1, "anneal_from": 3}  # epochs of 8, 4, 4 and 8 batches
 
 
 class Module(lightning.LightningModule):
+    """Module whose learning rate falls to 0 over a number of steps, if it has one."""
+
+    total = None
+
     def __init__(self, sampler):
         super().__init__()
-        self.sampler, self.seen = sampler, []
+        self.sampler, self.seen, self.epochs, self.validations = sampler, [], [], 0
         with torch.random.fork_rng():
             torch.manual_seed(0)
             self.model = torch.nn.Linear(3, 2)
 
     def training_step(self, batch, _):
-        index, (x, y) = batch
+        index, (x, y) = batch["pruned"] if isinstance(batch, dict) else batch
         self.seen += index.tolist()
+        self.epochs.append(self.current_epoch)
         return self.sampler.update(index, F.cross_entropy(self.model(x), y, reduction="none"))
 
+    def validation_step(self, *_):
+        self.validations += 1
+
     def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        if self.total is None:
+            return optimizer
+        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, self.total)
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
 
 def loader_of(sampler, **options):
@@ -43,53 +56,31 @@ def loader_of(sampler, **options):
     return DataLoader(indexed(TensorDataset(x, (x[:, 0] > 0).long())), batch_size=BATCH, sampler=sampler, **options)
 
 
-def fit(folder, sampler, epochs, checkpoint=None, loader=None, callback=True, callbacks=(), make=Module, **options):
+def fit(folder, sampler, epochs=4, checkpoint=None, loaders=None, callbacks=(), make=Module, pruning=True, **options):
     trainer = lightning.Trainer(
         max_epochs=epochs,
         accelerator="cpu",
         enable_model_summary=False,
         default_root_dir=folder,
-        callbacks=[*([PruningCallback(sampler)] if callback else []), *callbacks],
+        callbacks=[PruningCallback(sampler)] * pruning + list(callbacks),
         **{"enable_progress_bar": False, "logger": False} | options,
     )
     module = make(sampler)
-    loaders = loader if isinstance(loader, tuple) else (loader or loader_of(sampler),)
-    trainer.fit(module, *loaders, ckpt_path=checkpoint)
+    trainer.fit(module, *(loaders or [loader_of(sampler)]), ckpt_path=checkpoint)
     return trainer, module
 
 
-def test_pruned_epochs_are_shorter_and_scores_are_recorded(tmp_path):
-    sampler = UCB(SAMPLES, 0.5)
-    trainer, module = fit(tmp_path, sampler, 4)
+def test_pruned_epochs_are_shorter_scores_are_recorded_and_what_was_saved_is_printed_and_logged(tmp_path, capsys):
+    sampler, logger = UCB(SAMPLES, 0.5), lightning.loggers.CSVLogger(tmp_path)
+    trainer, module = fit(tmp_path, sampler, logger=logger)
     assert trainer.global_step == 4 * (SAMPLES // 2) // BATCH == sampler.total_steps(4, BATCH)
     assert torch.isfinite(sampler.memory["mean"]).all()
     epochs = torch.tensor(module.seen).view(4, -1)
     assert set(epochs[0].tolist()) | set(epochs[1].tolist()) == set(range(SAMPLES))  # set_epoch was called
-
-
-VARYING = {"warm_up": 1, "anneal_from": 3}
-
-
-class Schedule(Module):
-    """Module with validation and a learning rate that falls to 0 over a number of steps."""
-
-    total = 0
-
-    def __init__(self, sampler):
-        super().__init__(sampler)
-        self.epochs, self.validations = [], 0
-
-    def training_step(self, batch, _):
-        self.epochs.append(self.current_epoch)
-        return super().training_step(batch, _)
-
-    def validation_step(self, *_):
-        self.validations += 1
-
-    def configure_optimizers(self):
-        optimizer = super().configure_optimizers()
-        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, self.total)
-        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+    assert f"Pruning: {sampler.report()}" in capsys.readouterr().out
+    names, *_, last = next(tmp_path.rglob("metrics.csv")).read_text().splitlines()
+    logged = dict(zip(names.split(","), last.split(","), strict=True))
+    assert (logged["pruning_passes_made"], logged["pruning_passes_left_out"]) == ("128", "128")
 
 
 class Bars(lightning.callbacks.TQDMProgressBar):
@@ -117,19 +108,17 @@ class Bars(lightning.callbacks.TQDMProgressBar):
 )
 def test_epochs_may_differ_in_length(tmp_path, options, batches, steps):
     sampler, bars = UCB(SAMPLES, 0.5, **VARYING), Bars()
-    make = type("OfThisLength", (Schedule,), {"total": steps})
-    validation = DataLoader(TensorDataset(torch.zeros(1)))
+    make = type("OfThisLength", (Module,), {"total": steps})
+    loaders = loader_of(sampler), DataLoader(TensorDataset(torch.zeros(1)))
     options = options | {"enable_progress_bar": True, "num_sanity_val_steps": 0}
-    trainer, module = fit(
-        tmp_path, sampler, 4, loader=(loader_of(sampler), validation), callbacks=[bars], make=make, **options
-    )
+    trainer, module = fit(tmp_path, sampler, loaders=loaders, callbacks=[bars], make=make, **options)
     assert [module.epochs.count(epoch) for epoch in range(4)] == batches
     assert trainer.global_step == steps
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.0)  # the schedule ends with the run
     ends = [(count, count) for count in batches if count]
     assert bars.ends[:2] == ends[:2]
     assert bars.ends == ends or "max_steps" in options
-    assert module.validations == len([count for count in batches if count]) - ("max_steps" in options)
+    assert module.validations == len(ends) - ("max_steps" in options)
 
 
 class SaveEachBatch(lightning.Callback):
@@ -143,13 +132,13 @@ class SaveEachBatch(lightning.Callback):
 )
 def test_resuming_at_any_step_trains_on_the_rest(tmp_path, options, max_steps, workers):
     def run(sampler, folder, **more):
-        epochs = 4 if max_steps == -1 else -1
-        return fit(folder, sampler, epochs, loader=loader_of(sampler, num_workers=workers), max_steps=max_steps, **more)
+        epochs, loaders = 4 if max_steps == -1 else -1, [loader_of(sampler, num_workers=workers)]
+        return fit(folder, sampler, epochs, loaders=loaders, max_steps=max_steps, **more)
 
     whole = UCB(SAMPLES, 0.5, **options)
     trainer, expected = run(whole, tmp_path, callbacks=[SaveEachBatch()])
     last = trainer.global_step
-    for step in (2, 8, last - 8) if workers else range(1, last):
+    for step in (2, 8, last - 8) if workers else range(1, last, 1 if options else 3):
         sampler = UCB(SAMPLES, 0.5, **options)
         trainer, module = run(sampler, tmp_path / "again", checkpoint=tmp_path / f"{step}.ckpt")
         assert trainer.global_step == last
@@ -160,36 +149,24 @@ def test_resuming_at_any_step_trains_on_the_rest(tmp_path, options, max_steps, w
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=FULL)])
 def test_resuming_at_the_end_of_an_epoch_selects_anew(tmp_path, workers):
-    def run(sampler, epochs, **more):
-        saving = lightning.callbacks.ModelCheckpoint(tmp_path, save_last=True)
-        loader = loader_of(sampler, num_workers=workers)
-        return fit(tmp_path, sampler, epochs, loader=loader, callbacks=[saving], **more)[1].seen
+    def run(epochs, **more):
+        sampler, saving = UCB(SAMPLES, 0.5), lightning.callbacks.ModelCheckpoint(tmp_path, save_last=True)
+        loaders = [loader_of(sampler, num_workers=workers)]
+        return fit(tmp_path, sampler, epochs, loaders=loaders, callbacks=[saving], **more)[1].seen
 
-    expected = run(UCB(SAMPLES, 0.5), 4)
+    expected = run(4)
     (tmp_path / "last.ckpt").unlink()
-    begun = run(UCB(SAMPLES, 0.5), 2)
-    assert begun + run(UCB(SAMPLES, 0.5), 4, checkpoint=tmp_path / "last.ckpt") == expected
+    assert run(2) + run(4, checkpoint=tmp_path / "last.ckpt") == expected
 
 
-def test_one_of_several_loaders(tmp_path):
-    class Two(Module):
-        def training_step(self, batch, _):
-            return super().training_step(batch["pruned"], _)
-
-    sampler = UCB(SAMPLES, 0.5, **VARYING)
-    loader = {"pruned": loader_of(sampler), "other": DataLoader(TensorDataset(torch.zeros(3)))}
-    _, module = fit(tmp_path, sampler, 4, loader=loader, make=Two)
-    assert len(module.seen) == BATCH * (8 + 4 + 4 + 8)
-
-
-def test_a_data_module(tmp_path):
+def test_the_loader_may_be_one_of_several_or_that_of_a_data_module(tmp_path):
     class Data(lightning.LightningDataModule):
         def train_dataloader(self):
-            return loader_of(sampler)
+            return {"pruned": loader_of(sampler), "other": DataLoader(TensorDataset(torch.zeros(3)))}
 
-    sampler = UCB(SAMPLES, 0.5, anneal_from=1)
-    trainer, _ = fit(tmp_path, sampler, 2, loader=Data())
-    assert trainer.global_step == 4 + 8
+    sampler = UCB(SAMPLES, 0.5, **VARYING)
+    _, module = fit(tmp_path, sampler, loaders=[Data()])
+    assert len(module.seen) == BATCH * (8 + 4 + 4 + 8)
 
 
 def test_manual_optimisation(tmp_path):
@@ -202,28 +179,25 @@ def test_manual_optimisation(tmp_path):
             self.manual_backward(super().training_step(batch, _))
             optimizer.step()
 
-    automatic, manual = UCB(SAMPLES, 0.5, **VARYING), UCB(SAMPLES, 0.5, **VARYING)
-    expected = fit(tmp_path, automatic, 4)[1].model.weight
-    assert torch.equal(fit(tmp_path, manual, 4, make=Manual)[1].model.weight, expected)
+    weights = [fit(tmp_path, UCB(SAMPLES, 0.5, **VARYING), make=make)[1].model.weight for make in (Module, Manual)]
+    assert torch.equal(*weights)
 
 
 def test_wrong_use_is_refused(tmp_path):
     message = r"another sampler than this callback: pass it sampler=.*use limit_train_batches"
     with pytest.raises(ValueError, match=message):
-        fit(tmp_path, UCB(SAMPLES, 0.5), 1, loader=loader_of(UCB(SAMPLES, 0.5)))
+        fit(tmp_path, UCB(SAMPLES, 0.5), loaders=[loader_of(UCB(SAMPLES, 0.5))])
     with pytest.raises(ValueError, match=message):
-        fit(tmp_path, UCB(SAMPLES, 0.5), 1, overfit_batches=2)
+        fit(tmp_path, UCB(SAMPLES, 0.5), overfit_batches=2)
     sampler = UCB(SAMPLES, 0.9, warm_up=1)  # without the warm-up, Lightning itself warns
     with pytest.raises(ValueError, match="with drop_last=True, an epoch of 6 samples has no batch of 8"):
-        fit(tmp_path, sampler, 1, loader=loader_of(sampler, drop_last=True))
-
-
-def test_a_checkpoint_without_a_sampler_is_refused(tmp_path):
-    sampler = UCB(SAMPLES, 0.5)
-    trainer, _ = fit(tmp_path, sampler, 1, callback=False)
+        fit(tmp_path, sampler, loaders=[loader_of(sampler, drop_last=True)])
+    with pytest.raises(ValueError, match=r"fill is False: .* must know its steps, so use InfoBatch\(.*fill=True"):
+        PruningCallback(InfoBatch(SAMPLES, 0.0, fill=False))
+    trainer, _ = fit(tmp_path, UCB(SAMPLES, 0.5), 1, pruning=False)
     trainer.save_checkpoint(tmp_path / "plain.ckpt")
     with pytest.raises(ValueError, match="this checkpoint has no state of a sampler: a run without PruningCallback"):
-        fit(tmp_path, UCB(SAMPLES, 0.5), 2, checkpoint=tmp_path / "plain.ckpt")
+        fit(tmp_path, UCB(SAMPLES, 0.5), checkpoint=tmp_path / "plain.ckpt")
 
 
 def test_a_test_takes_any_checkpoint(tmp_path):
@@ -231,7 +205,7 @@ def test_a_test_takes_any_checkpoint(tmp_path):
         def test_step(self, *_):
             pass
 
-    fit(tmp_path, UCB(SAMPLES, 0.5), 1, callback=False)[0].save_checkpoint(tmp_path / "plain.ckpt")
+    fit(tmp_path, UCB(SAMPLES, 0.5), 1, pruning=False)[0].save_checkpoint(tmp_path / "plain.ckpt")
     fit(tmp_path, UCB(SAMPLES, 0.4), 1)[0].save_checkpoint(tmp_path / "pruned.ckpt")
     sampler = UCB(SAMPLES, 0.5)
     trainer, module = fit(tmp_path, sampler, 1, make=Tested)
@@ -247,32 +221,16 @@ def test_what_a_process_learned_that_ends_with_the_run_is_told(tmp_path, monkeyp
         fit(tmp_path, UCB(SAMPLES, 0.5), 1)
 
 
-def test_what_was_saved_is_printed_and_logged(tmp_path, capsys):
-    sampler, logger = UCB(SAMPLES, 0.5, warm_up=1), lightning.loggers.CSVLogger(tmp_path)
-    fit(tmp_path, sampler, 4, logger=logger)
-    assert f"Pruning: {sampler.report()}" in capsys.readouterr().out
-    logged = next(tmp_path.rglob("metrics.csv")).read_text().splitlines()
-    assert "pruning_passes_made" in logged[0]
-    assert "160" in logged[-1].split(",")
-    assert "96" in logged[-1].split(",")
-
-
-def test_epochs_of_their_own_length_are_refused():
-    with pytest.raises(ValueError, match=r"fill is False: .* must know its steps, so use InfoBatch\(.*fill=True"):
-        PruningCallback(InfoBatch(SAMPLES, 0.0, fill=False))
-
-
 def test_a_schedule_over_epochs_that_are_all_equally_long_is_refused(tmp_path):
-    class Estimating(Schedule):
+    class Estimating(Module):
         def configure_optimizers(self):
             self.total = self.trainer.estimated_stepping_batches
             return super().configure_optimizers()
 
-    sampler = UCB(SAMPLES, 0.5, **VARYING)
     message = r"LinearLR has total_iters=32, but this run makes 24 steps: .* so use sampler\.total_steps\("
     with pytest.raises(ValueError, match=message):
-        fit(tmp_path, sampler, 4, make=Estimating)
-    fit(tmp_path, UCB(SAMPLES, 0.5), 4, make=Estimating)  # where it is right
+        fit(tmp_path, UCB(SAMPLES, 0.5, **VARYING), make=Estimating)
+    fit(tmp_path, UCB(SAMPLES, 0.5), make=Estimating)  # where it is right
 
 
 def test_a_second_run_with_the_same_sampler_begins_at_its_first_epoch(tmp_path):
@@ -281,9 +239,3 @@ def test_a_second_run_with_the_same_sampler_begins_at_its_first_epoch(tmp_path):
     _, module = fit(tmp_path, sampler, 1)
     assert sorted(module.seen) == sampler.subset().tolist()
     assert len(module.seen) == SAMPLES // 2
-
-
-def test_the_private_names_of_lightning_are_there(tmp_path):
-    trainer, _ = fit(tmp_path, UCB(SAMPLES, 0.5), 1)
-    assert trainer.fit_loop.max_batches == 4
-    assert trainer.fit_loop._combined_loader.limits == [4]

@@ -17,16 +17,13 @@ pytestmark = pytest.mark.slow
 
 SAMPLES, LENGTH, WORDS = 44, 6, 20
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+TINY |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 LABELS = {
     "classes": lambda words: words[0] % 3,
     "tokens": lambda words: torch.where(words < 6, -100, words % 3),
     "regression": lambda words: words[0] / WORDS,
     "multi-label": lambda words: (words[:3] > 10).float(),
-    "causal": lambda words: torch.where(words < 6, -100, words),
-    "masked": lambda words: torch.where(words < 6, -100, words),
-    "seq2seq": lambda words: torch.where(words < 6, -100, words),
-}
+} | dict.fromkeys(("causal", "masked", "seq2seq"), lambda words: torch.where(words < 6, -100, words))
 TRAINED, OTHERS = ("classes", "causal"), sorted({*LABELS} - {"classes", "causal"})
 
 
@@ -54,27 +51,15 @@ def make_model(kind):
         return transformers.T5ForConditionalGeneration(config)
     head = {"tokens": "TokenClassification", "masked": "MaskedLM"}.get(kind, "SequenceClassification")
     num_labels = 1 if kind == "regression" else 3
-    config = AutoConfig.for_model("bert", vocab_size=WORDS, num_labels=num_labels, **TINY, **NO_DROPOUT)
+    config = AutoConfig.for_model("bert", vocab_size=WORDS, num_labels=num_labels, **TINY)
     return getattr(transformers, f"BertFor{head}")(config)
 
 
 def train(folder, kind, sampler, batch, accumulate=1, **options):
-    arguments = transformers.TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=batch,
-        gradient_accumulation_steps=accumulate,
-        num_train_epochs=1,
-        learning_rate=0.1,
-        optim="sgd",
-        lr_scheduler_type="constant",
-        max_grad_norm=0,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        use_cpu=True,
-        logging_strategy="epoch",
-        **options,
-    )
+    options |= {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulate, "num_train_epochs": 1}
+    options |= {"optim": "sgd", "learning_rate": 0.1, "lr_scheduler_type": "constant", "max_grad_norm": 0}
+    options |= {"save_strategy": "no", "logging_strategy": "epoch", "report_to": "none", "disable_tqdm": True}
+    arguments = transformers.TrainingArguments(str(folder), use_cpu=True, **options)
     trainer = PruningTrainer(make_model(kind), arguments, train_dataset=Words(kind), pruning_sampler=sampler)
     trainer.train()
     return trainer
@@ -104,11 +89,10 @@ def test_the_gradient_is_that_of_one_large_batch_and_scores_are_recorded(tmp_pat
 @pytest.mark.parametrize("kind", LABELS)
 def test_the_losses_are_those_of_the_model(kind):
     model = make_model(kind).eval()
-    config = model.config
     for position in range(5):
         batch = {name: value[None] for name, value in Words(kind)[position].items()}
         outputs = model(**batch)
-        found = default_losses(outputs, batch, config.problem_type, shifts_labels(model))
+        found = default_losses(outputs, batch, model.config.problem_type, shifts_labels(model))
         assert found.tolist() == pytest.approx([outputs["loss"].item()], rel=1e-4)
 
 
@@ -134,12 +118,12 @@ def test_label_smoothing_is_that_of_trainer(tmp_path, kind):
 
 
 def test_what_is_none_of_these_is_refused():
-    logits = torch.rand(2, 3)
-    with pytest.raises(ValueError, match="the model returned a tuple instead of a dict with logits: pass losses_of"):
-        default_losses((torch.tensor(0.0), logits), {"labels": torch.tensor([0, 1])})
-    with pytest.raises(ValueError, match="the model returned start_logits for a batch with start_positions; without"):
-        default_losses({"start_logits": logits}, {"start_positions": torch.tensor([0, 1])})
-    with pytest.raises(ValueError, match=r"has logits of shape \(2, 3\) for labels of shape \(2, 4\): pass losses_of"):
-        default_losses({"logits": logits}, {"labels": torch.zeros(2, 4, dtype=torch.long)})
-    with pytest.raises(ValueError, match=r"label_smoothing_factor is 0.1: a regression has no labels to smooth"):
-        default_losses({"logits": torch.rand(2, 1)}, {"labels": torch.rand(2)}, smoothing=0.1)
+    logits, labels = torch.rand(2, 3), torch.tensor([0, 1])
+    for outputs, batch, smoothing, message in (
+        ((labels, logits), {"labels": labels}, 0, "the model returned a tuple instead of a dict with logits: pass los"),
+        ({"start": logits}, {"end": labels}, 0, "the model returned start for a batch with end; without logits and"),
+        ({"logits": logits}, {"labels": labels.expand(4, 2).T}, 0, r"has logits of shape \(2, 3\) for labels of shape"),
+        ({"logits": logits[:, :1]}, {"labels": labels.float()}, 0.1, "label_smoothing_factor is 0.1: a regression has"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            default_losses(outputs, batch, smoothing=smoothing)

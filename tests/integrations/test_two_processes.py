@@ -65,11 +65,9 @@ def check(results):
     for epochs, memory, rest in results:
         assert [subset for _, subset in epochs] == expected
         assert torch.equal(memory, mean)
-        epoch, batches = STOP
-        assert (
-            rest is None
-            or rest == [seen[BATCH * batches * (each == epoch) :] for each, (seen, _) in enumerate(epochs)][epoch:]
-        )
+        if rest is not None:  # of a run that was resumed after some batches of an epoch
+            first, *others = [seen for seen, _ in epochs[STOP[0] :]]
+            assert rest == [first[BATCH * STOP[1] :], *others]
     for epoch in range(EPOCHS):
         trained = sorted(sample for epochs, _, _ in results for sample in epochs[epoch][0])
         assert trained == expected[epoch]
@@ -95,17 +93,20 @@ def loop(sampler, loader, model, optimizer, backward, stop=None):
     return epochs
 
 
-def both(make):
+def both(make, resumes=True):
     """Run a loop from begin to end, and once more with an interruption."""
     sampler, *parts = make()
     epochs = loop(sampler, *parts)
+    mean = sampler.state_dict()["memory"]["mean"]
+    if not resumes:
+        return epochs, mean, None
     stopped, *parts = make()
     loop(stopped, *parts, stop=STOP)
     resumed, *parts = make()
     resumed.load_state_dict(stopped.state_dict(), skip_trained=True)
     rest = loop(resumed, *parts)
-    assert torch.equal(resumed.state_dict()["memory"]["mean"], sampler.state_dict()["memory"]["mean"])
-    return epochs, sampler.state_dict()["memory"]["mean"], [seen for seen, _ in rest]
+    assert torch.equal(resumed.state_dict()["memory"]["mean"], mean)
+    return epochs, mean, [seen for seen, _ in rest]
 
 
 def plain(_, wrap):
@@ -132,19 +133,19 @@ def test_a_plain_loop(tmp_path, wrap):
     check(run(plain, tmp_path, wrap=wrap))
 
 
-def accelerated(_, shard=False, batch=BATCH, **options):
+def accelerated(_, rate=0.5, shard=False, batch=BATCH, **options):
     from accelerate import Accelerator, DataLoaderConfiguration
 
     accelerator = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(**options))
 
     def make():
         model = torch.nn.Linear(3, 2)
-        sampler = UCB(SAMPLES, 0.5, **SETTINGS, shard=shard)
+        sampler = UCB(SAMPLES, rate, **SETTINGS, shard=shard)
         loader = pruning_loader(DATA, sampler.view(), batch_size=batch)
         parts = accelerator.prepare(loader, model, torch.optim.SGD(model.parameters(), 0.1))
         return sampler, *parts, accelerator.backward
 
-    return both(make)
+    return both(make, resumes=rate == 0.5)
 
 
 @pytest.mark.parametrize(
@@ -168,31 +169,15 @@ def test_a_sampler_that_shards_in_a_loader_that_does_is_told(tmp_path):
         assert message.startswith("RuntimeError: the 2 processes have trained on only 32 of the 64 samples of epoch 0")
 
 
-def padded(_):
-    from accelerate import Accelerator
-
-    accelerator, sampler = Accelerator(cpu=True), UCB(SAMPLES, 0.4, shard=False)
-    loader = accelerator.prepare(pruning_loader(DATA, sampler.view(), batch_size=BATCH))
-    epochs = []
-    for epoch in range(3):
-        sampler.set_epoch(epoch)
-        epochs.append(([], sampler.subset().tolist()))
-        for index, _ in loader:
-            sampler.update(index, losses_of(index, epoch))
-            epochs[-1][0].extend(index.tolist())
-        assert len(epochs[-1][0]) // BATCH == sampler.total_steps(1, BATCH, drop_last=False)
-    return epochs, sampler.state_dict()["memory"]["mean"], sampler.steps_left(3, BATCH, drop_last=False)
-
-
 @FULL
 def test_batches_that_accelerate_fills_up(tmp_path):
     pytest.importorskip("accelerate")
-    (first, mean, left), (second, other_mean, other_left) = run(padded, tmp_path)
+    (first, mean, _), (second, other_mean, _) = run(accelerated, tmp_path, rate=0.4)
     assert torch.equal(mean, other_mean)
-    assert left == other_left == 0
-    for (seen, subset), (other, other_subset) in zip(first, second, strict=True):
+    for epoch, ((seen, subset), (other, other_subset)) in enumerate(zip(first, second, strict=True)):
         assert subset == other_subset == sorted({*seen, *other})
-        assert len(seen) == len(other) == 24  # 38 samples are five batches, the last of 6: filled up to six batches
+        # 38 samples are five batches, the last of 6: filled up to six batches
+        assert len(seen) == len(other) == (24 if epoch in (1, 2) else 32)
 
 
 def fabric_loop(_, with_view):
@@ -208,10 +193,7 @@ def fabric_loop(_, with_view):
         model, optimizer = fabric.setup(model, torch.optim.SGD(model.parameters(), 0.1))
         return sampler, fabric.setup_dataloaders(loader), model, optimizer, fabric.backward
 
-    if with_view:
-        return both(make)
-    sampler, *parts = make()  # Fabric counts the epochs itself, which a run from begin to end does not notice
-    return loop(sampler, *parts), sampler.state_dict()["memory"]["mean"], None
+    return both(make, resumes=with_view)  # Fabric counts the epochs itself, which a whole run does not notice
 
 
 @pytest.mark.parametrize("with_view", [True, pytest.param(False, marks=FULL)])
@@ -221,6 +203,12 @@ def test_fabric(tmp_path, with_view):
 
 
 # Trainers ----------------------------------------------------------------------------------------------------------
+
+
+def with_rest(whole, resumed):
+    (epochs, mean), (rest, other_mean) = whole, resumed
+    assert torch.equal(mean, other_mean)
+    return epochs, mean, [seen for seen, _ in rest]
 
 
 def fit(folder, **options):
@@ -249,26 +237,17 @@ def fit(folder, **options):
 
     def train(checkpoint=None):
         sampler = UCB(SAMPLES, 0.5, **SETTINGS)
-        quiet = {"enable_model_summary": False, "enable_progress_bar": False, "logger": False}
+        quiet = ("enable_model_summary", "enable_progress_bar", "enable_checkpointing", "logger")
+        where = {"accelerator": "cpu", "devices": WORLD, "strategy": "ddp", "default_root_dir": folder}
+        callbacks = [PruningCallback(sampler), Save()]
         trainer = lightning.Trainer(
-            max_epochs=EPOCHS,
-            accelerator="cpu",
-            devices=WORLD,
-            strategy="ddp",
-            default_root_dir=folder,
-            callbacks=[PruningCallback(sampler), Save()],
-            enable_checkpointing=False,
-            **quiet,
-            **options,
+            max_epochs=EPOCHS, callbacks=callbacks, **dict.fromkeys(quiet, False), **where, **options
         )
         module = Module(sampler)
         trainer.fit(module, DataLoader(indexed(DATA), BATCH, sampler=sampler), ckpt_path=checkpoint)
         return list(module.epochs.values()), sampler.state_dict()["memory"]["mean"]
 
-    epochs, mean = train()
-    rest, other_mean = train(f"{folder}/stop.ckpt")
-    assert torch.equal(mean, other_mean)
-    return epochs, mean, [seen for seen, _ in rest]
+    return with_rest(train(), train(f"{folder}/stop.ckpt"))
 
 
 @pytest.mark.parametrize("options", [{}, pytest.param({"use_distributed_sampler": False}, marks=FULL)])
@@ -277,18 +256,12 @@ def test_lightning(tmp_path, options):
     check(run(fit, tmp_path, **options))
 
 
-class Rows(torch.utils.data.Dataset):
-    def __len__(self):
-        return SAMPLES
-
-    def __getitem__(self, position):
-        return {"x": X[position], "labels": position}
-
-
 def train_by_trainer(folder):
     from transformers import PretrainedConfig, TrainingArguments
 
     from dynprune_lib.integrations.huggingface import PruningTrainer
+
+    rows = [{"x": x, "labels": position} for position, x in enumerate(X)]
 
     class Net(torch.nn.Module):
         def __init__(self):
@@ -305,25 +278,14 @@ def train_by_trainer(folder):
             epochs.setdefault(sampler.epoch, ([], sampler.subset().tolist()))[0].extend(batch["labels"].tolist())
             return losses_of(batch["labels"], sampler.epoch) + 0 * outputs["logits"].sum()
 
-        arguments = TrainingArguments(
-            folder,
-            num_train_epochs=EPOCHS,
-            per_device_train_batch_size=BATCH,
-            save_strategy="steps",
-            save_steps=4 + 2 + STOP[1],
-            ddp_backend="gloo",
-            use_cpu=True,
-            report_to="none",
-            disable_tqdm=True,
-        )
-        trainer = PruningTrainer(Net(), arguments, train_dataset=Rows(), pruning_sampler=sampler, losses_of=losses)
+        options = {"num_train_epochs": EPOCHS, "per_device_train_batch_size": BATCH, "report_to": "none"}
+        options |= {"save_strategy": "steps", "save_steps": 4 + 2 + STOP[1], "disable_tqdm": True}
+        arguments = TrainingArguments(folder, ddp_backend="gloo", use_cpu=True, **options)
+        trainer = PruningTrainer(Net(), arguments, train_dataset=rows, pruning_sampler=sampler, losses_of=losses)
         trainer.train(checkpoint)
         return list(epochs.values()), sampler.state_dict()["memory"]["mean"]
 
-    epochs, mean = train()
-    rest, other_mean = train(f"{folder}/checkpoint-7")
-    assert torch.equal(mean, other_mean)
-    return epochs, mean, [seen for seen, _ in rest]
+    return with_rest(train(), train(f"{folder}/checkpoint-7"))
 
 
 def test_trainer(tmp_path):
@@ -334,26 +296,19 @@ def test_trainer(tmp_path):
 KINDS = ["classes", "causal"]
 
 
-def train_all(folder, **options):
-    return [train_kind(folder, kind=kind, **options) for kind in KINDS]
+def train_kinds(folder, batch, accumulate=1, **options):
+    """Return how far the weights of each kind of model move."""
+    from tests.integrations.test_trainer_losses import moved, train  # which not every process needs
 
-
-def train_kind(folder, batch, accumulate, kind):
-    from tests.integrations import test_trainer_losses  # here, because every process that is started imports this file
-
-    sampler = Full(44, 0.0)
-    trainer = test_trainer_losses.train(folder, kind, sampler, batch, accumulate, ddp_backend="gloo")
-    return test_trainer_losses.moved(trainer, kind), trainer.state.global_step
+    trainers = [train(folder, kind, Full(44, 0.0), batch, accumulate, **options) for kind in KINDS]
+    assert [trainer.state.global_step for trainer in trainers] == [1, 1]
+    return list(map(moved, trainers, KINDS))
 
 
 @FULL
 def test_trainer_has_the_gradient_of_one_large_batch(tmp_path):
     pytest.importorskip("transformers")
-    from tests.integrations import test_trainer_losses
-
-    ranks = run(train_all, tmp_path, batch=5, accumulate=5)  # 5 + 5 + 5 + 5 + 2 in each process
-    for kind, *results in zip(KINDS, *ranks, strict=True):
-        whole = test_trainer_losses.train(tmp_path, kind, Full(44, 0.0), batch=44)
-        for moved, steps in results:
-            assert steps == 1
-            assert torch.allclose(moved, test_trainer_losses.moved(whole, kind), atol=1e-6)
+    ranks = run(train_kinds, tmp_path, batch=5, accumulate=5, ddp_backend="gloo")  # 5 + 5 + 5 + 5 + 2 in each process
+    whole = train_kinds(tmp_path, batch=44)
+    for rank in ranks:
+        assert all(torch.allclose(moved, each, atol=1e-6) for moved, each in zip(rank, whole, strict=True))

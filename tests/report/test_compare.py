@@ -113,7 +113,7 @@ def test_a_level_whose_compute_the_sampler_does_not_spend_is_left_out_and_named(
 @pytest.mark.parametrize(
     ("sampler", "options", "message"),
     [
-        ("tests.test_testing:Repeating", {}, r"Repeating with . samples breaks .*a sample several times"),
+        ("tests.test_testing:Impatient", {}, r"Impatient with .* samples breaks .*other samples after"),
         ("tests.own_sampler:Missing", {}, r"its module has no Missing"),
         ("rs2", {}, r"sampler is rs2, which every method is compared with"),
         (GOOD, {"seeds": 0}, r"seeds is 0"),

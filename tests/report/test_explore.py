@@ -90,6 +90,7 @@ def test_what_cannot_be_shown_says_why(runs, plot, chosen, message):
         plot(runs, **chosen)
 
 
+@pytest.mark.slow
 def test_menus_show_three_plots_or_why_one_is_not_there(runs):
     pytest.importorskip("ipywidgets", reason="the extra explore is not installed")
     setting, below = explore.explorer(runs).children

@@ -109,6 +109,7 @@ def test_missing_runs_are_trained_also_on_another_data_set_with_folders_and_a_ca
     assert open_study("quickstart", "smoke", **where).records == study.records
 
 
+@pytest.mark.slow
 def test_a_figure_is_written_with_its_data_to_the_same_bytes_and_stays_whole_on_a_full_disk(study, monkeypatch):
     def contents():
         return {file.name: file.read_bytes() for file in study.folder.iterdir()}

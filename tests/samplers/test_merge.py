@@ -6,6 +6,8 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import distributed as dist
 from torch import multiprocessing
 
@@ -26,17 +28,34 @@ def part(rank):
     return marks, {name: torch.where(marks, tensor, torch.ones_like(tensor)) for name, tensor in memory.items()}
 
 
-@pytest.mark.parametrize("world", [1, 2, 3])
-def test_a_sample_has_the_rows_of_the_lowest_rank_that_recorded_it(world):
-    parts = [part(rank) for rank in range(world)]
+VALUES = st.sampled_from([0.0, -1.5, 3.0, float("inf"), -float("inf"), 1e38])
+
+
+@given(
+    # of up to nine samples, what up to four processes recorded: nothing, some, all, or the same as others
+    st.integers(1, 9).flatmap(
+        lambda number: st.lists(
+            st.tuples(*(st.lists(each, min_size=number, max_size=number) for each in (st.booleans(), VALUES))),
+            min_size=1,
+            max_size=4,
+        )
+    )
+)
+def test_a_sample_has_the_rows_of_the_lowest_rank_that_recorded_it(recorded):
+    parts = []
+    for marks, values in recorded:
+        new = torch.tensor(values)
+        memory = {"mean": new, "second": new.clamp(-9, 9).half(), "count": new.clamp(-9, 9).int(), "right": new > 0}
+        marks = torch.tensor(marks)
+        parts.append((marks, {name: torch.where(marks, rows, torch.ones_like(rows)) for name, rows in memory.items()}))
     before = copy.deepcopy(parts)
     merged = merge(parts)
-    for sample in range(1_000):
+    for sample in range(len(parts[0][0])):
         owner = next((memory for marks, memory in parts if marks[sample]), parts[0][1])
-        assert all(tensor[sample] == owner[name][sample] for name, tensor in merged.items())
+        assert all(rows[sample] == owner[name][sample] for name, rows in merged.items())
     for (_, memory), (_, unchanged) in zip(parts, before, strict=True):
         assert_same(memory, unchanged)
-        assert all(merged[name].dtype == tensor.dtype for name, tensor in memory.items())
+        assert all(merged[name].dtype == rows.dtype for name, rows in memory.items())
 
 
 WORLD, NUM_SAMPLES, EPOCHS = 2, 41, 5

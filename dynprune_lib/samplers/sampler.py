@@ -263,7 +263,7 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         return self.samples_in(self.epoch)
 
     def __iter__(self) -> Iterator[int]:
-        self._usage.is_iterated = True
+        self._usage.is_iterated = bool(self.memory)  # a sampler without memory needs no update()
         return Order(self.indices()[self._usage.num_skipped :])
 
     def view(self) -> View:

@@ -22,7 +22,7 @@ class Usage:
         self.num_skipped: int = 0  # samples at the start of this epoch that a resumed run had trained on before
         self.not_finite: Tensor | None = None  # a tensor: an int would synchronise the device
         self.resumed_epoch: int | None = None  # of which another process may have trained on a part
-        self.is_iterated: bool = False  # since the last `set_epoch`
+        self.is_iterated: bool = False  # since the last `set_epoch`, of a sampler that needs scores
         self.is_started: bool = False  # by `set_epoch`: before, no epoch can have gone wrong
         self.are_shards_checked: bool = False
         self.largest_batch: int = 0

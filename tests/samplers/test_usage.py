@@ -34,6 +34,14 @@ def told(sampler, loader, sets_epoch=True):
     return [str(each.message) for each in caught]
 
 
+def test_epochs_in_which_nothing_is_trained_on_are_told_once_of_a_sampler_that_needs_scores(make_one):
+    for size, made, expected in ((39, make_one(80), 0), (41, make_one(80), 1), (41, RS2(80, 0.5), 0)):
+        loader = DataLoader(indexed(TensorDataset(torch.zeros(80))), size, sampler=made, drop_last=True)
+        messages = told(made, loader)
+        assert len(messages) == expected
+        assert all("with drop_last=True, an epoch smaller than a batch has no batch" in each for each in messages)
+
+
 def test_a_loop_that_is_wrong_in_every_epoch_causes_one_warning(make_one):
     sampler, other, third = (make_one(80) for _ in range(3))
     dataset = indexed(TensorDataset(torch.zeros(80)))

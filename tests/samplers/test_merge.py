@@ -112,30 +112,26 @@ def subset_after(index):
 
 TWICE, NOBODY, RIGHT = "they were distributed twice", "nothing distributes them", None
 MISUSES = [  # whether the sampler makes shards, the batches of its order that a process gets, what it is told
-    (True, slice(None), RIGHT),
-    (True, slice(None, 3), RIGHT),  # an epoch cut short
-    (True, 2, TWICE),
-    (False, 2, RIGHT),
-    (False, 4, TWICE),
-    (False, slice(None), NOBODY),
-    (False, slice(None, 1), RIGHT),  # a single batch, which accelerate fills up with all samples
-    (False, (2, 6), RIGHT),  # an epoch cut short
-    (False, slice(None, 4), NOBODY),
-    (True, "two of three", TWICE),  # as accelerate does with three batches in each process
+    (True, lambda order, _: order.split(4), RIGHT),
+    (True, lambda order, _: order.split(4)[:3], RIGHT),  # an epoch cut short
+    (True, lambda order, rank: order.split(4)[rank::2], TWICE),
+    (False, lambda order, rank: order.split(4)[rank::2], RIGHT),
+    (False, lambda order, rank: order.split(4)[rank::4], TWICE),
+    (False, lambda order, _: order.split(4), NOBODY),
+    (False, lambda order, _: order.split(4)[:1], RIGHT),  # a single batch, which accelerate fills up with all samples
+    (False, lambda order, rank: order.split(4)[rank:6:2], RIGHT),  # an epoch cut short
+    (False, lambda order, _: order.split(4)[:4], NOBODY),
+    # as accelerate does with three batches in each process
+    (True, lambda order, rank: order.split(16)[rank::2] + order.split(16)[:rank], TWICE),
 ]
 
 
-def misused(rank, shard, which, _):
+def misused(rank, shard, batches_of, _):
     sampler = make_sampler("ucb", 96, warm_up=3, shard=shard)
-    if isinstance(which, int):
-        which = slice(rank, None, which)
-    if isinstance(which, tuple):
-        which = slice(rank, which[1], which[0])
-    batches = sampler.indices().split(16 if which == "two of three" else 4)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            one_epoch(sampler, batches[rank::2] + batches[:rank] if which == "two of three" else batches[which])
+            one_epoch(sampler, batches_of(sampler.indices(), rank))
         except RuntimeError as error:
             return str(error)
     return None
@@ -187,8 +183,8 @@ def test_a_state_that_one_process_alone_asks_for_is_told(ranks):
 @pytest.mark.slow
 def test_samples_that_are_distributed_twice_or_not_at_all_are_an_error_after_the_first_epoch(ranks):
     for rank in ranks:
-        for (shard, which, expected), message in zip(MISUSES, rank["told"], strict=True):
-            assert (message is None) == (expected is None), (shard, which, message)
+        for number, ((*_, expected), message) in enumerate(zip(MISUSES, rank["told"], strict=True)):
+            assert (message is None) == (expected is None), (number, message)
             if expected:
                 assert expected in message
                 assert f"make the sampler with shard={expected == NOBODY}" in message

@@ -7,7 +7,7 @@ from multiprocessing.reduction import ForkingPickler
 import pytest
 import torch
 
-from dynprune_lib import UCB, DynamicRandom, EpsilonGreedy
+from dynprune_lib import UCB, DynamicRandom, EpsilonGreedy, InfoBatch
 from dynprune_lib.testing import _as_process
 from tests.samplers.conftest import assert_same
 
@@ -145,3 +145,36 @@ def test_an_older_state_is_not_loaded_over_the_one_of_all_processes_together():
         with pytest.warns(UserWarning, match="a loader has loaded an older state into this sampler"):
             sampler.load_state_dict(state | {"trained": 8})
     assert sampler.steps_left(1, 4) == 8
+
+
+def state_of_0_2(sampler, subset, memory, weights=None, **own):
+    """Return the state that version 0.2 saved after two epochs of 8 samples."""
+    common = {"num_samples": 8, "prune_rate": 0.5, "period": 1, "warm_up": 0, "anneal_from": None, "seed": 0}
+    return {
+        "settings": {"sampler": sampler, **common, "rescale": weights is not None, **own},
+        "epoch": 1,
+        "trained": 4,
+        "subset": torch.tensor(subset, dtype=torch.int32),
+        "weights": weights if weights is None else torch.tensor(weights),
+        "memory": {name: torch.tensor(values) for name, values in memory.items()},
+    }
+
+
+MEAN = [0.5, 1.0, 3.0, 4.0, 5.0, 6.0, 3.5, 4.0]
+LAST = [0.5, 1.0, 1.5, 4.0, torch.inf, 3.0, torch.inf, 8.0]
+SAVED = [
+    (UCB, state_of_0_2("UCB", [6, 0, 1, 7], {"mean": MEAN, "var": [0.0] * 8}, alpha=0.5, c=1.0, root=False)),
+    (EpsilonGreedy, state_of_0_2("EpsilonGreedy", [6, 0, 1, 7], {"mean": MEAN}, alpha=0.5, epsilon=0.1)),
+    (InfoBatch, state_of_0_2("InfoBatch", [0, 2, 5, 1], {"last": LAST}, [1.0, 2, 1, 0, 0, 1, 0, 0], r=0.5)),
+]
+SELECTED = {UCB: [3, 4, 5, 7], EpsilonGreedy: [3, 4, 5, 7], InfoBatch: [0, 2, 5, 7]}  # by version 0.2 itself
+
+
+@pytest.mark.parametrize(("make", "state"), SAVED)
+def test_a_state_of_version_0_2_goes_on_as_there(make, state):
+    sampler = make(8, 0.5)
+    sampler.load_state_dict(state)
+    assert sampler.subset().tolist() == sorted(state["subset"].tolist())
+    assert sampler.steps_left(epochs=3, batch_size=2) == 2
+    sampler.set_epoch(2)
+    assert sampler.subset().tolist() == SELECTED[make]

@@ -148,7 +148,12 @@ class IndexedCollate:
         self.collate_fn, self.key = collate_fn or default_collate, key
 
     def __call__(self, samples: list[tuple[int, Any]]) -> Any:
-        samples = [each for each in samples if each[1] is not None]
+        whole = [each for each in samples if each[1] is not None]
+        if not whole:
+            raise ValueError(
+                f"all samples of a batch are None: {[position for position, _ in samples]}; leave them out"
+            )
+        samples = whole
         index = torch.tensor([position for position, _ in samples], dtype=torch.int64, device="cpu")
         batch = self.collate_fn([sample for _, sample in samples])
         if self.key is None:
@@ -178,6 +183,7 @@ def pruning_loader(
         options: other arguments of the DataLoader, such as `batch_size`, `drop_last` and `num_workers`.
 
     Raises:
+        TypeError: if the data set is `indexed` already.
         ValueError: if the sampler was made for another number of samples, or, with `drop_last`, if a pruned epoch has
             fewer samples than a batch.
 
@@ -186,6 +192,8 @@ def pruning_loader(
         >>> for index, batch in pruning_loader(torch.tensor([1.0, 2.0]), Full(2, 0.0), batch_size=2):
         ...     assert torch.equal(batch, index + 1)
     """
+    if isinstance(dataset, IndexedDataset):
+        raise TypeError("dataset is indexed() already: pass the data set itself")
     check_num_samples(dataset, sampler)
     check_batch_size(sampler, options.get("batch_size", 1), options.get("drop_last", False))
     return DataLoader(indexed(dataset), sampler=sampler, collate_fn=IndexedCollate(collate_fn), **options)

@@ -327,8 +327,8 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         if self._num_trained + self.shard * len(index) > share:  # where a loader makes shards, it may fill up the last
             self._usage.warn_once(
                 "repeated",
-                f"more samples of epoch {self.epoch} were trained on than it has, so set_epoch() was not called: call"
-                " it at the start of every epoch, or the same samples are repeated in the same order",
+                f"more samples of epoch {self.epoch} were trained on than it has: either set_epoch() was not called,"
+                " which belongs at the start of each epoch, or the DataLoader does not have this sampler as `sampler=`",
                 stacklevel=4,
             )
         self._usage.count_batch(index)

@@ -67,7 +67,8 @@ class Usage:
             self.warn_once(
                 "back",
                 f"the epoch goes back from {epoch} to {new_epoch}: a loader that accelerate or Fabric has prepared"
-                " counts the epochs itself, so pass it sampler=sampler.view(); for another run, make another sampler",
+                " counts the epochs itself, so pass it sampler=sampler.view(); resumed, a loop begins at sampler.epoch;"
+                " for another run, make another sampler",
                 stacklevel=4,
             )
         if self.is_iterated and new_epoch > epoch and not self.num_trained and self.not_finite is None:
@@ -91,6 +92,7 @@ class Usage:
                 f"epoch {epoch}: trained on {others} samples that the sampler has not selected: pass it to the"
                 " DataLoader as `sampler=` and do not wrap it (a DistributedSampler around it selects others), and wrap"
                 " the outermost data set in indexed(), not one inside a ConcatDataset or a Subset",
+                stacklevel=4,
             )
         elif self.num_trained < TOLD_BELOW * share and self.num_trained + self.largest_batch <= share:
             self.warn_once(

@@ -132,7 +132,7 @@ def test_lightning():
     quiet = dict.fromkeys(options, False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # those of Lightning, of a class that pytest-xdist would import
-        run_block("Lightning", Net=Net, Trainer=lightning.Trainer, quiet=quiet)
+        run_block("Lightning", Net=Net, Trainer=lightning.Trainer, options=quiet)
 
 
 def test_all_blocks_and_links_are_tested():

@@ -66,6 +66,8 @@ def test_attributes_are_those_of_the_data_set(duplicate):
 
 
 def test_data_sets_without_positions_or_of_another_length_are_refused():
+    with pytest.raises(TypeError, match=r"dataset is indexed\(\) already: pass the data set itself"):
+        pruning_loader(indexed(TensorDataset(torch.zeros(10))), UCB(10, 0.5))
     with pytest.raises(TypeError, match=r"dataset is a Stream, an IterableDataset: .* must have dataset\[index\]"):
         indexed(Stream())
     with pytest.raises(ValueError, match="dataset has 40 samples, but the sampler was made for 30"):
@@ -90,6 +92,8 @@ def test_the_index_is_carried_around_a_collate_function(collate):
 def test_samples_that_are_none_are_left_out_with_their_index():
     index, batch = IndexedCollate()([(4, torch.tensor(1.0)), (2, None), (7, torch.tensor(3.0))])
     assert (index.tolist(), batch.tolist()) == ([4, 7], [1, 3])
+    with pytest.raises(ValueError, match=r"all samples of a batch are None: \[4, 2\]"):
+        IndexedCollate()([(4, None), (2, None)])
     index, batch = IndexedCollate(lambda samples: default_collate(samples[1:]))([(i, float(i)) for i in range(3)])
     with pytest.raises(ValueError, match="a collate function that drops samples must drop their index"):
         UCB(8, 0.5).update(index, batch)

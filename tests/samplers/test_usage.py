@@ -117,7 +117,7 @@ def test_reading_the_samples_before_or_after_training_is_no_second_epoch(sampler
         sampler.set_epoch(epoch)
         train(sampler)
         assert len(list(sampler)) == 40  # for the accuracy on what was trained on
-    with pytest.warns(UserWarning, match=r"more samples of epoch 2 .* than it has, so set_epoch\(\) was not"):
+    with pytest.warns(UserWarning, match=r"more samples of epoch 2 .* than it has: either set_epoch\(\) was not"):
         train(sampler, 1)
 
 

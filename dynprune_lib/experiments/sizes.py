@@ -128,7 +128,7 @@ SIZES = {  # the smallest first
         noises=[],
         texts=["trec"],
         fine_tuning={
-            "dataset": ["trec_subwords"],
+            "dataset": ["trec_subwords", "subj"],
             "model": "minilm",
             "learning_rate": 1e-4,
             "precision": "bfloat16",

@@ -1,6 +1,7 @@
 """Draw tables as figures."""
 
 import itertools
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from dynprune_lib.experiments.data import ImageData, TensorData
-from dynprune_lib.report.canvas import WIDTH, finish, one_axes, use_style, write_title
+from dynprune_lib.report.canvas import LETTERS, WIDTH, finish, one_axes, use_style, write_title
 from dynprune_lib.report.style import STYLES, ordered, style
 from dynprune_lib.report.tables import half_interval
 
@@ -190,7 +191,8 @@ def plot_ranking(differences: pd.DataFrame, baseline: str, title: str, panel: st
     )
     for axes, (value, rows) in zip(grid.flat, panels, strict=True):
         _draw_differences(axes, rows.set_index("method_label").reindex(order))
-        axes.set_title(f"{value:.0%} saved" if panel == "saved" else value, fontsize="small")
+        name = f"{value:.0%} saved" if panel == "saved" else value
+        axes.set_title(textwrap.fill(name, round(LETTERS * figure.get_figwidth() / len(panels))), fontsize="small")
     grid[0, 0].set_yticks(range(len(order)), order)
     write_title(figure, title, _difference_from(baseline))
     return finish(figure)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from dynprune_lib._torchvision import torchvision_datasets
 from dynprune_lib.experiments.data import load_dataset
 from dynprune_lib.experiments.store import Store
 from tests.helpers import tiny
@@ -18,6 +19,9 @@ os.environ["TMPDIR"] = str(Path(tempfile.gettempdir()) / f"dynprune-tests-{getpa
 Path(os.environ["TMPDIR"]).mkdir(exist_ok=True)
 tempfile.tempdir = None  # so that it is looked up again
 os.environ["DYNPRUNE_CACHE"] = str(Path(os.environ["TMPDIR"]) / "cache")
+
+if not worker:  # it shows the warnings of the others and imports their classes: those of Lightning import torchvision
+    torchvision_datasets()
 
 torch.set_num_threads(1)  # tensors are small and tests run in parallel: more threads only wait for each other
 

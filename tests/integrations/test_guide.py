@@ -2,7 +2,6 @@
 
 import re
 import runpy
-import warnings
 
 import pytest
 import torch
@@ -130,9 +129,7 @@ def test_lightning():
 
     options = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
     quiet = dict.fromkeys(options, False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # those of Lightning, of a class that pytest-xdist would import
-        run_block("Lightning", Net=Net, Trainer=lightning.Trainer, options=quiet)
+    run_block("Lightning", Net=Net, Trainer=lightning.Trainer, options=quiet)
 
 
 def test_all_blocks_and_links_are_tested():

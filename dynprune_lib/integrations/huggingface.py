@@ -45,8 +45,7 @@ class PruningMixin(_TrainerBase):
     Raises:
         TypeError: if `train_dataset` has no length.
         ValueError: if the sampler was made for another number of samples, if an epoch has no full batch and the last is
-            dropped, or if an option or method of the trainer
-            would not be used; the message names it.
+            dropped, or if an option or method of the trainer would not be used; the message names it.
     """
 
     loss_is_scaled_for_ga = True  # for `Trainer`: do not divide the loss by the number of accumulated batches

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dynprune_lib.samplers.checks import setting
 from dynprune_lib.samplers.sampler import PruningSampler
-from dynprune_lib.samplers.selection import none_of, topk_random_ties
+from dynprune_lib.samplers.selection import marks, topk_random_ties
 from dynprune_lib.samplers.states import FINITE, Memory
 
 
@@ -108,9 +108,7 @@ class EpsilonGreedy(Bandit):
 
     def select(self) -> Tensor:
         greedy = self.topk(self.bound(), self.num_kept - self.num_explored)
-        is_greedy = none_of(self.num_samples)
-        is_greedy[greedy] = True
-        rest = (~is_greedy).nonzero().squeeze(1)
+        rest = (~marks(self.num_samples, greedy)).nonzero().squeeze(1)
         order = self.random_order(len(rest), "explore", self.period_number)
         return torch.cat([greedy, rest[order[: self.num_explored]]])
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dynprune_lib.samplers.checks import setting
 from dynprune_lib.samplers.sampler import PruningSampler
-from dynprune_lib.samplers.selection import none_of
+from dynprune_lib.samplers.selection import marks
 
 
 @dataclass(eq=False)
@@ -128,8 +128,6 @@ class RS2(PruningSampler):
             order = self.random_order(self.num_samples, "pass", self._pass_number)
             # the end of the previous pass shares an epoch with the start of this one: its samples must come late here
             num_shared = self._pass_number * self.num_samples % self.num_kept
-            is_shared = none_of(self.num_samples)
-            is_shared[self._pass_order[self.num_samples - num_shared :].long()] = True
-            late = is_shared[order.long()]
+            late = marks(self.num_samples, self._pass_order[self.num_samples - num_shared :])[order.long()]
             self._pass_order = torch.cat([order[~late], order[late]])
         return self._pass_order

@@ -221,10 +221,12 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
             mean, losses = losses, losses.expand(len(index))
         index = self._checked("losses", index, losses)
         loss = self._train_on(index, losses)
-        if scores is None:  # `unreduced` and `per_sample` say what to record of a loss with weights or a mask
-            self._record(index, getattr(losses, "scores", losses), losses)
+        if scores is not None:
+            self._record(self._checked("scores", index, scores), scores)
+        elif hasattr(losses, "scores"):  # of a loss with weights or a mask, by `unreduced` or `per_sample`
+            self._record(index, losses.scores, losses)
         else:
-            self._record(self._checked("scores", index, scores), scores, scores)
+            self._record(index, losses)
         return loss if per_sample else mean
 
     def observe(self, index: Tensor, scores: Tensor) -> None:
@@ -235,7 +237,7 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         arguments and errors are those of `update`. Under `torch.distributed`, a sample may be scored by any process,
         or by several, which then pass the same scores.
         """
-        self._record(self._checked("scores", index, scores), scores, scores)
+        self._record(self._checked("scores", index, scores), scores)
 
     def mean_loss(self, index: Tensor, losses: Tensor) -> Tensor:
         """Return the scalar loss to back-propagate without recording scores.
@@ -347,9 +349,10 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
         vars(self).update(copy.deepcopy(state))
 
     @lasting
-    def _record(self, index: Tensor, scores: Tensor, given: Tensor) -> None:
+    def _record(self, index: Tensor, scores: Tensor, losses: Tensor | None = None) -> None:
         scores, usable = scores.detach(), torch.isfinite(scores)
-        self._usage.count_scores(torch.isfinite(given))  # a sample that is ignored has no score, and a loss of 0
+        # a sample that is ignored has no score, and a loss of 0
+        self._usage.count_scores(usable if losses is None else torch.isfinite(losses))
         for name, tensor in self.memory.items():
             self.memory[name] = tensor.to(scores.device)
         self._recorded = self._recorded.to(scores.device).index_fill_(0, index, True)

@@ -41,6 +41,11 @@ def none_of(num_samples: int) -> Tensor:
     return torch.zeros(num_samples, dtype=torch.bool, device="cpu")
 
 
+def marks(num_samples: int, index: Tensor) -> Tensor:
+    """Return which samples are in an index on the CPU, (N,) bool."""
+    return none_of(num_samples).index_fill_(0, index.long(), True)
+
+
 def is_repeated(index: Tensor) -> Tensor:
     """Return which places of a batch have a sample that an earlier place has, (B,) bool, without synchronising."""
     in_order, order = index.sort(stable=True)

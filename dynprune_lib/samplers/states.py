@@ -13,7 +13,7 @@ from dynprune_lib.samplers.checks import integer, real
 from dynprune_lib.samplers.merge import merge, over_all_processes, rank, world_size
 from dynprune_lib.samplers.savings import Savings
 from dynprune_lib.samplers.schedule import Schedule
-from dynprune_lib.samplers.selection import none_of
+from dynprune_lib.samplers.selection import marks
 
 FINITE = torch.finfo(torch.float32).max  # the largest finite number
 MAX_EPOCH = 2**31 - 2  # a sampler may store epochs as int32, with -1 for "never"
@@ -157,9 +157,7 @@ def check_subset(subset: Any, lengths: tuple[int, int], num_samples: int) -> Non
     least, most = lengths
     length = min(max(len(subset), least), most) if isinstance(subset, torch.Tensor) and subset.ndim else most
     check_tensor("subset", subset, (length,), torch.int32, 0, num_samples - 1)
-    is_in = none_of(num_samples)
-    is_in[subset.long()] = True
-    if is_in.sum() != length:
+    if marks(num_samples, subset).sum() != length:
         raise ValueError("subset of this state has a sample more than once")
 
 

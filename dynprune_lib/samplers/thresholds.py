@@ -11,7 +11,7 @@ from dynprune_lib.samplers.checks import setting
 from dynprune_lib.samplers.clusters import BINS, cluster_cuts
 from dynprune_lib.samplers.ranked import LastScore
 from dynprune_lib.samplers.sampler import PruningSampler
-from dynprune_lib.samplers.selection import is_repeated, none_of
+from dynprune_lib.samplers.selection import is_repeated, marks
 from dynprune_lib.samplers.states import Memory
 
 
@@ -179,11 +179,9 @@ class SeTa(OwnLength, LastScore):
 
     def select(self) -> Tensor:
         last = self.memory["last"].cpu()
-        drawn = ~none_of(self.num_samples)
+        drawn = torch.ones_like(last, dtype=torch.bool)
         if not self.fill:  # the window is taken from a random part of the data
-            drawn = none_of(self.num_samples).index_fill_(
-                0, self.random_subset("drawn", self.period_number).long(), True
-            )
+            drawn = marks(self.num_samples, self.random_subset("drawn", self.period_number))
         has_score = last.isfinite()
         if not (drawn & has_score).any() or (self.random_from is not None and self.epoch >= self.random_from):
             self.num_wanted = None  # there is no rule in this epoch
@@ -292,8 +290,8 @@ class RePB(OwnLength):
 
     Do not use it on data with wrong labels: their losses are the highest, so this sampler prefers them.
 
-    So in every epoch, a sample is kept with probability 1 - r if its last loss was below the mean, whether it was left
-    out before or not, and else it is kept.
+    In every epoch, a sample is kept with probability 1 - r if its last loss was below the mean, whether it was left out
+    before or not, and else it is kept.
 
     Implementation choice: every epoch has `num_kept` samples, unless `fill` is False. The mean is that of the batch
     itself, the source's default of the last W batches. A weight is at most 1 / (1 - r), to which that of a sample tends

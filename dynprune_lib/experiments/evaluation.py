@@ -80,11 +80,11 @@ def gradient_norms_of_all(model: nn.Module, data: TensorData, exact: bool) -> Te
 def gradient_norms(model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
     """Return the norm (B,) of each sample's gradient over all parameters."""
     model.eval()
-    parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    buffers = dict(model.named_buffers())
+    parameters = {name: each.detach() for name, each in model.named_parameters() if each.requires_grad}
+    fixed = model.state_dict()
 
     def loss(parameters: dict[str, Tensor], sample: Tensor, label: Tensor) -> Tensor:
-        logits = functional_call(model, (parameters, buffers), (sample.unsqueeze(0),))
+        logits = functional_call(model, fixed | parameters, (sample.unsqueeze(0),))
         return F.cross_entropy(logits, label.unsqueeze(0))
 
     gradients = vmap(grad(loss), in_dims=(None, 0, 0))(parameters, x, labels)

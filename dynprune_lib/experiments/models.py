@@ -1,7 +1,8 @@
 """Networks: ResNet-18 for 32 x 32 images, that of the CIFAR speedruns, small ones for images, tables and text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from operator import mul
 
 import torch
 import torch.nn.functional as F
@@ -12,53 +13,45 @@ from dynprune_lib.experiments.text import PADDING, VOCABULARY
 from dynprune_lib.experiments.transformer import minilm, tiny_bert
 
 WHITENED = 5_000  # images from which the whitening is estimated
-MOMENTUM = 0.1  # of the running statistics of norms, as in torch
 EPSILON = 5e-4  # added to the variances, so that directions without signal are not blown up
 
 
-class BasicBlock(nn.Module):
-    """Residual block of two 3x3 convolutions (He et al. 2016, arXiv:1512.03385)."""
+class Apply(nn.Module):
+    """A function as a layer."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.residual = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(outputs),
-        )
-        self.shortcut = nn.Sequential()
-        if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        self.function = function
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.residual(x) + self.shortcut(x))
+        return self.function(x)
 
 
-class GlobalPool(nn.Module):
-    """Reduction of (B, channels, height, width) to (B, channels), by the mean or the maximum over positions."""
+MEAN, MAXIMUM = partial(torch.mean, dim=(2, 3)), partial(torch.amax, dim=(2, 3))  # over all positions
 
-    def __init__(self, reduce: Callable[..., Tensor]) -> None:
+
+class Residual(nn.Module):
+    """Layers whose output is added to their input (He et al. 2016, arXiv:1512.03385), or to a `shortcut` of it."""
+
+    def __init__(
+        self, layers: list[nn.Module], activation: Callable[[Tensor], Tensor], shortcut: Sequence[nn.Module] = ()
+    ) -> None:
         super().__init__()
-        self.reduce = reduce
+        self.residual = nn.Sequential(*layers)
+        self.shortcut = nn.Sequential(*shortcut)
+        self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.reduce(x, (2, 3))
+        return self.activation(self.residual(x) + self.shortcut(x))
 
 
 def resnet18(channels: int, classes: int) -> nn.Sequential:
     """Return ResNet-18 with a 3x3 stem and no max-pool, the usual variant for CIFAR: 11.2 million parameters."""
-    layers: list[nn.Module] = [
-        nn.Conv2d(channels, 64, 3, 1, 1, bias=False),
-        nn.BatchNorm2d(64),
-        nn.ReLU(inplace=True),
-    ]
-    width = 64
+    layers, width = _convolution(channels, 64), 64
     for outputs, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
-        layers += [BasicBlock(width, outputs, stride), BasicBlock(outputs, outputs, 1)]
+        layers += [_basic_block(width, outputs, stride), _basic_block(outputs, outputs)]
         width = outputs
-    return nn.Sequential(*layers, GlobalPool(torch.mean), nn.Linear(width, classes))
+    return nn.Sequential(*layers, Apply(MEAN), nn.Linear(width, classes))
 
 
 def small(channels: int, classes: int) -> nn.Sequential:
@@ -73,7 +66,7 @@ def small(channels: int, classes: int) -> nn.Sequential:
         *_pooled_block(16, 32),
         *_pooled_block(32, 64),
         *_pooled_block(64, 128),
-        GlobalPool(torch.amax),
+        Apply(MAXIMUM),
         nn.Linear(128, classes),
     )
 
@@ -81,7 +74,7 @@ def small(channels: int, classes: int) -> nn.Sequential:
 def tiny(channels: int, classes: int) -> nn.Sequential:
     """Return the network of the smoke profile, for 8x8 digits."""
     return nn.Sequential(
-        *_convolution(channels, 16), *_convolution(16, 32, stride=2), GlobalPool(torch.amax), nn.Linear(32, classes)
+        *_convolution(channels, 16), *_convolution(16, 32, stride=2), Apply(MAXIMUM), nn.Linear(32, classes)
     )
 
 
@@ -92,7 +85,7 @@ def strided(channels: int, classes: int) -> nn.Sequential:
         *_convolution(16, 32, stride=2),
         *_convolution(32, 64, stride=2),
         *_convolution(64, 128, stride=2),
-        GlobalPool(torch.mean),
+        Apply(MEAN),
         nn.Linear(128, classes),
     )
 
@@ -148,64 +141,35 @@ class Whitening(nn.Module):
         return F.conv2d(x, self.filters, self.bias)
 
 
-class BiasNorm(nn.BatchNorm2d):
-    """Batch normalisation with a bias and no scale."""
-
-    scale: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, momentum=MOMENTUM, affine=False)
-        self.register_buffer("scale", torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        statistics, trained = (self.running_mean, self.running_var), (self.scale, self.bias)
-        return F.batch_norm(x, *statistics, *trained, self.training, MOMENTUM, self.eps)
-
-
-class Residual(nn.Module):
-    """Two convolutions, added to their input."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.residual = nn.Sequential(*_layer(channels, channels), _dirac(channels, channels), BiasNorm(channels))
-        self.activation = nn.GELU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.activation(x + self.residual(x))
-
-
-class Scale(nn.Module):
-    """Multiplication by a constant."""
-
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.factor * x
-
-
 def speedrun(channels: int, classes: int, widths: tuple[int, int, int] = (32, 128, 256)) -> nn.Sequential:
     """Return the network of the desktop profile: by default half as wide as the original, except in the last block."""
     blocks: list[nn.Module] = []
     width = 8 * channels
-    for number, outputs in enumerate(widths):
-        blocks += [_dirac(width, outputs), nn.MaxPool2d(2), BiasNorm(outputs), nn.GELU()]
-        blocks += [Residual(outputs)] if number == len(widths) - 1 else _layer(outputs, outputs)
+    for outputs in widths:
+        convolution, *others = _layer(width, outputs)
+        blocks += [convolution, nn.MaxPool2d(2), *others]
+        second = _layer(outputs, outputs)
+        blocks += [Residual([*second, *_layer(outputs, outputs)[:-1]], F.gelu)] if outputs == widths[-1] else second
         width = outputs
-    head = [nn.MaxPool2d(3), nn.Flatten(), nn.Linear(width, classes, bias=False), Scale(1 / 9)]
+    head = [nn.MaxPool2d(3), nn.Flatten(), nn.Linear(width, classes, bias=False), Apply(partial(mul, 1 / 9))]
     return nn.Sequential(Whitening(channels), nn.GELU(), *blocks, *head)
 
 
 def _layer(inputs: int, outputs: int) -> list[nn.Module]:
-    return [_dirac(inputs, outputs), BiasNorm(outputs), nn.GELU()]
+    return [_dirac(inputs, outputs), _bias_norm(outputs), nn.GELU()]
 
 
 def _dirac(inputs: int, outputs: int) -> nn.Conv2d:
     """Return a 3x3 convolution whose first filters pass their inputs through."""
     layer = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
     nn.init.dirac_(layer.weight.data[:inputs])
+    return layer
+
+
+def _bias_norm(channels: int) -> nn.BatchNorm2d:
+    """Return a batch normalisation with a trained bias and no scale."""
+    layer = nn.BatchNorm2d(channels)
+    layer.weight.requires_grad_(False)
     return layer
 
 
@@ -243,19 +207,17 @@ def build_model(name: str, example: Tensor, outputs: int, seed: int) -> nn.Modul
     return model
 
 
-def _convolution(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
-    return [
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    ]
+def _convolution(inputs: int, outputs: int, stride: int = 1, size: int = 3) -> list[nn.Module]:
+    convolution = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
+    return [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+
+
+def _basic_block(inputs: int, outputs: int, stride: int = 1) -> Residual:
+    layers = [*_convolution(inputs, outputs, stride), *_convolution(outputs, outputs)[:-1]]
+    shortcut = _convolution(inputs, outputs, stride, size=1)[:-1] if stride > 1 or inputs != outputs else ()
+    return Residual(layers, torch.relu, shortcut)
 
 
 def _pooled_block(inputs: int, outputs: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False),
-        nn.MaxPool2d(2),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-        *_convolution(outputs, outputs),
-    ]
+    convolution, *others = _convolution(inputs, outputs)
+    return [convolution, nn.MaxPool2d(2), *others, *_convolution(outputs, outputs)]

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from dynprune_lib.errors import DataError, SpecError
-from dynprune_lib.experiments import tabular
 from dynprune_lib.experiments.image_folder import read_image_folder
 from dynprune_lib.experiments.public_files import download_files, read_files, torchvision_class
+from dynprune_lib.experiments.tabular import TABLES
 from dynprune_lib.experiments.text import QUESTION_TYPES, known_words, parse, token_ids, words_of
 from dynprune_lib.experiments.transformer import SHA256, pretrained_file, word_pieces
 from dynprune_lib.paths import data_dir as default_data_dir
@@ -263,8 +263,5 @@ DATASETS = {
         "subjectivity", partial(_read_sentences, "subj", ("subjective", "objective")), files="subj", pretrained=True
     ),
     "digit_tokens": Dataset("digits as sentences", _read_digit_tokens),
-    "breast_cancer": Dataset("breast cancer", tabular.breast_cancer),
-    "hastie": Dataset("Hastie 10.2", tabular.hastie),
-    "diabetes": Dataset("diabetes", tabular.diabetes),
-    "friedman": Dataset("Friedman 1", tabular.friedman),
+    **{name: Dataset(*table) for name, table in TABLES.items()},
 }

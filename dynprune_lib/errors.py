@@ -27,10 +27,6 @@ class Busy(DynpruneError):
     """Run that another process makes, or device that another run uses while a run needs it to itself."""
 
 
-class PrivateFolderError(DynpruneError):
-    """Folder for locks and caches that belongs to another user, or cannot be created."""
-
-
 class TrainingDiverged(DynpruneError):
     """Loss that is not finite."""
 

@@ -23,7 +23,6 @@ def atomic_write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-        _sync_folder(path.parent)
     except IsADirectoryError as error:
         raise StoreError(f"cannot write {path}: remove the folder of that name") from error
     except OSError as error:
@@ -31,16 +30,6 @@ def atomic_write(path: Path, content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):  # as after an interrupt; where it was renamed, it is not there
             part.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name of a file survive a loss of power."""
-    with contextlib.suppress(OSError):  # not every system and file system can
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
 
 
 def make_folder(folder: Path) -> None:

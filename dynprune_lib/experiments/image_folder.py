@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from dynprune_lib._torchvision import torchvision_datasets
 from dynprune_lib.errors import DataError, StoreError
 from dynprune_lib.files import atomic_write
-from dynprune_lib.paths import private_folder
+from dynprune_lib.paths import cache_folder
 
 SIZE = 32  # height and width of the images in memory
 
@@ -48,7 +48,7 @@ def _read(files: list[Path]) -> np.ndarray:
     with contextlib.suppress(Exception):  # there is no folder for it, no file, or a damaged one
         listed = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         key = hashlib.sha256(repr((SIZE, PIL.__version__, listed)).encode()).hexdigest()
-        cache = private_folder("folders") / f"{key}.npz"
+        cache = cache_folder() / "folders" / f"{key}.npz"
         with np.load(cache) as stored:
             return stored["images"]
     with ThreadPool() as pool:  # Pillow decodes without Python's lock

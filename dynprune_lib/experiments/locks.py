@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from dynprune_lib.errors import Busy, StoreNotWritable
 from dynprune_lib.files import make_folder
-from dynprune_lib.paths import private_folder
+from dynprune_lib.paths import cache_folder
 
 try:
     import fcntl
@@ -60,13 +60,23 @@ def _warn_of_no_locks(folder: Path) -> None:
     )
 
 
+def device_locks() -> Path:
+    """Return the folder of the locks of devices, which is there from now on."""
+    folder = cache_folder() / "locks"
+    try:
+        make_folder(folder)
+    except StoreNotWritable as error:
+        raise StoreNotWritable(f"{error}: set DYNPRUNE_CACHE to a folder that can be written") from error
+    return folder
+
+
 @contextlib.contextmanager
 def use_device(device: torch.device, alone: bool) -> Iterator[None]:
     """Hold a device for a run; a timing run has it alone, and others wait. Busy if `alone` and another run uses it."""
     has_uuid = device.type == "cuda" and torch.cuda.is_available()
     number = torch.cuda.get_device_properties(device).uuid if has_uuid else device
     # nodes of a cluster share the home, and each job has a GPU 0
-    path = private_folder("locks") / f"{socket.gethostname()}-{number}.lock".replace(":", "-")
+    path = device_locks() / f"{socket.gethostname()}-{number}.lock".replace(":", "-")
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(lock(path, shared=not alone))

@@ -27,6 +27,7 @@ from dynprune_lib.errors import (
     is_out_of_memory,
 )
 from dynprune_lib.experiments.data import TensorData, load_dataset
+from dynprune_lib.experiments.locks import device_locks
 from dynprune_lib.experiments.make import check_images, make_run, make_scores
 from dynprune_lib.experiments.profile import Profile
 from dynprune_lib.experiments.records import EpochRecord, RunRecord
@@ -34,7 +35,7 @@ from dynprune_lib.experiments.runs import RunSpec, validate
 from dynprune_lib.experiments.schedule import Schedule, Task, tasks_of
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.workers import Placement, Workers, placements
-from dynprune_lib.paths import private_folder, results_dir
+from dynprune_lib.paths import results_dir
 
 
 class OutOfTime(Exception):
@@ -102,13 +103,13 @@ def sweep(specs: list[RunSpec], plan: Plan) -> None:
     """Make the runs that are not in the store, in their order. A run that fails does not stop the others.
 
     Raises:
-        DataError, PrivateFolderError, SpecError: a data set, the folder for locks, a device or a run is not usable;
-            raised before any training.
+        DataError, StoreNotWritable, SpecError: a data set, the folder of locks, a device or a run is not usable; raised
+            before any training.
         SweepError: runs failed, or their records are damaged, one line each; the others have been made, unless nothing
             can be written any more.
         KeyboardInterrupt: the message names the runs that were under way.
     """
-    private_folder("locks")
+    device_locks()
     devices = available_devices(plan.devices)
     missing, failures = _look(specs, plan)
     for name in sorted({spec.dataset for spec in missing}):

@@ -25,7 +25,7 @@ from dynprune_lib.experiments.precision import autocast, used_precision
 from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.experiments.records import EpochRecord
 from dynprune_lib.experiments.runs import RunSpec
-from dynprune_lib.experiments.train import TrainState, build_train_state, train_epoch, train_steps
+from dynprune_lib.experiments.train import TrainState, train_epoch, train_steps
 from dynprune_lib.paths import data_dir as folder_of_data
 
 CIFAR = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}  # name -> class in torchvision, for the plain loop
@@ -80,7 +80,7 @@ def compare_parts(spec: RunSpec, data: ImageData, rounds: int) -> None:
 
 def flops_of_an_image(spec: RunSpec, data: ImageData) -> float:
     """Return the FLOPs of a forward and backward pass, of convolutions and matrix products alone."""
-    training = build_train_state(replace(spec, precision="float32"), data)
+    training = TrainState(replace(spec, precision="float32"), data)
     with FlopCounterMode(display=False) as counter:
         train_steps(training, (torch.arange(spec.batch_size, device=data.device),), epoch=0)
     return counter.get_total_flops() / spec.batch_size
@@ -126,7 +126,7 @@ def compare_epochs(spec: RunSpec, data: ImageData) -> None:
     print("| --- | --- | --- | --- | --- | --- |")
     rows = [("full", 0.0), *(("ucb", rate) for rate in (0.3, 0.5, 0.7, 0.9))]
     specs = [replace(spec, sampler=sampler, settings={}, prune_rate=rate) for sampler, rate in rows]
-    trainings = [build_train_state(row, data) for row in specs]
+    trainings = [TrainState(row, data) for row in specs]
     epochs = [[] for _ in rows]
     for epoch in range(4):  # in turns, so that other load on the machine affects all rows; the first epoch warms up
         _, mean = time_epoch(trainings[0], epoch, lambda _index, losses, _scores: losses.mean())
@@ -174,7 +174,7 @@ def our_steps(
     compiled: str | None = None,
 ) -> Iterator[None]:
     """Train STEPS steps at every `next`."""
-    training = build_train_state(spec, data)
+    training = TrainState(spec, data)
     training.model.to(memory_format=layout)
     for group in training.optimizer.param_groups:
         group |= {"fused": fused, "foreach": False}
@@ -211,7 +211,7 @@ def plain_steps(spec: RunSpec, data: ImageData, data_dir: str | None, workers: i
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
     )
-    training = build_train_state(spec, data)
+    training = TrainState(spec, data)
     batches = endless(loader)
     while True:
         for _ in range(STEPS):

@@ -6,7 +6,7 @@ no run is trained on the scores of its own seed.
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -18,14 +18,13 @@ from dynprune_lib.experiments.data import TensorData
 from dynprune_lib.experiments.environment import describe_environment
 from dynprune_lib.experiments.evaluation import gradient_norms_of_all, score_all
 from dynprune_lib.experiments.observers import ForgettingEvents, Losses, Observer
-from dynprune_lib.experiments.records import Cost, EpochRecord, StaticScores, cost_of
+from dynprune_lib.experiments.records import Cost, StaticScores, cost_of
 from dynprune_lib.experiments.runs import SCORING_SEEDS, RunSpec, check_choice
 from dynprune_lib.experiments.selection_groups import group_of
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.train import (
     OnEpoch,
     TrainState,
-    build_train_state,
     check_fit,
     conditions_of,
     train_epochs,
@@ -39,37 +38,23 @@ SHARED = {"group", "strata", "redraw"}  # settings of static samplers that their
 
 @dataclass(frozen=True)
 class ScoringMethod:
-    """How samples are scored: the mean over some models of what each says after some epochs of `run`.
+    """How samples are scored: the mean over some models of what each says after some epochs.
 
-    `score` takes the trained state and the observer, and returns (N,) scores. `passes` is the cost of asking one model,
-    whose seconds are measured. `observer` makes what watches the training, from N.
+    `score` takes the trained state, its observer and the scoring, and returns (N,) scores. `observer` makes the
+    observer, from N; `trained` returns in which fields the training differs from that on full data; `passes` is what
+    it costs to ask one model, in passes of the training set, forward and backward.
     """
 
-    run: RunSpec
-    epochs: int
-    score: Callable[[TrainState, Any], Tensor]
-    models: int = 1
-    passes: Cost = field(default_factory=Cost)
+    score: Callable[[TrainState, Any, RunSpec], Tensor]
     observer: Callable[[int], Observer] | None = None
+    trained: Callable[[RunSpec], dict[str, Any]] = lambda _: {}
+    passes: Callable[[RunSpec], tuple[int, int]] = lambda _: (0, 0)
 
 
 def static_scores(
     spec: RunSpec, data: TensorData, store: Store, on_epoch: OnEpoch | None = None, jobs: int = 1
 ) -> StaticScores:
-    """Return the scores of a run with a static sampler, from the store or computed and saved there; it resumes.
-
-    Args:
-        spec: the run that needs scores.
-        data: its data set, on the device to train on.
-        store: for checkpoints and scores.
-        on_epoch: called after every epoch of a scoring model, with the scoring. Default: None.
-        jobs: number of runs that share the device, for the record. Default: 1.
-
-    Raises:
-        SpecError: the run does not fit the data, or its seed is one of scoring models; raised before any training.
-        Busy: another process computes them.
-        StoreError: those in the store are damaged, or of another data set.
-    """
+    """Return the scores of a run with a static sampler, from the store or computed and saved there; see `make_run`."""
     check_fit(spec, data)
     needed = scoring_spec(spec)
     if found := stored_scores(spec, data, store):
@@ -108,37 +93,42 @@ def scoring_spec(spec: RunSpec) -> RunSpec:
 
 def scoring_epochs(scoring: RunSpec) -> int:
     """Return the epochs of all models of a scoring together."""
-    method = METHODS[scoring.sampler](scoring, 1)
-    return method.models * method.epochs
+    return _models(scoring) * _epochs(scoring)
+
+
+def _models(scoring: RunSpec) -> int:
+    return scoring.settings.get("models", 1)
+
+
+def _epochs(scoring: RunSpec) -> int:
+    return scoring.settings.get("at_epoch", scoring.epochs)
 
 
 def _compute(spec: RunSpec, data: TensorData, store: Store, on_epoch: OnEpoch | None, jobs: int) -> StaticScores:
     check_choice("sampler with a scoring method (METHODS in static_scores.py)", spec.sampler, METHODS)
-    method = METHODS[spec.sampler](spec, len(data.train))
+    method = METHODS[spec.sampler]
+    full = replace(spec, sampler="full", settings={}, prune_rate=0.0)
+    forward, backward = (len(data.train) * passes for passes in method.passes(spec))
     environment = describe_environment(spec, data, jobs)
     conditions = conditions_of(environment)
-
-    def tell(_: RunSpec, epoch: EpochRecord) -> None:
-        if on_epoch:
-            on_epoch(spec, epoch)
 
     begun = store.load_checkpoint(spec, conditions)
     begun = begun or {"done": 0, "total": torch.zeros(len(data.train)), "cost": {}}
     total, cost = begun["total"], Cost(**begun["cost"])
-    for number in range(begun["done"], method.models):
-        run = replace(method.run, seed=spec.seed + number)
+    for number in range(begun["done"], _models(spec)):
+        run = replace(full, seed=spec.seed + number, **method.trained(spec))
         observer = method.observer(len(data.train)) if method.observer else None
-        state = build_train_state(run, data, observer=observer)
+        state = TrainState(run, data, observer=observer)
         if number == begun["done"] and "training" in begun:
             with store.reading_checkpoint(spec):
                 state.load_state_dict(begun["training"])
         before = {"done": number, "total": total, "cost": asdict(cost)}
-        train_epochs(state, method.epochs, partial(_save, store, spec, before, state, conditions), tell)
+        train_epochs(state, _epochs(spec), partial(_save, store, spec, before, state, conditions), on_epoch)
         started = time.perf_counter()
-        total = total + method.score(state, observer).cpu()
-        asking = Cost(seconds=round(time.perf_counter() - started, 6))
-        cost = cost + cost_of(state.epochs) + asking + method.passes
-    return StaticScores(spec=spec, values=total / method.models, cost=cost, environment=environment)
+        total = total + method.score(state, observer, spec).cpu()
+        seconds = round(time.perf_counter() - started, 6)
+        cost = cost + cost_of(state.epochs) + Cost(seconds=seconds, forward_passes=forward, backward_passes=backward)
+    return StaticScores(spec=spec, values=total / _models(spec), cost=cost, environment=environment)
 
 
 def _save(store: Store, spec: RunSpec, before: dict, state: TrainState, conditions: dict[str, str]) -> None:
@@ -148,73 +138,40 @@ def _save(store: Store, spec: RunSpec, before: dict, state: TrainState, conditio
 # The methods ---------------------------------------------------------------------------------------------------------
 
 
-def _full(spec: RunSpec) -> RunSpec:
-    return replace(spec, sampler="full", settings={}, prune_rate=0.0)
+def _el2n(state: TrainState, *_: Any) -> Tensor:
+    return score_all(state.evaluated, state.data, state.spec.precision, el2n)
 
 
-def _forget(spec: RunSpec, _: int) -> ScoringMethod:
-    run = replace(_full(spec), score="error")
-    return ScoringMethod(run, spec.epochs, lambda _, events: events.scores(), observer=ForgettingEvents)
+def _grand(state: TrainState, _: Any, scoring: RunSpec) -> Tensor:
+    return gradient_norms_of_all(state.evaluated, state.data, scoring.settings["exact"])
 
 
-def _el2n(spec: RunSpec, num_samples: int) -> ScoringMethod:
-    def score(state: TrainState, _: Any) -> Tensor:
-        return score_all(state.evaluated, state.data, state.spec.precision, el2n)
-
-    passes = Cost(forward_passes=num_samples)
-    return ScoringMethod(_full(spec), spec.settings["at_epoch"], score, spec.settings["models"], passes)
+def _last_subset(state: TrainState, *_: Any) -> Tensor:
+    return torch.zeros(state.sampler.num_samples).index_fill_(0, state.sampler.subset(), 1)
 
 
-def _grand(spec: RunSpec, num_samples: int) -> ScoringMethod:
-    exact = spec.settings["exact"]
-
-    def score(state: TrainState, _: Any) -> Tensor:
-        return gradient_norms_of_all(state.evaluated, state.data, exact)
-
-    passes = Cost(forward_passes=num_samples, backward_passes=num_samples * exact)
-    return ScoringMethod(_full(spec), spec.settings["at_epoch"], score, spec.settings["models"], passes)
+def _group(state: TrainState, *_: Any) -> Tensor:
+    return torch.from_numpy(group_of(state.selections.counts.numpy(), state.spec)).float()
 
 
-def _aum(spec: RunSpec, _: int) -> ScoringMethod:
-    run = replace(_full(spec), sampler="cautious-greedy")  # which sums up the margins, and keeps all samples
-    return ScoringMethod(run, spec.epochs, lambda state, _: state.sampler.memory["area"] / spec.epochs)
-
-
-def _cat(spec: RunSpec, _: int) -> ScoringMethod:
-    return ScoringMethod(_full(spec), spec.settings["at_epoch"], lambda _, each: each.variances(), observer=Losses)
-
-
-def _cowerage(spec: RunSpec, _: int) -> ScoringMethod:
-    return ScoringMethod(_full(spec), spec.settings["at_epoch"], lambda _, each: each.last, observer=Losses)
-
-
-def _final_subset(spec: RunSpec, num_samples: int) -> ScoringMethod:
-    def score(state: TrainState, _: Any) -> Tensor:
-        return torch.zeros(num_samples).index_fill_(0, state.sampler.subset(), 1)
-
-    dynamic = replace(_full(spec), sampler=spec.settings["of"], prune_rate=spec.prune_rate)
-    return ScoringMethod(dynamic, spec.epochs, score)
-
-
-def _groups(spec: RunSpec, _: int) -> ScoringMethod:
-    def score(state: TrainState, _: Any) -> Tensor:
-        return torch.from_numpy(group_of(state.selections.counts.numpy(), state.spec)).float()
-
-    dynamic = replace(_full(spec), sampler=spec.settings["of"], prune_rate=spec.settings["of_rate"])
-    if spec.settings["of_rescore"]:
-        dynamic = replace(dynamic, rescore=True, settings={"warm_up": 1})
-    return ScoringMethod(dynamic, spec.epochs, score)
+def _dynamic(scoring: RunSpec) -> dict[str, Any]:
+    settings = scoring.settings
+    fields = {"sampler": settings["of"], "prune_rate": settings.get("of_rate", scoring.prune_rate)}
+    return fields | ({"rescore": True, "settings": {"warm_up": 1}} if settings.get("of_rescore") else {})
 
 
 # by the name of the sampler; a test compares the keys with the static samplers in SAMPLERS
-METHODS: dict[str, Callable[[RunSpec, int], ScoringMethod]] = {
-    "forget": _forget,
-    "el2n": _el2n,
-    "grand": _grand,
-    "aum": _aum,
-    "cat": _cat,
-    "cowerage": _cowerage,
-    "final-subset": _final_subset,
-    OF_GROUPS: _groups,
-    "always-first": _groups,
+METHODS = {
+    "forget": ScoringMethod(lambda _, each, __: each.scores(), ForgettingEvents, lambda _: {"score": "error"}),
+    "el2n": ScoringMethod(_el2n, passes=lambda _: (1, 0)),
+    "grand": ScoringMethod(_grand, passes=lambda scoring: (1, int(scoring.settings["exact"]))),
+    "aum": ScoringMethod(  # of a sampler that sums up the margins, and keeps all samples
+        lambda state, _, scoring: state.sampler.memory["area"] / scoring.epochs,
+        trained=lambda _: {"sampler": "cautious-greedy"},
+    ),
+    "cat": ScoringMethod(lambda _, each, __: each.variances(), Losses),
+    "cowerage": ScoringMethod(lambda _, each, __: each.last, Losses),
+    "final-subset": ScoringMethod(_last_subset, trained=_dynamic),
+    OF_GROUPS: ScoringMethod(_group, trained=_dynamic),
+    "always-first": ScoringMethod(_group, trained=_dynamic),
 }

@@ -26,9 +26,9 @@ from dynprune_lib.errors import (
     SweepError,
     is_out_of_memory,
 )
-from dynprune_lib.experiments.data import TensorData, load_dataset
+from dynprune_lib.experiments.data import FOLDER, TensorData, load_dataset
 from dynprune_lib.experiments.locks import device_locks
-from dynprune_lib.experiments.make import check_images, make_run, make_scores
+from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.profile import Profile
 from dynprune_lib.experiments.records import EpochRecord, RunRecord
 from dynprune_lib.experiments.runs import RunSpec, validate
@@ -142,11 +142,22 @@ def _look(specs: list[RunSpec], plan: Plan) -> tuple[list[RunSpec], list[str]]:
             else:
                 with contextlib.suppress(OSError):  # a folder that is only read
                     plan.store.forget_checkpoint(spec)
-                with contextlib.suppress(DataError):  # records are read where their images are not
-                    check_images(record, functools.partial(_load_on, "cpu", spec.dataset, plan.data_dir))
+                _check_images(record, plan)
         except StoreError as error:
             damaged.append(str(error))
     return missing, damaged
+
+
+def _check_images(record: RunRecord, plan: Plan) -> None:
+    """Raise StoreError if the images of a recorded image folder have changed."""
+    if record.spec.dataset.startswith(FOLDER):
+        with contextlib.suppress(DataError):  # records are read where their images are not
+            data = _load_on("cpu", record.spec.dataset, plan.data_dir)
+            if record.environment["data_md5"] != data.md5:
+                raise StoreError(
+                    f"the images of {data.name} have changed since the record {record.spec.name}: remove it and make it"
+                    " again, or use another folder of results"
+                )
 
 
 def _make(missing: list[RunSpec], plan: Plan, devices: list[str]) -> list[str]:
@@ -208,7 +219,7 @@ def _do(plan: Plan, task: Task, report: Callable[[str, Any], None], place: Place
     """Do a task; return how it ended, an event of `Schedule`, and its value."""
     spec, store, started = task.spec, plan.store, time.time()
 
-    def on_epoch(_: RunSpec, epoch: EpochRecord) -> None:
+    def on_epoch(epoch: EpochRecord) -> None:
         nonlocal started
         report("epoch", epoch)
         started, seconds = time.time(), time.time() - started
@@ -218,7 +229,7 @@ def _do(plan: Plan, task: Task, report: Callable[[str, Any], None], place: Place
     try:
         data = _load_on(place.device, spec.dataset, plan.data_dir)
         if task.scores_only:
-            make_scores(spec, data, store, on_epoch, place.sharing)
+            make_run(spec, data, store, on_epoch, place.sharing, scores_only=True)
             return "scored", None
         with store.claim(spec):  # another process may have made it since `_look`
             return "made", store.load(spec) or make_run(spec, data, store, on_epoch, place.sharing)

@@ -4,12 +4,11 @@ import math
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dynprune_lib.errors import SpecError, TrainingDiverged
@@ -28,7 +27,7 @@ from dynprune_lib.samplers import PruningSampler
 from dynprune_lib.scores import REFERENCE_SCORES, SCORES
 
 SAVING = 0.05  # largest share of the time that is spent on checkpoints
-OnEpoch = Callable[[RunSpec, EpochRecord], None]
+OnEpoch = Callable[[EpochRecord], None]
 
 
 def train(
@@ -39,25 +38,9 @@ def train(
     jobs: int = 1,
     scores: StaticScores | None = None,
 ) -> RunRecord:
-    """Train a run to its end, from its last checkpoint if there is one, and save its record.
-
-    On the same device and number of threads, a resumed run ends with the same record as an uninterrupted one.
-
-    Args:
-        spec: what to run.
-        data: the data set of the spec, on the device to train on.
-        store: for checkpoints and the record.
-        on_epoch: called after every epoch; what it raises interrupts the run without losing the epoch. Default: None.
-        jobs: number of runs that share the device, for the record. Default: 1.
-        scores: of a static sampler, see `static_scores`; their cost is charged to the run. Default: None.
-
-    Raises:
-        SpecError: the spec does not fit the data; raised before any training.
-        StoreError: the checkpoint cannot be resumed, or nothing can be written.
-        TrainingDiverged: a loss is not finite; the message says at which step.
-    """
+    """Train a run to its end, from its last checkpoint if there is one, and save its record; see `make_run`."""
     environment = describe_environment(spec, data, jobs)
-    state = build_train_state(spec, data, scores.values if scores else None)
+    state = TrainState(spec, data, scores.values if scores else None)
     conditions = conditions_of(environment)
     if saved := store.load_checkpoint(spec, conditions):
         with store.reading_checkpoint(spec):
@@ -78,24 +61,36 @@ def train(
 # What a run is built of ----------------------------------------------------------------------------------------------
 
 
-@dataclass
 class TrainState:
-    """Everything that a run needs and changes; a checkpoint is its `state_dict` after an epoch.
+    """Everything that a run needs and changes, before its first epoch; a checkpoint is its `state_dict` after one.
 
     `average` is that of the weights with `averaging`, `reference` the model whose logits some scores need.
+
+    Args:
+        spec: what to run.
+        data: what it trains on.
+        scores: (N,) of a static sampler. Default: None.
+        observer: one in addition to those of the record. Default: None.
     """
 
-    spec: RunSpec
-    data: TensorData
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    schedule: LRScheduler
-    sampler: PruningSampler
-    selections: Selections
-    observers: list[Observer]
-    average: AveragedModel | None = None
-    reference: AveragedModel | None = None
-    epochs: list[EpochRecord] = field(default_factory=list)
+    def __init__(
+        self, spec: RunSpec, data: TensorData, scores: Tensor | None = None, observer: Observer | None = None
+    ) -> None:
+        check_fit(spec, data)
+        self.spec, self.data = spec, data
+        self.sampler = spec.make_sampler(len(data.train), scores, data.train.labels)
+        if spec.is_static_scored:
+            _warn_of_missing_classes(spec, self.sampler, data)
+        self.model = _initialised(spec, data)
+        self.optimizer = OPTIMIZERS[spec.optimizer](self.model, spec)
+        self.schedule = SCHEDULES[spec.schedule](self.optimizer, self.sampler.total_steps(spec.epochs, spec.batch_size))
+        self.average = _average(self.model, spec.averaging) if spec.averaging else None
+        self.reference = _average(self.model, spec.settings["decay"]) if spec.score in REFERENCE_SCORES else None
+        self.selections = Selections(len(data.train))
+        contents = [Contents(data)] if spec.label_noise or spec.imbalance > 1 else []
+        trace = [Trace(spec.trace, spec.traced_epochs)] if spec.trace else []
+        self.observers = [self.selections, *contents, *trace, *([observer] if observer else [])]
+        self.epochs: list[EpochRecord] = []
 
     @property
     def evaluated(self) -> nn.Module:
@@ -118,41 +113,15 @@ class TrainState:
         self.epochs = [EpochRecord(**epoch) for epoch in state["epochs"]]
 
 
-def build_train_state(
-    spec: RunSpec, data: TensorData, scores: Tensor | None = None, observer: Observer | None = None
-) -> TrainState:
-    """Return the state of a run before its first epoch.
-
-    `scores` (N,) are those of a static sampler; `observer` is one in addition to those of the record.
-    """
-    check_fit(spec, data)
-    sampler = spec.make_sampler(len(data.train), scores, data.train.labels)
-    if spec.is_static_scored:
-        _warn_of_missing_classes(spec, sampler, data)
+def _initialised(spec: RunSpec, data: TensorData) -> nn.Module:
+    """Return the model of a run on its device."""
     init_seed = spec.seed if spec.init_seed is None else spec.init_seed
     first = prepare(data.train.inputs[:WHITENED], data).to("cpu")
     model = build_model(spec.model, first[:1], max(1, len(data.classes)), init_seed)
     for layer in model.modules():
         if isinstance(layer, Whitening):
             layer.fit(first)
-    model = model.to(data.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = OPTIMIZERS[spec.optimizer](model, spec)
-    steps = sampler.total_steps(spec.epochs, spec.batch_size)
-    selections = Selections(len(data.train))
-    contents = [Contents(data)] if spec.label_noise or spec.imbalance > 1 else []
-    trace = [Trace(spec.trace, spec.traced_epochs)] if spec.trace else []
-    return TrainState(
-        spec=spec,
-        data=data,
-        model=model,
-        optimizer=optimizer,
-        schedule=SCHEDULES[spec.schedule](optimizer, steps),
-        sampler=sampler,
-        selections=selections,
-        observers=[selections, *contents, *trace, *([observer] if observer else [])],
-        average=_average(model, spec.averaging) if spec.averaging else None,
-        reference=_average(model, spec.settings["decay"]) if spec.score in REFERENCE_SCORES else None,
-    )
+    return model.to(data.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _average(model: nn.Module, decay: float) -> AveragedModel:
@@ -209,7 +178,7 @@ def train_epochs(state: TrainState, epochs: int, save: Callable[[], None], on_ep
             saving += time.perf_counter() - started
         try:
             if on_epoch:
-                on_epoch(state.spec, state.epochs[-1])
+                on_epoch(state.epochs[-1])
         except BaseException:
             save()
             raise
@@ -308,7 +277,7 @@ def _ticks(state: TrainState, epoch: int, steps: int) -> list[int]:
     if state.sampler.has_fixed_length:
         return [1] * steps
     longest = state.sampler.greatest_length(epoch) // state.spec.batch_size
-    return [spread(longest, steps, step) for step in range(steps)]
+    return [longest * (step + 1) // steps - longest * step // steps for step in range(steps)]
 
 
 def _scores(state: TrainState, inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor | None:
@@ -342,13 +311,3 @@ def _now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
-
-
-def spread(total: int, parts: int, part: int) -> int:
-    """Return how many of `total` steps fall on one of several parts, counted from 0, when they are spread evenly.
-
-    Example:
-        >>> [spread(5, parts=2, part=part) for part in range(2)]
-        [2, 3]
-    """
-    return total * (part + 1) // parts - total * part // parts

@@ -3,11 +3,11 @@ import torch
 from sklearn.metrics import r2_score
 
 from dynprune_lib.experiments.evaluation import calibration_error, describe_predictions, evaluate, predict
-from dynprune_lib.experiments.train import build_train_state
+from dynprune_lib.experiments.train import TrainState
 
 
 def test_evaluation_against_one_batch_in_float32(digits, spec):
-    model, labels = build_train_state(spec, digits).model, digits.test.labels
+    model, labels = TrainState(spec, digits).model, digits.test.labels
     loss, accuracy = evaluate(model, digits.test, digits, "float32")
     logits = model(((digits.test.images.float() - digits.mean) / digits.std).permute(0, 3, 1, 2))
     correct = (logits.argmax(1) == labels).double()
@@ -25,7 +25,7 @@ def test_calibration_error_by_hand():
 
 
 def test_the_score_of_a_regression_is_the_explained_variance_and_never_negative(diabetes, regression):
-    state = build_train_state(regression, diabetes)
+    state = TrainState(regression, diabetes)
     predicted = torch.cat([outputs for outputs, _ in predict(state.model, diabetes.train, diabetes, "float32")])
     bias = state.model[-1].bias
     with torch.no_grad():

@@ -19,7 +19,7 @@ from dynprune_lib.experiments.selection_groups import GROUPS, group_of
 from dynprune_lib.experiments.static_scores import scoring_spec, static_scores
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
-from dynprune_lib.experiments.train import build_train_state, train, train_epoch
+from dynprune_lib.experiments.train import TrainState, train, train_epoch
 from dynprune_lib.scores import el2n
 from tests.helpers import Stop, stop_after
 
@@ -33,7 +33,7 @@ def static_spec(spec, sampler, **settings):
 
 def scoring_model(spec, data, seed=1000):
     """What scores samples, before its first epoch."""
-    return build_train_state(replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=seed), data)
+    return TrainState(replace(spec, sampler="full", settings={}, prune_rate=0.0, seed=seed), data)
 
 
 def trained_epochs(training, epochs):
@@ -119,7 +119,7 @@ def test_the_last_layer_form_needs_a_last_layer():
 def test_the_final_subset_is_that_of_the_dynamic_run(digits, store, spec):
     wanted = static_spec(spec, "final-subset")
     values = static_scores(wanted, digits, store).values
-    training = build_train_state(replace(spec, sampler="ucb", settings={}, seed=1000), digits)
+    training = TrainState(replace(spec, sampler="ucb", settings={}, seed=1000), digits)
     for epoch in range(spec.epochs):
         train_epoch(training, epoch)
     expected = training.sampler.subset().tolist()

@@ -14,7 +14,7 @@ from dynprune_lib.experiments.evaluation import evaluate, score_all
 from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.train import _scores, build_train_state, train, train_epoch, train_epochs, train_steps
+from dynprune_lib.experiments.train import TrainState, _scores, train, train_epoch, train_epochs, train_steps
 from dynprune_lib.scores import SCORES
 from tests.helpers import Stop, results, stop_after
 
@@ -69,7 +69,7 @@ def test_an_interrupted_run_ends_with_the_same_record(digits, tmp_path, spec, ch
 
 def test_an_init_seed_is_of_the_initialisation_alone(digits, spec):
     one, other = (replace(spec, **seeds) for seeds in ({"seed": 0}, {"seed": 1, "init_seed": 0}))
-    states = [build_train_state(each, digits) for each in (one, other)]
+    states = [TrainState(each, digits) for each in (one, other)]
     parameters = zip(*(state.model.parameters() for state in states), strict=True)
     assert all(torch.equal(*pair) for pair in parameters)
     assert not torch.equal(*(state.sampler.indices() for state in states))
@@ -102,7 +102,7 @@ def test_a_run_that_is_stopped_between_checkpoints_loses_nothing(digits, store, 
 
 def test_a_reference_model_scores_every_batch_and_its_passes_are_counted(digits, spec):
     spec = replace(spec, sampler="molpeg", settings={"decay": 0.9}, epochs=2)
-    state = build_train_state(spec, digits)
+    state = TrainState(spec, digits)
     epoch = train_epoch(state, 0)
     assert epoch.forward_passes == 2 * epoch.backward_passes
     trained, reference = next(state.model.parameters()), next(state.reference.module.parameters())
@@ -116,7 +116,7 @@ def test_a_reference_model_scores_every_batch_and_its_passes_are_counted(digits,
 @pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
 def test_the_schedule_ends_with_the_last_step_that_a_pruned_run_makes(digits, spec, schedule):
     spec = replace(spec, schedule=schedule, prune_rate=0.7)
-    training = build_train_state(spec, digits)
+    training = TrainState(spec, digits)
     rates = []
     training.optimizer.register_step_pre_hook(lambda *_: rates.append(training.optimizer.param_groups[0]["lr"]))
     for epoch in range(spec.epochs):
@@ -131,7 +131,7 @@ def test_the_schedule_ends_with_the_last_step_that_a_pruned_run_makes(digits, sp
 
 @pytest.mark.parametrize("name", ["loss", "el2n"])
 def test_the_sampler_is_told_the_score_of_the_spec(digits, spec, name):
-    training = build_train_state(replace(spec, **FULL, score=name, label_smoothing=0.1), digits)
+    training = TrainState(replace(spec, **FULL, score=name, label_smoothing=0.1), digits)
     seen = []
     training.model.register_forward_hook(lambda _module, _inputs, logits: seen.append(logits.detach()))
     recorded = []
@@ -158,7 +158,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(digits, store, s
 
 def test_augmentation_is_decided_by_seed_and_epoch(digits, spec):
     def augmented(seed, epoch):
-        state, seen = build_train_state(replace(spec, seed=seed), digits), []
+        state, seen = TrainState(replace(spec, seed=seed), digits), []
         state.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
         train_steps(state, (torch.arange(32), torch.arange(32)), epoch)
         assert not torch.equal(*seen)  # nor do two batches of an epoch have the same crops
@@ -181,12 +181,12 @@ def test_a_static_subset_without_a_class_is_told_with_the_name_of_the_class(digi
     spec = replace(spec, sampler="el2n", settings={}, prune_rate=0.5)
     scores = (digits.train.labels != 7).float() + (digits.train.labels > 4)
     with pytest.warns(UserWarning, match="el2n at prune_rate 0.5 keeps no sample of the classes .*7.*: the model"):
-        build_train_state(spec, digits, scores - 2 * (digits.train.labels == 7))
+        TrainState(spec, digits, scores - 2 * (digits.train.labels == 7))
 
 
 def test_rescoring_tells_the_sampler_every_sample_and_its_passes_are_counted(digits, spec):
     spec = replace(spec, rescore=True, score="el2n", settings={"period": 2, "alpha": 1.0})
-    training = build_train_state(spec, digits)
+    training = TrainState(spec, digits)
     train_epoch(training, 0)
     assert torch.isinf(training.sampler.memory["mean"]).all()  # an untrained model is not asked
     first = train_epoch(training, 1)
@@ -204,7 +204,7 @@ def floats(model):
 
 
 def test_the_average_of_the_weights_is_evaluated(digits, spec):
-    state = build_train_state(replace(spec, **FULL, averaging=0.9, epochs=1), digits)
+    state = TrainState(replace(spec, **FULL, averaging=0.9, epochs=1), digits)
     expected = [value.clone() for value in floats(state.model)]
     steps, step = itertools.count(), state.schedule.step
 
@@ -223,7 +223,7 @@ def test_the_average_of_the_weights_is_evaluated(digits, spec):
 
 
 def test_norm_biases_have_a_rate_of_their_own_at_every_step(digits, spec):
-    state = build_train_state(replace(spec, bias_rate=8), digits)
+    state = TrainState(replace(spec, bias_rate=8), digits)
     others, biases = state.optimizer.param_groups
     assert biases["weight_decay"] == others["weight_decay"] / 8
     for _ in range(5):
@@ -246,7 +246,7 @@ def test_held_out_samples_are_evaluated_on_and_not_trained_on(digits, store, spe
 
 def test_pruned_runs_alternate_flips_by_the_views_of_each_sample(digits, spec, monkeypatch):
     spec = replace(spec, flip="alternating", prune_rate=1 - 704 / 1437)  # full batches only
-    state = build_train_state(spec, replace(digits, flip=True))
+    state = TrainState(spec, replace(digits, flip=True))
     seen = {}
 
     def remember(images, _pad, flip, *_):
@@ -265,19 +265,19 @@ def test_other_runs_leave_flips_to_chance_and_the_data_set(digits, spec, monkeyp
     given = []
     monkeypatch.setattr(train_module, "augment", lambda images, _pad, flip, *_: given.append(flip) or images)
     for flip, may_be_mirrored in (("alternating", False), ("random", True), ("random", False)):
-        state = build_train_state(replace(spec, flip=flip), replace(digits, flip=may_be_mirrored))
+        state = TrainState(replace(spec, flip=flip), replace(digits, flip=may_be_mirrored))
         train_steps(state, (torch.arange(32),), epoch=0)
     assert given == [False, True, False]
 
 
 def test_the_schedule_follows_the_epochs_of_any_length(digits, spec):
     spec = replace(spec, sampler="infobatch", prune_rate=0.3, settings={"fill": False}, epochs=6)
-    state = build_train_state(spec, digits)
+    state = TrainState(spec, digits)
     at_starts = []
     for epoch in range(spec.epochs):
         at_starts.append(state.schedule.get_last_lr()[0])
         state.epochs.append(train_epoch(state, epoch))
-    fixed = build_train_state(replace(spec, settings={}), digits)
+    fixed = TrainState(replace(spec, settings={}), digits)
     expected = []
     for _ in range(spec.epochs):
         expected.append(fixed.schedule.get_last_lr()[0])

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from dynprune_lib.experiments.selection_groups import GROUPS
-from dynprune_lib.experiments.train import build_train_state, train_epoch
+from dynprune_lib.experiments.train import TrainState, train_epoch
 from dynprune_lib.report import selections
 from dynprune_lib.report.tables import tabulate
 from tests.helpers import make_record, tiny
@@ -20,7 +20,7 @@ def test_the_order_of_the_first_epoch_is_known_without_training(digits, monkeypa
     spec, seen = UCB, []
     steps = "dynprune_lib.experiments.train.train_steps"
     monkeypatch.setattr(steps, lambda _, batches, __: seen.extend(batches) or torch.zeros(1))
-    train_epoch(build_train_state(spec, digits), 0)
+    train_epoch(TrainState(spec, digits), 0)
     order = selections.order_of_first_epoch(spec, 1437)
     assert torch.equal(torch.cat(seen), torch.from_numpy(order[: 718 // 32 * 32]))
     assert sorted(order) == list(range(1437))

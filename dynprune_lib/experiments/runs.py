@@ -16,38 +16,12 @@ from dynprune_lib.errors import SpecError
 from dynprune_lib.experiments.models import MODELS
 from dynprune_lib.experiments.optimizers import OPTIMIZERS, SCHEDULES
 from dynprune_lib.samplers import Bandit, LastScore, PruningSampler, StaticScored, sampler_class
-from dynprune_lib.samplers.checks import boolean, integer, real
+from dynprune_lib.samplers.checks import checked, setting
 from dynprune_lib.scores import REFERENCE_SCORES, SCORES
 
 PRECISIONS = ("float32", "bfloat16")
 MAX_SEED = 2**32 - 1  # as in NumPy; torch takes 64 bits, which the seeds of epochs that are made from it need
 SCORING_SEEDS = 1000  # seeds from here on are those of models that score samples before training
-# names, the interval of a number, or the bounds of an integer
-ALLOWED: dict[str, Any] = {
-    "model": MODELS,
-    "prune_rate": "[0, 1)",
-    "score": SCORES | REFERENCE_SCORES,
-    "trace": (0, None),
-    "validation": (0, None),
-    "label_noise": "[0, 1)",
-    "imbalance": "[1, inf)",
-    "seed": (0, MAX_SEED),
-    "init_seed": (0, MAX_SEED),
-    "epochs": (1, None),
-    "batch_size": (1, None),
-    "optimizer": OPTIMIZERS,
-    "learning_rate": "(0, inf)",
-    "momentum": "[0, 1)",
-    "weight_decay": "[0, 1)",
-    "schedule": SCHEDULES,
-    "label_smoothing": "[0, 1)",
-    "bias_rate": "(0, inf)",
-    "averaging": "[0, 1)",
-    "flip": ["random", "alternating"],
-    "pad": (0, None),
-    "padding": ["zeros", "reflect"],
-    "precision": list(PRECISIONS),
-}
 OTHER_ORIGIN = {"num_samples", "prune_rate", "seed", "shard", "scores", "labels"}  # arguments of samplers, not settings
 
 
@@ -105,31 +79,31 @@ class RunSpec:
     dataset: str
     model: str
     sampler: str = "full"
-    prune_rate: float = 0.0
-    score: str = "loss"
-    rescore: bool = False
-    trace: int = 0
+    prune_rate: float = setting(0.0, "[0, 1)")
+    score: str = setting("loss", lambda: SCORES | REFERENCE_SCORES)
+    rescore: bool = setting(False)
+    trace: int = setting(0, "[0, inf)")
     settings: dict[str, Any] = field(default_factory=dict)
-    epochs: int = 16
-    batch_size: int = 128
-    optimizer: str = "sgd"
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    schedule: str = "one-cycle"
-    label_smoothing: float = 0.0
-    bias_rate: float = 1.0
-    averaging: float = 0.0
-    flip: str = "random"
-    pad: int | None = None
-    padding: str = "zeros"
-    validation: int = 0
-    label_noise: float = 0.0
-    imbalance: float = 1.0
-    precision: str = "float32"
-    alone: bool = False
-    seed: int = 0
-    init_seed: int | None = None
+    epochs: int = setting(16, "[1, inf)")
+    batch_size: int = setting(128, "[1, inf)")
+    optimizer: str = setting("sgd", lambda: OPTIMIZERS)
+    learning_rate: float = setting(0.1, "(0, inf)")
+    momentum: float = setting(0.9, "[0, 1)")
+    weight_decay: float = setting(5e-4, "[0, 1)")
+    schedule: str = setting("one-cycle", lambda: SCHEDULES)
+    label_smoothing: float = setting(0.0, "[0, 1)")
+    bias_rate: float = setting(1.0, "(0, inf)")
+    averaging: float = setting(0.0, "[0, 1)")
+    flip: str = setting("random", lambda: ("random", "alternating"))
+    pad: int | None = setting(None, "[0, inf)")
+    padding: str = setting("zeros", lambda: ("zeros", "reflect"))
+    validation: int = setting(0, "[0, inf)")
+    label_noise: float = setting(0.0, "[0, 1)")
+    imbalance: float = setting(1.0, "[1, inf)")
+    precision: str = setting("float32", lambda: PRECISIONS)
+    alone: bool = setting(False)
+    seed: int = setting(0, f"[0, {MAX_SEED}]")
+    init_seed: int | None = setting(None, f"[0, {MAX_SEED}]")
 
     def __post_init__(self) -> None:
         """Write out defaults and new names: equal runs are equal specs."""
@@ -220,8 +194,12 @@ def validate(spec: RunSpec) -> None:
     """Raise SpecError if a field or a setting is not allowed, or they do not go together."""
     sampler, usual = sampler_class(spec.sampler), sampler_settings(spec.sampler)
     try:
+        if not isinstance(spec.dataset, str):
+            raise SpecError(f"dataset is {spec.dataset!r}: it must be the name of a data set")
+        check_choice("model", spec.model, MODELS)
         for each in fields(spec):
-            _check_field(each.name, getattr(spec, each.name), each.type)
+            if "allowed" in each.metadata:
+                checked(each, getattr(spec, each.name))
         for name, value in spec.settings.items():
             check_choice(f"setting of {spec.sampler}", name, usual)
             if value is inspect.Parameter.empty:
@@ -249,21 +227,6 @@ def validate(spec: RunSpec) -> None:
             raise SpecError(
                 f"{name} of {spec.sampler} is {spec.settings[name]}: it must be at most {last} in {spec.epochs} epochs"
             )
-
-
-def _check_field(name: str, value: Any, kind: Any) -> None:
-    allowed = ALLOWED.get(name)
-    if name == "dataset" and not isinstance(value, str):
-        raise SpecError(f"dataset is {value!r}: it must be the name of a data set")
-    if kind is bool:
-        boolean(name, value)
-    elif isinstance(allowed, str):
-        real(name, value, allowed)
-    elif isinstance(allowed, tuple):
-        if value is not None or kind is int:
-            integer(name, value, *allowed)
-    elif allowed:
-        check_choice(name, value, allowed)
 
 
 def sampler_settings(sampler: str) -> dict[str, Any]:

@@ -41,11 +41,12 @@ def check_settings(sampler: Any) -> None:
         raise TypeError(f"{name} declares {', '.join(undeclared)}: write @dataclass(eq=False) above class {name}")
     for each in fields(sampler):
         if "allowed" in each.metadata:
-            allowed, value = each.metadata["allowed"], getattr(sampler, each.name)
-            setattr(sampler, each.name, _checked(each.name, value, each.default, allowed))
+            setattr(sampler, each.name, checked(each, getattr(sampler, each.name)))
 
 
-def _checked(name: str, value: Any, default: Any, allowed: Any) -> Any:
+def checked(declared: Field, value: Any) -> Any:
+    """Return the value of a field declared by `setting`, or raise a ValueError."""
+    name, default, allowed = declared.name, declared.default, declared.metadata["allowed"]
     if isinstance(default, bool):
         return boolean(name, value)
     if isinstance(default, str):

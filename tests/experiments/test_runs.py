@@ -65,7 +65,7 @@ def test_settings_written_in_several_ways_are_one_run():
     [
         ({"sampler": "ucbb"}, "unknown sampler 'ucbb': there are epsilon-greedy, ucb, "),
         ({"model": "vgg"}, "unknown model 'vgg': there are resnet18, small, "),
-        ({"precision": "float16"}, "unknown precision 'float16': there are float32, bfloat16"),
+        ({"precision": "float16"}, "precision is 'float16': it must be one of float32, bfloat16"),
         ({"sampler": "ucb", "settings": {"epsilon": 1}}, "unknown setting of ucb 'epsilon': there are period, warm_up"),
         ({"sampler": "dynamic-el2n", "score": "entropy"}, "score is entropy: dynamic-el2n needs el2n"),
         ({"sampler": "rs2", "rescore": True}, "rs2 does not use scores from training"),

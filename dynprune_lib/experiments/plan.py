@@ -53,8 +53,8 @@ def static_pruning_and_its_cost(size: Size) -> Iterator[Row]:
     yield run(sampler="static-random", prune_rate=size.rates, seeds=size.figure_seeds)
     yield run(sampler="dynamic-random", prune_rate=size.rates, seeds=size.figure_seeds)
     yield run(sampler="dynamic-random", saved=size.main_saved, seeds=size.main_seeds)
-    yield run(sampler="grand", prune_rate=size.grand_rates, settings=size.grand_scores)
-    yield run(sampler=["cat", "cowerage"], prune_rate=size.early_loss_rates)
+    yield run(sampler="grand", prune_rate=size.other_static_rates, settings=size.grand_scores)
+    yield run(sampler=["cat", "cowerage"], prune_rate=size.other_static_rates)
 
 
 @shown_in("03_accuracy_vs_pruning_rate")
@@ -289,7 +289,7 @@ def wrong_labels(size: Size) -> Iterator[Row]:
 @shown_in("10_wrong_labels_and_rare_classes")
 def rare_classes(size: Size) -> Iterator[Row]:
     """Twice as long, for such a set is a small part of the whole one; in a precision that every CPU has."""
-    rare = run(sampler="full", imbalance=size.imbalances, length=2, precision="float32", seeds=size.rare_seeds)
+    rare = run(sampler="full", imbalance=size.imbalances, length=2, precision="float32", seeds=size.figure_seeds)
     first = ["rs2", "dynamic-random", "ucb", "epsilon-greedy", "infobatch", "order-dp", "rcap", "cautious-greedy"]
     yield rare
     yield rare | run(saved=0.5)

@@ -1,9 +1,6 @@
 """Files of public data sets: which they are, whether they are whole, and how to download them."""
 
-import contextlib
-import gzip
 import hashlib
-import zlib
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,14 +53,9 @@ def read_files(name: str, root: Path) -> list[bytes]:
     remedy = f"run `dynprune data {name} --download`, or set --data-dir or DYNPRUNE_DATA to its folder"
     for file, md5 in found.files:
         path = root / found.folder / file
-        packed = path.with_name(f"{file}.gz")  # stands in for a text that is missing
-        if not path.is_file() and not packed.is_file():
+        if not path.is_file():
             raise DataError(f"{path} is missing: {remedy}")
-        path = path if path.is_file() else packed
         content = path.read_bytes()
-        if path == packed:
-            with contextlib.suppress(gzip.BadGzipFile, EOFError, zlib.error):  # not whole: another md5
-                content = gzip.decompress(content)
         if hashlib.md5(content).hexdigest() != md5:
             raise DataError(f"{path} is damaged (its md5 is not {md5}): remove it, then {remedy}")
         contents.append(content)

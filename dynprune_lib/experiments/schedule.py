@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self
 from tqdm import tqdm
 
 from dynprune_lib.errors import StoreError
-from dynprune_lib.experiments.records import EpochRecord, RunRecord
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.static_scores import METHODS, scoring_epochs, scoring_spec
 from dynprune_lib.experiments.store import Store
@@ -106,47 +105,45 @@ class Schedule:
         return None
 
     def handle(self, event: str, task: Task, value: Any) -> None:
-        """Take note of an event: epoch, died, or an end: made, scored, taken, failed, stopped or unwritable."""
+        """Take note of an event: "epoch" and "died" are not the end of a task, the others are."""
         if event not in ("epoch", "died"):
             del self.under_way[task.name]
-        getattr(self, f"_{event}")(task, value)
+        match event:
+            case "epoch":
+                speed = value.backward_passes / value.training_seconds
+                title = f"{task.title}: {value.test_accuracy:.1%}, {speed:,.0f} samples/s"
+                self._bar.set_postfix_str(title, refresh=False)
+                self._advance(task, task.epoch)
+            case "died":
+                self._write(f"the process of {task.name} {value}: trying once more from the last checkpoint")
+            case "made":
+                self._done += 1
+                self._show()
+                self._advance(task, self._left[task.name])  # epochs of an earlier sweep, or of another process
+                if self._plan.lines:
+                    spent = f"{value.training.seconds:.1f} s of training"
+                    self._write(f"{task.title}: {value.test_accuracy:.2%} after {spent}")
+            case "scored":
+                self._advance(task, self._left[task.name])
+            case "taken":
+                self.taken.append(task)
+            case "stopped":
+                self._waiting = []
+            case "unwritable":
+                self.failures[value] = value  # once, not for each run
+                self._waiting = []
+            case "failed":
+                self._fail(task, f"{task.name}: {value}")
 
-    def _epoch(self, task: Task, epoch: EpochRecord) -> None:
-        speed = epoch.backward_passes / epoch.training_seconds
-        self._bar.set_postfix_str(f"{task.title}: {epoch.test_accuracy:.1%}, {speed:,.0f} samples/s", refresh=False)
-        self._advance(task, task.epoch)
-
-    def _made(self, task: Task, record: RunRecord) -> None:
-        self._done += 1
-        self._show()
-        self._scored(task)
-        if self._plan.lines:
-            self._write(f"{task.title}: {record.test_accuracy:.2%} after {record.training.seconds:.1f} s of training")
-
-    def _scored(self, task: Task, _: None = None) -> None:
-        self._advance(task, self._left[task.name])  # epochs of an earlier sweep, or of another process
-
-    def _taken(self, task: Task, _: None) -> None:
-        self.taken.append(task)
-
-    def _stopped(self, _: Task, __: None) -> None:
-        self._waiting = []
-
-    def _died(self, task: Task, how: str) -> None:
-        self._write(f"the process of {task.name} {how}: trying once more from the last checkpoint")
-
-    def _failed(self, task: Task, message: str) -> None:
-        self.failures[task.name] = f"{task.name}: {message}"
+    def _fail(self, task: Task, message: str) -> None:
+        """Keep why a task failed; the runs that need a failed scoring fail, too."""
+        self.failures[task.name] = message
         lost = [each for each in self._waiting if task.scores_only and each.scoring == task.scoring]
         self._waiting = [each for each in self._waiting if each not in lost]
         for each in [task, *lost]:
             with contextlib.suppress(StoreError):
-                self._plan.store.save_failure(each.spec, self.failures[task.name])
+                self._plan.store.save_failure(each.spec, message)
         self._show()
-
-    def _unwritable(self, _: Task, message: str) -> None:
-        self.failures[message] = message  # once, not for each run
-        self._waiting = []
 
     def _advance(self, task: Task, work: float) -> None:
         self._left[task.name] -= work

@@ -47,8 +47,7 @@ class Size:
     traced: int = 5000
     early_scores: dict[str, Any] = field(default_factory=dict)
     grand_scores: dict[str, Any] = field(default_factory=dict)
-    grand_rates: Sequence[float] = ()
-    early_loss_rates: Sequence[float] = ()
+    other_static_rates: Sequence[float] = ()
     ablation_annealing: float = EIGHTH
     ablation_warm_up: int = 2
     held_out: int = 5000
@@ -65,7 +64,6 @@ class Size:
     main_saved: Sequence[float] = ()  # the comparison that most readers look for has more seeds
     main_seeds: int = 0
     figure_seeds: int = 0
-    rare_seeds: int = 0
     cheap_seeds: int = 0
     timing_seeds: int = 0
 
@@ -90,8 +88,7 @@ SIZES = {  # the smallest first
         traced=1437,
         early_scores={"models": 3, "at_epoch": 2},
         grand_scores={"models": 3, "at_epoch": 2},
-        grand_rates=[0.5],
-        early_loss_rates=[0.5],
+        other_static_rates=[0.5],
         group_rate=0.2,
         ablation_warm_up=1,
         ablation_annealing=0.2,
@@ -121,8 +118,7 @@ SIZES = {  # the smallest first
         methods=["rs2", *OTHERS, "seta", "early-stopping", "progressive-dropout"],  # InfoBatch: not rescaled
         early_scores={"at_epoch": 2, "models": 8},  # at the source's cost: one run
         grand_scores={"at_epoch": 2, "models": 8, "exact": False},
-        grand_rates=[0.5],
-        early_loss_rates=[0.5],
+        other_static_rates=[0.5],
         full_lengths=[],  # desktop has the frontier, and wrong labels
         pruned_lengths=[],
         noises=[],
@@ -136,7 +132,6 @@ SIZES = {  # the smallest first
         main_saved=[0.5],
         main_seeds=10,
         figure_seeds=5,
-        rare_seeds=5,
         cheap_seeds=6,  # these runs take seconds
     ),
     # the accuracy that users care about, on two CPU cores: the recipe of the CIFAR speedruns with a narrower net

@@ -82,11 +82,11 @@ class Store:
 
     def forget_checkpoint(self, spec: RunSpec) -> None:
         """Remove the checkpoint of a run: when it is finished, or left by a process that was killed just then."""
-        self._running(spec, ".pt").unlink(missing_ok=True)
+        self._path(spec, ".pt", ".running").unlink(missing_ok=True)
 
     def load_scores(self, spec: RunSpec) -> StaticScores | None:
         """Return the scores of a scoring, None if there are none."""
-        path = self._scores(spec, ".json")
+        path = self._path(spec, ".json", "scores")
         with reading(path, "is not a complete file of scores", "they are made again"):
             text = read_if_there(path)
             if text is None:
@@ -107,14 +107,14 @@ class Store:
         return scores
 
     def has_scores(self, spec: RunSpec) -> bool:
-        return self._scores(spec, ".json").exists()
+        return self._path(spec, ".json", "scores").exists()
 
     def save_scores(self, scores: StaticScores) -> None:
         """Keep the scores of a finished scoring and forget its checkpoint."""
         content = {"spec": asdict(scores.spec), "cost": asdict(scores.cost), "environment": scores.environment}
         text = json.dumps(content, indent=2, allow_nan=False)
-        self._save_pair(self._scores(scores.spec, ""), {"scores": scores.values.numpy()}, text)
-        self._running(scores.spec, ".pt").unlink(missing_ok=True)
+        self._save_pair(self._path(scores.spec, "", "scores"), {"scores": scores.values.numpy()}, text)
+        self._path(scores.spec, ".pt", ".running").unlink(missing_ok=True)
 
     def save_checkpoint(self, spec: RunSpec, state: dict[str, Any], conditions: dict[str, str]) -> None:
         """Keep the state of a run under way. It can go on where the conditions, data and precision, are the same."""
@@ -122,14 +122,14 @@ class Store:
         torch.save({"spec": asdict(spec), "conditions": conditions, "state": state}, buffer)
         content = buffer.getbuffer()
         digest = hashlib.sha256(content).hexdigest().encode()
-        atomic_write(self._running(spec, ".pt"), b"".join([CHECKPOINT, digest, b"\n", content]))
+        atomic_write(self._path(spec, ".pt", ".running"), b"".join([CHECKPOINT, digest, b"\n", content]))
 
     def load_checkpoint(self, spec: RunSpec, conditions: dict[str, str]) -> dict[str, Any] | None:
         """Return the last state of an interrupted run, on the CPU; None if there is none.
 
         Nothing in a checkpoint is executed, and its content is read only if its checksum is right.
         """
-        path = self._running(spec, ".pt")
+        path = self._path(spec, ".pt", ".running")
         with self.reading_checkpoint(spec):
             content = read_if_there(path)
             if content is None:
@@ -150,12 +150,12 @@ class Store:
 
     def reading_checkpoint(self, spec: RunSpec) -> contextlib.AbstractContextManager[None]:
         """Turn whatever is wrong with a run's checkpoint, inside this context, into a StoreError."""
-        return reading(self._running(spec, ".pt"), "is not a usable checkpoint", "the run begins anew")
+        return reading(self._path(spec, ".pt", ".running"), "is not a usable checkpoint", "the run begins anew")
 
     @contextlib.contextmanager
     def claim(self, spec: RunSpec) -> Iterator[None]:
         """Hold the run for this process, until it ends; Busy if another process holds it."""
-        path = self._running(spec, ".lock")
+        path = self._path(spec, ".lock", ".running")
         with lock(path):
             try:
                 yield
@@ -164,17 +164,15 @@ class Store:
 
     def save_failure(self, spec: RunSpec, message: str) -> None:
         """Keep why the run failed, until it is made or begun again."""
-        atomic_write(self._running(spec, ".failed"), message.encode())
+        atomic_write(self._path(spec, ".failed", ".running"), message.encode())
 
     def failure(self, spec: RunSpec) -> str | None:
         """Return why the run failed when it was last tried; None if it did not."""
-        message = read_if_there(self._running(spec, ".failed"))
+        message = read_if_there(self._path(spec, ".failed", ".running"))
         return None if message is None else message.decode()
 
     def forget_failure(self, spec: RunSpec) -> None:
-        path = self._running(spec, ".failed")
-        if path.exists():
-            path.unlink(missing_ok=True)
+        self._path(spec, ".failed", ".running").unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _kept(self, spec: RunSpec) -> Iterator[dict[str, np.ndarray]]:
@@ -198,11 +196,5 @@ class Store:
         atomic_write(path.with_name(path.name + ".npz"), packed.getvalue())
         atomic_write(path.with_name(path.name + ".json"), text.encode())
 
-    def _scores(self, spec: RunSpec, suffix: str) -> Path:
-        return self.folder / "scores" / (spec.name + suffix)
-
-    def _path(self, spec: RunSpec, suffix: str) -> Path:
-        return self.folder / (spec.name + suffix)
-
-    def _running(self, spec: RunSpec, suffix: str) -> Path:
-        return self.folder / ".running" / (spec.name + suffix)
+    def _path(self, spec: RunSpec, suffix: str, folder: str = "") -> Path:
+        return self.folder / folder / (spec.name + suffix)

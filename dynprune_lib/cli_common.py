@@ -1,6 +1,7 @@
 """What the commands share: types of options, how settings are read, and how errors are reported."""
 
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -8,13 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-import yaml
 
 from dynprune_lib import stopping
 from dynprune_lib.errors import DynpruneError, SpecError
 from dynprune_lib.experiments.data import DATASETS
 from dynprune_lib.experiments.profile import PROFILES
-from dynprune_lib.files import parse_yaml
 
 
 def names(registry: Iterable[str], *more: str) -> str:
@@ -63,16 +62,23 @@ def _discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+PYTHON = {"True": True, "False": False, "None": None}  # other values are written alike in Python and JSON
+
+
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
-    """Read `name=value` words; values are YAML, which makes numbers numbers."""
+    """Read `name=value` words.
+
+    Example:
+        >>> parse_settings(["c=1e-3", "seeds=[0, 1]", "of=ucb", "fill=false", "rescale=True"])
+        {'c': 0.001, 'seeds': [0, 1], 'of': 'ucb', 'fill': False, 'rescale': True}
+    """
     settings = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise SpecError(f"{pair!r} is not a setting: write name=value")
         try:
-            settings[name] = parse_yaml(value)
-        except yaml.YAMLError as error:
-            reason = " ".join(str(error).split())
-            raise SpecError(f"{pair!r} is not a setting: the value is not YAML ({reason})") from error
+            settings[name] = PYTHON[value] if value in PYTHON else json.loads(value)
+        except ValueError:  # text needs no quotes
+            settings[name] = value
     return settings

@@ -2,13 +2,9 @@
 
 import contextlib
 import os
-import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from dynprune_lib.errors import StoreError, StoreNotWritable, is_out_of_memory
 
@@ -64,22 +60,3 @@ def reading(path: Path, what: str, then: str) -> Iterator[None]:
             raise
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise StoreError(f"{path} {what} ({reason}): remove it and {then}") from error
-
-
-class _Loader(yaml.SafeLoader):
-    """Loader of YAML 1.2, where 1e-3 is a number; PyYAML takes it for text without a point."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def parse_yaml(text: str) -> Any:
-    """Return the value of a YAML text.
-
-    Example:
-        >>> parse_yaml("1e-3"), parse_yaml("[2, x, '1e-3']")
-        (0.001, [2, 'x', '1e-3'])
-    """
-    return yaml.load(text, _Loader)

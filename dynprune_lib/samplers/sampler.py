@@ -344,10 +344,6 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
             self._weights = self._weights.to(losses.device, non_blocking=True)
         return (self._weights[index].to(losses.dtype) * losses).mean()
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        # torch sends tensors to a new process in memory that both share: each is to have its own
-        vars(self).update(copy.deepcopy(state))
-
     @lasting
     def _record(self, index: Tensor, scores: Tensor, losses: Tensor | None = None) -> None:
         scores, usable = scores.detach(), torch.isfinite(scores)

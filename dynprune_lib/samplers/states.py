@@ -1,5 +1,6 @@
 """States of samplers: what they remember, saving and loading it, and checks that name the first wrong part."""
 
+import copy
 import math
 import warnings
 from collections.abc import Collection, Mapping
@@ -114,6 +115,10 @@ class States(Schedule):
         own = trained // world_size()
         self._usage.start_epoch(own, num_skipped=skip_trained * (own if self.shard else trained))
         self._usage.resumed_epoch, self._is_just_loaded = self.epoch, True
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # torch sends tensors to a new process in memory that both share: each is to have its own
+        vars(self).update(copy.deepcopy(state))
 
     @lasting
     def _merge_memory(self) -> None:

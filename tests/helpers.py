@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import signal
 import socket
 from pathlib import Path
 
@@ -58,16 +57,21 @@ def save_record(folder, record):
     Store(folder).save(record, {"selections": np.ones(1437, dtype=np.uint8)})
 
 
+class Hostile:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
 def free_port():
     """Return a TCP port that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
-
-
-def hear_sigint():
-    """Undo what a background job passes on to its children: that SIGINT is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def environment(**changes):

@@ -3,8 +3,8 @@ import os
 import pytest
 
 from dynprune_lib import paths
-from dynprune_lib.errors import DynpruneError, PrivateFolderError
-from dynprune_lib.paths import expand, private_folder
+from dynprune_lib.errors import PrivateFolderError
+from dynprune_lib.paths import private_folder
 
 
 def test_a_normal_install_finds_the_checkout_around_the_working_directory(tmp_path, monkeypatch):
@@ -52,8 +52,3 @@ def test_what_is_not_ones_own_is_refused_with_the_remedy(tmp_path, monkeypatch):
     refused(tmp_path / "file", "cannot create the folder .*File exists")
     monkeypatch.setattr("os.getuid", lambda: 12345)
     refused(tmp_path, "belongs to another user")
-
-
-def test_an_unknown_home_is_told():
-    with pytest.raises(DynpruneError, match=r"~nobody-of-this-name/x: .*: write the path without ~"):
-        expand("~nobody-of-this-name/x")

@@ -15,8 +15,6 @@ from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
 from tests.helpers import results
 
-pytest.importorskip("submitit", reason="the extra cluster is not installed")
-
 SPECS = load_profile("smoke").runs("quickstart", [0, 1])
 LOCAL = Request("local", minutes=30, gpus=0)
 

@@ -27,7 +27,6 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
     """Run a command with Slurm; returns its output."""
-    pytest.importorskip("submitit", reason="the extra cluster is not installed")
     folder = tmp_path_factory.mktemp("slurm")
     script = ["bash", str(ROOT / "tests" / "slurm" / "one_node.sh"), str(folder), "3", str(free_port())]
     with (folder / "out").open("w") as out:

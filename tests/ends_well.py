@@ -21,7 +21,7 @@ import psutil
 
 from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.experiments.store import Store
-from tests.helpers import ROOT, environment, results
+from tests.helpers import ROOT, environment, results, wait_until
 
 SOON = 5.0  # seconds in which nothing is left after a signal
 LONG = 300.0  # seconds in which a command ends by itself, on a loaded machine
@@ -80,14 +80,6 @@ def family(process, word=""):
     return found
 
 
-def wait_until(is_true, seconds=LONG):
-    """Wait until something is true; return whether it is."""
-    end = time.monotonic() + seconds
-    while not (found := is_true()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return found
-
-
 def send(process, way):
     """Send the signal; do nothing where its receiver has ended already."""
     number, receiver, _ = WAYS[way]
@@ -141,7 +133,7 @@ def attempt(command, moment, way, soon=SOON):
                 "starts": lambda: way != "SIGKILL of a worker" or family(process, "spawn_main"),
                 "runs a kernel": lambda: family(process, "ipykernel_launcher"),
             }[moment]
-            wait_until(lambda: is_due() or process.poll() is not None)
+            wait_until(lambda: is_due() or process.poll() is not None, LONG)
             time.sleep(random.uniform(0, 0.3 if moment == "trains" else 3))
             was_over, named = process.poll() is not None, NAMED[moment] if is_due() else ""
             send(process, way)

@@ -40,20 +40,6 @@ def test_scalars_are_refused(losses):
         per_sample(losses)
 
 
-@pytest.mark.parametrize(
-    ("index", "losses", "remedy"),
-    [
-        (torch.arange(8), torch.rand(8, 1), r"dynprune_lib.per_sample\(losses\)"),
-        (torch.arange(8), {"a": torch.rand(8)}, r"dynprune_lib.per_sample\(losses\)"),
-        (torch.arange(8), [0.5] * 8, r"dynprune_lib.per_sample\(losses\)"),
-        (range(2), torch.rand(2), r"index is a range: it must be a tensor: pass torch.as_tensor\(index\)"),
-    ],
-)
-def test_the_error_of_a_sampler_names_the_remedy(index, losses, remedy):
-    with pytest.raises(ValueError, match=remedy):
-        UCB(8, 0.5).update(index, losses)
-
-
 B, C = 6, 4
 LABELS = torch.tensor([0, 1, 2, 3, 1, -100])
 TOKENS = torch.tensor([[-100] * 5, [1, 2, -100, -100, -100], [3] * 5, [0, 1, 2, 3, 0], [1] * 5, [2] * 5])

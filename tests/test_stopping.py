@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dynprune_lib.experiments.store import Store
-from tests.ends_well import attempt, started, wait_until
+from tests.ends_well import attempt, started
+from tests.helpers import wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -4,16 +4,13 @@ In epochs with warm-up and annealing, every selected sample is trained on once, 
 with the same scores, and a run that is resumed in the middle of an epoch goes on with the rest.
 """
 
-import gc
-import os
-
 import pytest
 import torch
-from torch import multiprocessing
 from torch.utils.data import TensorDataset
 
 from dynprune_lib import UCB, Full, pruning_loader
-from tests.helpers import free_port
+from tests.helpers import in_two_processes
+from tests.samplers.conftest import losses_of
 
 pytestmark = pytest.mark.slow
 FULL = pytest.mark.full  # the first case of a framework is in `make test`, the others are in CI
@@ -25,11 +22,6 @@ X = torch.randn(SAMPLES, 3, generator=torch.Generator().manual_seed(0))
 DATA = TensorDataset(X, torch.arange(SAMPLES))
 
 
-def losses_of(index, epoch):
-    """Return losses of samples that do not depend on a model: one process has the same."""
-    return ((index * 37 + epoch * 11) % 101).float() / 50
-
-
 def in_one_process():
     sampler, subsets = UCB(SAMPLES, 0.5, **SETTINGS), []
     for epoch in range(EPOCHS):
@@ -37,26 +29,6 @@ def in_one_process():
         subsets.append(sampler.subset().tolist())
         sampler.update(sampler.subset(), losses_of(sampler.subset(), epoch))
     return subsets, sampler.memory["mean"]
-
-
-def start(rank, work, port, folder, options):
-    torch.set_num_threads(1)
-    world = {"WORLD_SIZE": str(WORLD), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    os.environ |= world | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-    try:
-        result = work(folder, **options)
-    except (RuntimeError, ValueError) as error:
-        result = f"{type(error).__name__}: {error}"
-    torch.save(result, f"{folder}/{rank}.pt")
-    gc.collect()  # models are in reference cycles and own threads, which abort a process that ends before them
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-
-
-def run(work, folder, **options):
-    """Return the results of `work(folder, **options)` in two processes."""
-    multiprocessing.spawn(start, args=(work, free_port(), str(folder), options), nprocs=WORLD)
-    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
 
 
 def check(results):
@@ -130,7 +102,7 @@ def plain(_, wrap):
 
 @pytest.mark.parametrize("wrap", ["DDP", pytest.param("FSDP", marks=FULL)])
 def test_a_plain_loop(tmp_path, wrap):
-    check(run(plain, tmp_path, wrap=wrap))
+    check(in_two_processes(plain, tmp_path, wrap=wrap))
 
 
 def accelerated(_, rate=0.5, with_view=True, batch=BATCH, **options):
@@ -159,12 +131,12 @@ def accelerated(_, rate=0.5, with_view=True, batch=BATCH, **options):
     ],
 )
 def test_accelerate(tmp_path, options):
-    check(run(accelerated, tmp_path, **options))
+    check(in_two_processes(accelerated, tmp_path, **options))
 
 
 @FULL
 def test_batches_that_accelerate_fills_up(tmp_path):
-    (first, mean, _), (second, other_mean, _) = run(accelerated, tmp_path, rate=0.4)
+    (first, mean, _), (second, other_mean, _) = in_two_processes(accelerated, tmp_path, rate=0.4)
     assert torch.equal(mean, other_mean)
     for epoch, ((seen, subset), (other, other_subset)) in enumerate(zip(first, second, strict=True)):
         assert subset == other_subset == sorted({*seen, *other})
@@ -190,7 +162,7 @@ def fabric_loop(_, with_view):
 
 @pytest.mark.parametrize("with_view", [True, pytest.param(False, marks=FULL)])
 def test_fabric(tmp_path, with_view):
-    check(run(fabric_loop, tmp_path, with_view=with_view))
+    check(in_two_processes(fabric_loop, tmp_path, with_view=with_view))
 
 
 # Trainers ----------------------------------------------------------------------------------------------------------
@@ -223,7 +195,7 @@ def lit(folder, **options):
 
 @pytest.mark.parametrize("options", [{}, pytest.param({"use_distributed_sampler": False}, marks=FULL)])
 def test_lightning(tmp_path, options):
-    check(run(lit, tmp_path, **options))
+    check(in_two_processes(lit, tmp_path, **options))
 
 
 def train_by_trainer(folder):
@@ -245,7 +217,7 @@ def train_by_trainer(folder):
 
 
 def test_trainer(tmp_path):
-    check(run(train_by_trainer, tmp_path))
+    check(in_two_processes(train_by_trainer, tmp_path))
 
 
 KINDS = ["classes", "causal"]
@@ -262,7 +234,9 @@ def train_kinds(folder, batch, accumulate=1, **options):
 
 @FULL
 def test_trainer_has_the_gradient_of_one_large_batch(tmp_path):
-    ranks = run(train_kinds, tmp_path, batch=5, accumulate=5, ddp_backend="gloo")  # 5 + 5 + 5 + 5 + 2 in each process
+    ranks = in_two_processes(
+        train_kinds, tmp_path, batch=5, accumulate=5, ddp_backend="gloo"
+    )  # 5 + 5 + 5 + 5 + 2 in each process
     whole = train_kinds(tmp_path, batch=44)
     for rank in ranks:
         assert all(torch.allclose(moved, each, atol=1e-6) for moved, each in zip(rank, whole, strict=True))

@@ -9,12 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import distributed as dist
-from torch import multiprocessing
 
 from dynprune_lib import SAMPLERS
 from dynprune_lib.samplers import merge as merging
 from dynprune_lib.samplers.merge import merge
-from tests.helpers import free_port
+from tests.helpers import in_two_processes
 from tests.samplers.conftest import assert_same, losses_of, make_sampler
 
 VALUES = st.sampled_from([0.0, -1.5, 3.0, float("inf"), -float("inf"), 1e38])
@@ -51,9 +50,9 @@ WORLD, NUM_SAMPLES, EPOCHS = 2, 41, 5
 METHODS = ("ucb", "early-stopping")  # which remembers in half precision, too
 
 
-def work(rank, port, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORLD)
+def work(_):
+    dist.init_process_group("gloo")
+    rank = dist.get_rank()
     found = {name: train(name) for name in METHODS}  # check_sampler simulates the processes of all samplers
     # each process scores its own part of the data set, as in parallel inference; then one of them all, one nothing
     scored_by = (rank, NUM_SAMPLES, WORLD), (0, NUM_SAMPLES * rank)
@@ -69,8 +68,7 @@ def work(rank, port, folder):
         with pytest.raises(RuntimeError, match=r"rank 0 could not meet the others"):
             make_sampler("ucb").state_dict()
     found["waited"] = store.get("told").decode()  # the other process ends when it has read it
-    torch.save(found, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    return found
 
 
 def train(name):
@@ -129,9 +127,7 @@ def misused(rank, shard, batches_of, _):
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     """What every process has found."""
-    folder = tmp_path_factory.mktemp("ranks")
-    multiprocessing.spawn(work, args=(free_port(), str(folder)), nprocs=WORLD)
-    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
+    return in_two_processes(work, tmp_path_factory.mktemp("ranks"))
 
 
 @pytest.mark.slow

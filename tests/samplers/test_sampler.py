@@ -32,7 +32,10 @@ def test_scores_before_the_first_epoch_count_even_if_samples_were_asked_for(make
     [
         (torch.tensor([1, 2]), torch.tensor(0.5), ValueError, "losses is a scalar: .*reduction='none'"),
         (torch.tensor([1, 2]), torch.ones(3), ValueError, r"index has shape \(2,\) and losses \(3,\)"),
-        (torch.tensor([1, 2]), torch.ones(2, 1), ValueError, r"losses \(2, 1\)"),
+        (torch.tensor([1, 2]), torch.ones(2, 1), ValueError, r"losses \(2, 1\).*dynprune_lib.per_sample\(losses\)"),
+        (torch.tensor([1, 2]), {"a": torch.ones(2)}, ValueError, r"dynprune_lib.per_sample\(losses\)"),
+        (torch.tensor([1, 2]), [0.5] * 2, ValueError, r"dynprune_lib.per_sample\(losses\)"),
+        (range(2), torch.ones(2), ValueError, r"index is a range: it must be a tensor: pass torch.as_tensor\(index\)"),
         (torch.tensor([1, 40]), torch.ones(2), IndexError, r"index 40 is not in \[0, 40\): is it a position in the"),
         (torch.tensor([-1, 2]), torch.ones(2), IndexError, "index -1 is not"),
         (torch.rand(2), torch.ones(2), ValueError, r"index has type torch.float32: .* dynprune_lib.indexed\(dataset\)"),

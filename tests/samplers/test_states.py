@@ -157,7 +157,9 @@ def test_a_state_of_version_0_2_goes_on_as_there(make, state):
     assert older.report().passes_made == 0
 
 
-def test_what_an_older_state_lacks_has_its_default():
-    state = SAVED[0][1]
-    assert_refused(UCB(8, 0.5, std_bonus=True), state, "this state has std_bonus = False, the sampler True")
-    assert_refused(UCB(8, 0.5, from_zero=True), state, "this state has from_zero = False, the sampler True")
+def test_settings_of_an_older_state_have_their_former_names_and_defaults():
+    _, state = SAVED[0]
+    state = state | {"settings": state["settings"] | {"root": True}}  # since then, std_bonus
+    UCB(8, 0.5, std_bonus=True).load_state_dict(state)
+    assert_refused(UCB(8, 0.5), state, "this state has std_bonus = True, the sampler False")
+    assert_refused(UCB(8, 0.5, std_bonus=True, from_zero=True), state, "from_zero = False, the sampler True")

@@ -1,12 +1,15 @@
 """What several test files share."""
 
 import dataclasses
+import gc
 import os
-import signal
 import socket
+import time
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import multiprocessing
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -58,16 +61,45 @@ def save_record(folder, record):
     Store(folder).save(record, {"selections": np.ones(1437, dtype=np.uint8)})
 
 
+class Hostile:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def wait_until(is_true, seconds=120):
+    """Wait until something is true; return whether it is."""
+    end = time.monotonic() + seconds
+    while not (found := is_true()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
+
+
+def in_two_processes(work, folder, **options):
+    """Return what `work(folder, **options)` returns in each of two processes that can meet."""
+    multiprocessing.spawn(_begin, args=(work, free_port(), str(folder), options), nprocs=2)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+
+
+def _begin(rank, work, port, folder, options):
+    torch.set_num_threads(1)
+    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= world | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    torch.save(work(folder, **options), f"{folder}/{rank}.pt")
+    gc.collect()  # models are in reference cycles and own threads, which abort a process that ends before them
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def free_port():
     """Return a TCP port that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
-
-
-def hear_sigint():
-    """Undo what a background job passes on to its children: that SIGINT is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def environment(**changes):

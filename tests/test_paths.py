@@ -1,10 +1,10 @@
 import pytest
 
 from dynprune_lib import paths
-from dynprune_lib.errors import DynpruneError, StoreNotWritable
+from dynprune_lib.errors import StoreNotWritable
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
-from dynprune_lib.paths import cache_folder, expand
+from dynprune_lib.paths import cache_folder
 
 
 def test_a_normal_install_finds_the_checkout_around_the_working_directory(tmp_path, monkeypatch):
@@ -32,8 +32,3 @@ def test_where_they_cannot_lie_the_remedy_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("DYNPRUNE_CACHE", str(tmp_path / "file"))
     with pytest.raises(StoreNotWritable, match=r"file/locks: Not a directory: set DYNPRUNE_CACHE"):
         sweep([], Plan(Store(tmp_path)))
-
-
-def test_an_unknown_home_is_told():
-    with pytest.raises(DynpruneError, match=r"~nobody-of-this-name/x: .*: write the path without ~"):
-        expand("~nobody-of-this-name/x")

@@ -1,7 +1,6 @@
 """Sweeps as jobs: with submitit's executors for this machine, and with a Slurm that only keeps what it is given."""
 
 import signal
-import time
 from dataclasses import replace
 
 import psutil
@@ -13,9 +12,7 @@ from dynprune_lib.experiments.cluster import Chunk, Request, chunks, submit
 from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
-from tests.helpers import results
-
-pytest.importorskip("submitit", reason="the extra cluster is not installed")
+from tests.helpers import results, wait_until
 
 SPECS = load_profile("smoke").runs("quickstart", [0, 1])
 LOCAL = Request("local", minutes=30, gpus=0)
@@ -54,10 +51,7 @@ def test_runs_with_the_same_scores_are_in_one_chunk(spec):
 @pytest.mark.slow
 def test_a_job_that_is_pre_empted_is_requeued_and_makes_the_records_of_a_sweep(plan, tmp_path):
     (job,) = submit(SPECS, plan, LOCAL, "test")
-    end = time.monotonic() + 60
-    while not plan.store.records():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    assert wait_until(plan.store.records, 60)
     (process,) = psutil.Process(job._process.pid).children()  # job._interrupt() would end the one that watches it
     process.send_signal(signal.SIGUSR2)
     job.result()

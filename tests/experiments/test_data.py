@@ -1,6 +1,5 @@
 import gzip
 import hashlib
-import os
 import pickle
 from unittest.mock import Mock
 from urllib.error import URLError
@@ -12,7 +11,7 @@ import torch
 from dynprune_lib._torchvision import torchvision_datasets
 from dynprune_lib.experiments.data import DataError, ImageData, download, load_dataset
 from dynprune_lib.experiments.public_files import TEXT_FILES
-from dynprune_lib.experiments.text import VOCABULARY
+from tests.helpers import Hostile
 
 CLOTHES = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
 QUESTIONS = {
@@ -76,16 +75,6 @@ def test_a_half_downloaded_file_and_a_missing_one_are_named_and_downloaded(files
     assert len(fetched) > number
 
 
-class Hostile:
-    """Leaves a folder behind when it is unpickled."""
-
-    def __init__(self, trace):
-        self.trace = trace
-
-    def __reduce__(self):
-        return os.mkdir, (self.trace,)
-
-
 def test_what_is_not_the_original_cifar_is_never_unpickled(files):
     assert load_dataset("cifar10", files).train.labels.tolist() == [0, 1, 0, 1]
     for name in ("data_batch_1", "test_batch", "batches.meta"):
@@ -118,42 +107,6 @@ def test_questions_are_token_ids_of_the_words_of_the_training_part(files):
     assert data.train.inputs.tolist() == [[1, 2, 3, 4], [1, 2, 3, 4]]  # who and where occur once
     assert data.test.inputs.tolist() == [[1, 1, 1, 4]]
     assert [data.classes[label] for label in data.train.labels] == ["human", "location"]
-
-
-def load_or_skip(name):
-    try:
-        return load_dataset(name)
-    except DataError as error:
-        pytest.skip(f"{name} is not here: {error}")
-
-
-@pytest.mark.slow
-def test_cifar10_is_the_original():
-    data = load_or_skip("cifar10")
-    assert data.train.images.shape == (50_000, 32, 32, 3)
-    assert data.test.images.shape == (10_000, 32, 32, 3)
-    assert data.train.labels.bincount().tolist() == [5_000] * 10
-    assert data.classes[3] == "cat"
-    # the published statistics of CIFAR-10
-    torch.testing.assert_close(data.mean / 255, torch.tensor([0.4914, 0.4822, 0.4465]), atol=1e-4, rtol=0)
-    torch.testing.assert_close(data.std / 255, torch.tensor([0.2470, 0.2435, 0.2616]), atol=1e-4, rtol=0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "tested", "vocabulary", "counts"),
-    [
-        ("trec", 500, VOCABULARY, [1300, 1344, 95, 1288, 916, 1009]),
-        ("subj", 2_000, 30_522, [5_000, 5_000]),
-        ("rt_polarity", 2_000, 30_522, [5_331, 5_331]),
-    ],
-)
-def test_the_real_sentences(name, tested, vocabulary, counts):
-    data = load_or_skip(name)
-    assert torch.cat([data.train.labels, data.test.labels]).bincount().tolist() == counts
-    assert len(data.test) == tested
-    assert len(data.test.labels.unique()) == len(counts)  # drawn at random
-    assert data.train.inputs.max() < vocabulary
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Locks on files: of runs, and of devices."""
 
 import errno
-import multiprocessing
 import threading
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -19,27 +18,6 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("DYNPRUNE_CACHE", str(tmp_path))
-
-
-def hold(path, is_held):
-    with lock(path):
-        is_held.set()
-        threading.Event().wait()
-
-
-@pytest.mark.slow
-def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    is_held = context.Event()
-    other = context.Process(target=hold, args=(tmp_path / "a.lock", is_held))
-    other.start()
-    assert is_held.wait(60)
-    with pytest.raises(Busy, match="a is in use by another process"), lock(tmp_path / "a.lock"):
-        pass
-    other.kill()
-    other.join()
-    with lock(tmp_path / "a.lock"):
-        pass
 
 
 @pytest.mark.filterwarnings("error")

@@ -52,16 +52,6 @@ def test_scores_that_fail_are_one_failure_and_the_reason_of_all_runs_that_need_t
     assert store.failure(EL2N) == store.failure(OTHER_RATE) == f"{SCORING.name}: no memory"
 
 
-def test_nothing_is_handed_out_when_the_time_is_up_or_nothing_can_be_written(schedule):
-    schedule.handle("stopped", schedule.next(), None)
-    assert schedule.next() is None
-    assert schedule.failures == {}
-    schedule.begin([Task(RS2), Task(EL2N)])
-    schedule.handle("unwritable", schedule.next(), "the disk is full")
-    assert schedule.next() is None
-    assert schedule.failures == {"the disk is full": "the disk is full"}
-
-
 def test_the_bar_counts_the_epochs_of_scoring_models_too(schedule):
     bar, record = schedule._bar, make_record(EL2N)
     assert bar.total == 4 * (0.25 + 0.5 + 0.25) + 3 * 2

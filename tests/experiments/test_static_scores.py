@@ -194,7 +194,6 @@ def test_grand_costs_a_pass_and_a_way_back_if_it_is_exact(digits, store, spec):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sampler": "without-group", "settings": {"group": "rare"}}, "group is 'rare': it must be one of never, some"),
         ({"seed": 1000}, "seed is 1000: it must be below 1000, the first seed of scoring models"),
         ({"prune_rate": 0.99}, "keeps 14 of 1437 samples, fewer than one batch of 32"),
     ],

@@ -1,6 +1,5 @@
 import dataclasses
 import json
-import os
 from unittest.mock import Mock
 
 import numpy as np
@@ -11,7 +10,7 @@ from dynprune_lib.errors import Busy, StoreError
 from dynprune_lib.experiments.records import Cost, StaticScores
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.files import atomic_write
-from tests.helpers import make_record
+from tests.helpers import Hostile, make_record
 
 NPZ = {"selections": np.array([4, 0, 1], dtype=np.uint8), "trace": np.full((3, 2), 0.5, np.float16)}
 
@@ -150,19 +149,14 @@ def test_a_record_that_is_no_json_for_others_is_never_written(spec):
         dataclasses.replace(make_record(spec), environment={"threads": float("nan")}).to_json()
 
 
-class Hostile:
-    def __reduce__(self):
-        return os.mkdir, ("executed",)
-
-
-def test_nothing_that_a_file_holds_is_executed(store, spec, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_nothing_that_a_file_holds_is_executed(store, spec, tmp_path):
+    hostile = Hostile(str(tmp_path / "executed"))
     files = save_all(store, spec)
     for path in files:
         if path.suffix == ".npz":
             names = np.load(path).files
-            np.savez(path, **{name: np.array([Hostile()], object) for name in names})
-    store.save_checkpoint(spec, {"tensor": Hostile()}, {})  # with a checksum that is right
+            np.savez(path, **{name: np.array([hostile], object) for name in names})
+    store.save_checkpoint(spec, {"tensor": hostile}, {})  # with a checksum that is right
     for path, read in files.items():
         if path.suffix != ".json":
             with pytest.raises(StoreError, match="is not a "):

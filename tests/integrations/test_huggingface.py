@@ -5,14 +5,12 @@ import warnings
 import pytest
 import torch
 import torch.nn.functional as F
+import transformers
 from torch.utils.data import IterableDataset
+from transformers import PretrainedConfig, Trainer, TrainingArguments
 
 from dynprune_lib import UCB, DynamicEL2N, InfoBatch
-
-transformers = pytest.importorskip("transformers")
-from transformers import PretrainedConfig, Trainer, TrainingArguments  # noqa: E402
-
-from dynprune_lib.integrations.huggingface import INDEX_KEY, STATE_FILE, PruningMixin, PruningTrainer  # noqa: E402
+from dynprune_lib.integrations.huggingface import INDEX_KEY, STATE_FILE, PruningMixin, PruningTrainer
 
 pytestmark = pytest.mark.slow
 FULL = pytest.mark.full
@@ -70,21 +68,10 @@ def test_pruned_epochs_are_shorter_scores_are_recorded_and_what_was_saved_is_pri
     assert result["train_samples_per_second"] * result["train_runtime"] == pytest.approx(128, rel=0.01)
 
 
-def test_epochs_may_differ_in_length():
-    sampler, lengths = UCB(SAMPLES, 0.5, **VARYING), []
-    trainer = make(sampler, lr_scheduler_type="linear", logging_strategy="steps", logging_steps=1)
-    trainer.pruning_sampler.update = lambda *args: lengths.append(sampler.epoch) or UCB.update(sampler, *args)
-    trainer.train()
-    assert [lengths.count(epoch) for epoch in range(4)] == [8, 4, 4, 8]
-    assert trainer.state.global_step == trainer.state.max_steps == sampler.total_steps(4, BATCH) == 24
-    logs = [log for log in trainer.state.log_history if "learning_rate" in log]
-    assert logs[-1]["learning_rate"] == pytest.approx(trainer.args.learning_rate / 24)  # the schedule ends with the run
-    assert [logs[step]["epoch"] for step in (7, 11, 15, 23)] == [1, 2, 3, 4]
-
-
 @pytest.mark.parametrize(
     ("options", "steps", "epochs"),
     [
+        ({}, 24, 4),
         ({"num_train_epochs": 2.5}, 14, 3),
         ({"max_steps": 13}, 13, 3),
         ({"max_steps": 30}, 30, 5),
@@ -92,11 +79,18 @@ def test_epochs_may_differ_in_length():
     ],
 )
 def test_the_run_ends_at_the_right_step(options, steps, epochs):
-    sampler = UCB(SAMPLES, 0.5, **VARYING)
-    trainer = make(sampler, **options)
+    sampler, lengths = UCB(SAMPLES, 0.5, **VARYING), []
+    trainer = make(sampler, lr_scheduler_type="linear", logging_strategy="steps", logging_steps=1, **options)
+    trainer.pruning_sampler.update = lambda *args: lengths.append(sampler.epoch) or UCB.update(sampler, *args)
     trainer.train()
     assert trainer.state.global_step == trainer.state.max_steps == steps
     assert (trainer.state.num_train_epochs, sampler.epoch) == (epochs, epochs - 1)
+    logs = [log for log in trainer.state.log_history if "learning_rate" in log]
+    assert logs[-1]["learning_rate"] == pytest.approx(trainer.args.learning_rate / steps)  # it ends with the run
+    if not options:
+        assert steps == sampler.total_steps(4, BATCH)
+        assert [lengths.count(epoch) for epoch in range(4)] == [8, 4, 4, 8]
+        assert [logs[step]["epoch"] for step in (7, 11, 15, 23)] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

@@ -4,16 +4,13 @@ In epochs with warm-up and annealing, every selected sample is trained on once, 
 with the same scores, and a run that is resumed in the middle of an epoch goes on with the rest.
 """
 
-import gc
-import os
-
 import pytest
 import torch
-from torch import multiprocessing
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import TensorDataset
 
-from dynprune_lib import UCB, Full, indexed, pruning_loader
-from tests.helpers import free_port
+from dynprune_lib import UCB, Full, pruning_loader
+from tests.helpers import in_two_processes
+from tests.samplers.conftest import losses_of
 
 pytestmark = pytest.mark.slow
 FULL = pytest.mark.full  # the first case of a framework is in `make test`, the others are in CI
@@ -25,11 +22,6 @@ X = torch.randn(SAMPLES, 3, generator=torch.Generator().manual_seed(0))
 DATA = TensorDataset(X, torch.arange(SAMPLES))
 
 
-def losses_of(index, epoch):
-    """Return losses of samples that do not depend on a model: one process has the same."""
-    return ((index * 37 + epoch * 11) % 101).float() / 50
-
-
 def in_one_process():
     sampler, subsets = UCB(SAMPLES, 0.5, **SETTINGS), []
     for epoch in range(EPOCHS):
@@ -37,26 +29,6 @@ def in_one_process():
         subsets.append(sampler.subset().tolist())
         sampler.update(sampler.subset(), losses_of(sampler.subset(), epoch))
     return subsets, sampler.memory["mean"]
-
-
-def start(rank, work, port, folder, options):
-    torch.set_num_threads(1)
-    world = {"WORLD_SIZE": str(WORLD), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    os.environ |= world | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-    try:
-        result = work(folder, **options)
-    except (RuntimeError, ValueError) as error:
-        result = f"{type(error).__name__}: {error}"
-    torch.save(result, f"{folder}/{rank}.pt")
-    gc.collect()  # models are in reference cycles and own threads, which abort a process that ends before them
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-
-
-def run(work, folder, **options):
-    """Return the results of `work(folder, **options)` in two processes."""
-    multiprocessing.spawn(start, args=(work, free_port(), str(folder), options), nprocs=WORLD)
-    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
 
 
 def check(results):
@@ -130,22 +102,22 @@ def plain(_, wrap):
 
 @pytest.mark.parametrize("wrap", ["DDP", pytest.param("FSDP", marks=FULL)])
 def test_a_plain_loop(tmp_path, wrap):
-    check(run(plain, tmp_path, wrap=wrap))
+    check(in_two_processes(plain, tmp_path, wrap=wrap))
 
 
-def accelerated(_, rate=0.5, shard=False, batch=BATCH, **options):
+def accelerated(_, rate=0.5, with_view=True, batch=BATCH, **options):
     from accelerate import Accelerator, DataLoaderConfiguration
 
     accelerator = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(**options))
 
     def make():
         model = torch.nn.Linear(3, 2)
-        sampler = UCB(SAMPLES, rate, **SETTINGS, shard=shard)
-        loader = pruning_loader(DATA, sampler.view(), batch_size=batch)
+        sampler = UCB(SAMPLES, rate, **SETTINGS, shard=False)
+        loader = pruning_loader(DATA, sampler.view() if with_view else sampler, batch_size=batch)
         parts = accelerator.prepare(loader, model, torch.optim.SGD(model.parameters(), 0.1))
         return sampler, *parts, accelerator.backward
 
-    return both(make, resumes=rate == 0.5)
+    return both(make, resumes=rate == 0.5 and with_view)  # without it, accelerate counts the epochs itself
 
 
 @pytest.mark.parametrize(
@@ -154,25 +126,17 @@ def accelerated(_, rate=0.5, shard=False, batch=BATCH, **options):
         {},
         pytest.param({"split_batches": True, "batch": WORLD * BATCH}, marks=FULL),
         pytest.param({"dispatch_batches": True}, marks=FULL),
+        pytest.param({"with_view": False}, marks=FULL),
         pytest.param({"use_seedable_sampler": True, "even_batches": False}, marks=FULL),
     ],
 )
 def test_accelerate(tmp_path, options):
-    pytest.importorskip("accelerate")
-    check(run(accelerated, tmp_path, **options))
-
-
-@FULL
-def test_a_sampler_that_shards_in_a_loader_that_does_is_told(tmp_path):
-    pytest.importorskip("accelerate")
-    for message in run(accelerated, tmp_path, shard=True):
-        assert message.startswith("RuntimeError: the 2 processes have trained on only 32 of the 64 samples of epoch 0")
+    check(in_two_processes(accelerated, tmp_path, **options))
 
 
 @FULL
 def test_batches_that_accelerate_fills_up(tmp_path):
-    pytest.importorskip("accelerate")
-    (first, mean, _), (second, other_mean, _) = run(accelerated, tmp_path, rate=0.4)
+    (first, mean, _), (second, other_mean, _) = in_two_processes(accelerated, tmp_path, rate=0.4)
     assert torch.equal(mean, other_mean)
     for epoch, ((seen, subset), (other, other_subset)) in enumerate(zip(first, second, strict=True)):
         assert subset == other_subset == sorted({*seen, *other})
@@ -198,8 +162,7 @@ def fabric_loop(_, with_view):
 
 @pytest.mark.parametrize("with_view", [True, pytest.param(False, marks=FULL)])
 def test_fabric(tmp_path, with_view):
-    pytest.importorskip("lightning")
-    check(run(fabric_loop, tmp_path, with_view=with_view))
+    check(in_two_processes(fabric_loop, tmp_path, with_view=with_view))
 
 
 # Trainers ----------------------------------------------------------------------------------------------------------
@@ -211,86 +174,50 @@ def with_rest(whole, resumed):
     return epochs, mean, [seen for seen, _ in rest]
 
 
-def fit(folder, **options):
-    import lightning.pytorch as lightning
-
-    from dynprune_lib.integrations.lightning import PruningCallback
-
-    class Module(lightning.LightningModule):
-        def __init__(self, sampler):
-            super().__init__()
-            self.sampler, self.model, self.epochs = sampler, torch.nn.Linear(3, 2), {}
-
-        def training_step(self, batch, _):
-            index, (x, _) = batch
-            epoch = self.current_epoch
-            self.epochs.setdefault(epoch, ([], self.sampler.subset().tolist()))[0].extend(index.tolist())
-            return self.sampler.update(index, losses_of(index, epoch) + 0 * self.model(x).sum())
-
-        def configure_optimizers(self):
-            return torch.optim.SGD(self.parameters(), 0.1)
-
-    class Save(lightning.Callback):
-        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):  # noqa: ARG002 (called by position)
-            if (trainer.current_epoch, batch_idx + 1) == STOP:
-                trainer.save_checkpoint(f"{folder}/stop.ckpt")
+def lit(folder, **options):
+    from tests.integrations.test_lightning import Module, SaveEachBatch, fit  # which not every process needs
 
     def train(checkpoint=None):
-        sampler = UCB(SAMPLES, 0.5, **SETTINGS)
-        quiet = ("enable_model_summary", "enable_progress_bar", "enable_checkpointing", "logger")
-        where = {"accelerator": "cpu", "devices": WORLD, "strategy": "ddp", "default_root_dir": folder}
-        callbacks = [PruningCallback(sampler), Save()]
-        trainer = lightning.Trainer(
-            max_epochs=EPOCHS, callbacks=callbacks, **dict.fromkeys(quiet, False), **where, **options
-        )
-        module = Module(sampler)
-        trainer.fit(module, DataLoader(indexed(DATA), BATCH, sampler=sampler), ckpt_path=checkpoint)
-        return list(module.epochs.values()), sampler.state_dict()["memory"]["mean"]
+        sampler, epochs = UCB(SAMPLES, 0.5, **SETTINGS), {}
 
-    return with_rest(train(), train(f"{folder}/stop.ckpt"))
+        class Recording(Module):
+            def training_step(self, batch, _):
+                (index, (x, _)), epoch = batch, self.current_epoch
+                epochs.setdefault(epoch, ([], sampler.subset().tolist()))[0].extend(index.tolist())
+                return sampler.update(index, losses_of(index, epoch) + 0 * self.model(x).sum())
+
+        own = {"devices": WORLD, "strategy": "ddp", "enable_checkpointing": False, "make": Recording}
+        fit(folder, sampler, EPOCHS, checkpoint, callbacks=[SaveEachBatch()], **own, **options)
+        return list(epochs.values()), sampler.state_dict()["memory"]["mean"]
+
+    return with_rest(train(), train(f"{folder}/{4 + 2 + STOP[1]}.ckpt"))
 
 
 @pytest.mark.parametrize("options", [{}, pytest.param({"use_distributed_sampler": False}, marks=FULL)])
 def test_lightning(tmp_path, options):
-    pytest.importorskip("lightning")
-    check(run(fit, tmp_path, **options))
+    check(in_two_processes(lit, tmp_path, **options))
 
 
 def train_by_trainer(folder):
-    from transformers import PretrainedConfig, TrainingArguments
-
-    from dynprune_lib.integrations.huggingface import PruningTrainer
-
-    rows = [{"x": x, "labels": position} for position, x in enumerate(X)]
-
-    class Net(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.config, self.layer = PretrainedConfig(), torch.nn.Linear(3, 2)
-
-        def forward(self, x, labels=None):  # noqa: ARG002 (in the batch)
-            return {"logits": self.layer(x)}
+    from tests.integrations.test_huggingface import X, make
 
     def train(checkpoint=None):
         sampler, epochs = UCB(SAMPLES, 0.5, **SETTINGS, shard=False), {}
 
         def losses(outputs, batch):
-            epochs.setdefault(sampler.epoch, ([], sampler.subset().tolist()))[0].extend(batch["labels"].tolist())
-            return losses_of(batch["labels"], sampler.epoch) + 0 * outputs["logits"].sum()
+            index = (batch["x"][:, None] == X).all(-1).nonzero()[:, 1]
+            epochs.setdefault(sampler.epoch, ([], sampler.subset().tolist()))[0].extend(index.tolist())
+            return losses_of(index, sampler.epoch) + 0 * outputs["logits"].sum()
 
-        options = {"num_train_epochs": EPOCHS, "per_device_train_batch_size": BATCH, "report_to": "none"}
-        options |= {"save_strategy": "steps", "save_steps": 4 + 2 + STOP[1], "disable_tqdm": True}
-        arguments = TrainingArguments(folder, ddp_backend="gloo", use_cpu=True, **options)
-        trainer = PruningTrainer(Net(), arguments, train_dataset=rows, pruning_sampler=sampler, losses_of=losses)
-        trainer.train(checkpoint)
+        saving = {"output_dir": folder, "save_strategy": "steps", "save_steps": 4 + 2 + STOP[1]}
+        make(sampler, losses_of=losses, ddp_backend="gloo", **saving).train(checkpoint)
         return list(epochs.values()), sampler.state_dict()["memory"]["mean"]
 
     return with_rest(train(), train(f"{folder}/checkpoint-7"))
 
 
 def test_trainer(tmp_path):
-    pytest.importorskip("transformers")
-    check(run(train_by_trainer, tmp_path))
+    check(in_two_processes(train_by_trainer, tmp_path))
 
 
 KINDS = ["classes", "causal"]
@@ -307,8 +234,9 @@ def train_kinds(folder, batch, accumulate=1, **options):
 
 @FULL
 def test_trainer_has_the_gradient_of_one_large_batch(tmp_path):
-    pytest.importorskip("transformers")
-    ranks = run(train_kinds, tmp_path, batch=5, accumulate=5, ddp_backend="gloo")  # 5 + 5 + 5 + 5 + 2 in each process
+    ranks = in_two_processes(
+        train_kinds, tmp_path, batch=5, accumulate=5, ddp_backend="gloo"
+    )  # 5 + 5 + 5 + 5 + 2 in each process
     whole = train_kinds(tmp_path, batch=44)
     for rank in ranks:
         assert all(torch.allclose(moved, each, atol=1e-6) for moved, each in zip(rank, whole, strict=True))

@@ -10,10 +10,10 @@ import urllib.error
 import urllib.request
 
 import pytest
+from playwright.sync_api import TimeoutError as NotYet
 
 from tests.helpers import ROOT, environment, free_port
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the extra dev is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.full]
 
 SECONDS = 120  # until a page, or a cell that reads all records, is there
@@ -22,7 +22,6 @@ SECONDS = 120  # until a page, or a cell that reads all records, is there
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """The address of a JupyterLab with the options of the Makefile, on a copy of the notebooks: it saves them."""
-    pytest.importorskip("jupyterlab", reason="the extra notebooks is not installed")
     (words,) = re.findall(r"-m (jupyterlab .*)", (ROOT / "Makefile").read_text())
     folder, port = tmp_path_factory.mktemp("lab"), free_port()
     shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
@@ -63,7 +62,7 @@ def run_all(page):
         page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
-        with contextlib.suppress(playwright.TimeoutError):
+        with contextlib.suppress(NotYet):
             began.wait_for(timeout=15_000)
             return
     pytest.fail("no cell of the notebook began to run")
@@ -79,7 +78,6 @@ def test_the_start_page_leads_to_every_notebook(page, lab):
 
 
 def test_the_menus_of_notebook_12_show_what_is_chosen(page, lab):
-    pytest.importorskip("ipywidgets", reason="the extra explore is not installed")
     page.goto(f"{lab}/tree/notebooks/12_explore.ipynb?reset")
     page.locator(".jp-Notebook h1").wait_for()
     run_all(page)

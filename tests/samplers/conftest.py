@@ -3,14 +3,16 @@ import torch
 from hypothesis import strategies as st
 
 from dynprune_lib.samplers import RCAP, SAMPLERS, UCB, StaticScored
+from dynprune_lib.testing import OF_SAMPLES
+from dynprune_lib.testing import _losses as losses_of
 
 ANY_SCORE = st.one_of(st.floats(width=32), st.sampled_from([0.0, 3e38, -3e38, 1e-45, torch.nan, torch.inf, -torch.inf]))
 
 
 def of_samples(name, num_samples):
     """Return the scores or labels that a sampler needs."""
-    given = {"scores": losses_of(torch.arange(num_samples), 0)} if issubclass(SAMPLERS[name], StaticScored) else {}
-    return given | ({"labels": torch.arange(num_samples) % 3} if issubclass(SAMPLERS[name], RCAP) else {})
+    wanted = {"scores": StaticScored, "labels": RCAP}
+    return {each: OF_SAMPLES[each](num_samples) for each in wanted if issubclass(SAMPLERS[name], wanted[each])}
 
 
 def make_sampler(name, num_samples=40, prune_rate=0.5, **settings):
@@ -38,10 +40,6 @@ def run_epoch():
         return order
 
     return run
-
-
-def losses_of(index, epoch):
-    return ((index * 37 + epoch * 11) % 101).float() / 50
 
 
 def assert_same(state, other):

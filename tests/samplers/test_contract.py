@@ -16,6 +16,7 @@ from tests.samplers.conftest import ANY_SCORE, make_sampler, of_samples
 OWN_LENGTH = [name for name, sampler in SAMPLERS.items() if issubclass(sampler, OwnLength)]
 CASES = [(name, {}) for name in SAMPLERS]
 CASES += [(name, {"fill": False, "prune_rate": 0.1}) for name in OWN_LENGTH] + [("always-first", {"redraw": True})]
+CASES += [("epsilon-greedy", {"epsilon": 0.4, "warm_up": 1, "anneal_from": 5, "rescale": True})]
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
@@ -23,20 +24,11 @@ def test_every_sampler_keeps_the_contract(name, options):
     check_sampler(SAMPLERS[name], **options)
 
 
-class Deterministic:
-    def __enter__(self):
-        torch.use_deterministic_algorithms(True)
-
-    def __exit__(self, *_):
-        torch.use_deterministic_algorithms(False)
-
-
 MODES = (
     nullcontext,
     partial(torch.device, "meta"),  # on which a tensor without a device has no values
     torch.inference_mode,
     partial(torch.autocast, "cpu", torch.bfloat16),
-    Deterministic,
 )
 
 

@@ -155,34 +155,6 @@ def test_a_view_has_the_samples_and_neither_state_nor_epochs():
     assert not hasattr(view, "state_dict")
 
 
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(("workers", "done"), [(0, 0), (0, 5), pytest.param(2, 2, marks=pytest.mark.slow)])
-def test_a_loader_yields_the_subset_and_a_resumed_epoch_can_go_on_with_the_rest(workers, done):
-    def run(sampler, epochs, stop=None):
-        dataset = indexed(Subset(TensorDataset(torch.arange(100)), range(5, 85)))
-        loader = DataLoader(dataset, BATCH, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
-        batches = []  # of each epoch; workers have no copy of the sampler
-        for epoch in range(sampler.epoch, epochs):
-            sampler.set_epoch(epoch)
-            for index, (value,) in loader:
-                if len(batches) == stop:
-                    return batches
-                assert torch.equal(value, index + 5)
-                batches.append(index.tolist())
-                sampler.update(index, torch.sin(index + 1.0 * epoch))
-            if sampler is whole:
-                assert torch.tensor(batches[-5:]).flatten().tolist() == sampler.indices().tolist()
-        return batches
-
-    whole, first, second = UCB(80, 0.5), UCB(80, 0.5), UCB(80, 0.5)
-    expected = run(whole, 3)
-    begun = run(first, 3, stop=5 + done)
-    second.load_state_dict(first.state_dict(), skip_trained=True)
-    assert begun + run(second, 3) == expected
-    assert second.report() == whole.report()
-    assert torch.equal(second.memory["mean"], whole.memory["mean"])
-
-
 def test_the_rest_of_an_epoch_needs_as_many_processes():
     sampler, resumed = UCB(80, 0.5), UCB(80, 0.5)
     state = sampler.state_dict() | {"processes": (2, True)}

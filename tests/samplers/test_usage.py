@@ -62,14 +62,6 @@ def test_a_loop_that_is_wrong_in_every_epoch_causes_one_warning(make_one):
         assert expected in message
 
 
-@pytest.mark.parametrize("size", [39, 41])
-def test_epochs_in_which_nothing_is_trained_on_are_told_once(sampler, size):
-    loader = DataLoader(indexed(TensorDataset(torch.zeros(80))), size, sampler=sampler, drop_last=True)
-    messages = told(sampler, loader)
-    assert len(messages) == (size > 40)
-    assert all("with drop_last=True, an epoch smaller than a batch has no batch" in each for each in messages)
-
-
 def test_an_epoch_that_goes_back_is_told_once():
     sampler = RS2(40, 0.5)
     sampler.set_epoch(3)

@@ -5,14 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
 from dynprune_lib.experiments.profile import load_profile
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.sweep import Plan, sweep
-from tests.helpers import ROOT, environment, free_port, results
+from tests.helpers import ROOT, environment, free_port, results, wait_until
 
 COMMANDS = ("slurmctld", "slurmd", "sbatch", "munged")
 
@@ -27,7 +26,6 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
     """Run a command with Slurm; returns its output."""
-    pytest.importorskip("submitit", reason="the extra cluster is not installed")
     folder = tmp_path_factory.mktemp("slurm")
     script = ["bash", str(ROOT / "tests" / "slurm" / "one_node.sh"), str(folder), "3", str(free_port())]
     with (folder / "out").open("w") as out:
@@ -39,19 +37,12 @@ def slurm(tmp_path_factory):
         assert command.returncode == 0, command.stdout + command.stderr
         return command.stdout
 
-    wait_for(lambda: "ready" in (folder / "out").read_text() or cluster.poll() is not None)
+    assert wait_until(lambda: "ready" in (folder / "out").read_text() or cluster.poll() is not None)
     if cluster.poll() is not None:
         pytest.skip(f"Slurm does not start here: {(folder / 'out').read_text()[-500:]}")
     yield call
     cluster.terminate()
     cluster.wait(60)
-
-
-def wait_for(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_jobs_that_are_pre_empted_and_requeued_make_the_records_of_a_sweep(slurm, tmp_path):
@@ -69,12 +60,12 @@ def test_jobs_that_are_pre_empted_and_requeued_make_the_records_of_a_sweep(slurm
     def is_training():  # each job is amid one
         return len(list(store.folder.glob(".running/*.lock"))) >= 3
 
-    wait_for(is_training)
+    assert wait_until(is_training)
     slurm("scancel", "--signal=USR2", f"{number}_0")  # as Slurm does before a time limit
     slurm("scontrol", "requeue", f"{number}_1")
-    wait_for(lambda: all("Restarts=1 " in show(index) for index in (0, 1)))
-    wait_for(lambda: len(store.records()) == len(specs))
-    wait_for(lambda: not slurm("squeue", "--noheader", f"--jobs={number}").strip())
+    assert wait_until(lambda: all("Restarts=1 " in show(index) for index in (0, 1)))
+    assert wait_until(lambda: len(store.records()) == len(specs))
+    assert wait_until(lambda: not slurm("squeue", "--noheader", f"--jobs={number}").strip())
     assert f"smoke: {len(specs)} made, 0 failed, 0 missing" in slurm(*dynprune, "status", *which)
     alone = Store(tmp_path / "alone")
     some = [spec for spec in specs if spec.sampler in ("full", "forget")]

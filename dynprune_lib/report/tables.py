@@ -65,26 +65,16 @@ def run_row(record: RunRecord, role: Role) -> dict[str, Any]:
 
 
 def chosen_by_rule(record: RunRecord) -> float:
-    """Return the share of the training set that the sampler's own rule keeps, mean over the epochs in which it selects.
-
-    Shorter epochs are a random part of that choice, longer ones are filled at random. NaN for a ranking, whose prune
-    rate decides, and where it was not recorded.
-    """
+    """Return the share of the training set that the sampler's own rule keeps, mean over the epochs in which it selects;
+    NaN for a ranking, whose prune rate decides, and where it was not recorded."""
     wanted = record.left_out.wanted if record.left_out else []
     # the epochs of SeTa from `random_from` on have no rule, but old records repeat the share of the epoch before
     return float(pd.Series(wanted[: record.spec.settings.get("random_from")], dtype=float).mean())
 
 
-def learning_curves(
-    records: Iterable[RunRecord],
-    rate: float,
-    role: Callable[[RunSpec], Role] = stated_role,
-) -> pd.DataFrame:
-    """Return one row per epoch of the full-data runs and of the runs at one rate.
-
-    Returns:
-        `method`, `seed`, `epoch`, `test_accuracy` in %, and `passes` so far, including scoring before training.
-    """
+def learning_curves(records: Iterable[RunRecord], rate: float, role: Callable[[RunSpec], Role]) -> pd.DataFrame:
+    """Return `method`, `seed`, `epoch`, `test_accuracy` in % and `passes` so far, with scoring before training, of each
+    epoch of the full-data runs and of the runs at one rate."""
     rows = []
     for record in records:
         run = role(record.spec)
@@ -192,13 +182,15 @@ def name_rows(table: pd.DataFrame) -> pd.DataFrame:
     return table.rename(index=lambda method: style(method).label, level=0)
 
 
-def costs(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return what each method costs at each rate, in passes of a full-data run.
+def markdown(table: pd.DataFrame) -> list[str]:
+    """Return the lines of a Markdown table of texts, without the index."""
+    rows = [list(table.columns), ["---"] * table.shape[1], *table.values.tolist()]
+    return [f"| {' | '.join(row)} |" for row in rows]
 
-    Returns:
-        `method`; `rate`; `training` and `scoring` before training, passes forward and backward; `forward_only` passes
-        of both; `total`, their sum, where a forward pass counts as a third.
-    """
+
+def costs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the cost of each method at each rate, relative to a full-data run: passes of `training` and `scoring`,
+    `forward_only` passes of both, and their `total`, where a forward pass counts as a third."""
     full = runs.loc[runs["method"] == "full", "passes"].mean()
     counted = ["passes", "scoring_passes", "forward_only", "scoring_forward_only"]
     means = runs.groupby(["method", "rate"], as_index=False)[counted].mean()

@@ -79,7 +79,6 @@ def test_the_start_page_leads_to_every_notebook(page, lab):
 
 
 def test_the_menus_of_notebook_12_show_what_is_chosen(page, lab):
-    pytest.importorskip("ipywidgets", reason="the extra explore is not installed")
     page.goto(f"{lab}/tree/notebooks/12_explore.ipynb?reset")
     page.locator(".jp-Notebook h1").wait_for()
     run_all(page)

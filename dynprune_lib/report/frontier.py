@@ -210,13 +210,8 @@ def _common(curve: Curve, cells: pd.DataFrame, level: float) -> dict[str, float]
 
 
 def of_the_paper(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the speed-ups of claim C1: the paper's three methods at 50 % compute saved.
-
-    Returns:
-        Rows of `common_speed_up`, all intervals at 95 % together (Bonferroni), with `side`, "above" full data at equal
-        compute, "below" or neither (empty, also with fewer than SEEDS seeds), and `detectable`, the points that would
-        be found with 80 % power.
-    """
+    """Return the rows of `common_speed_up` for claim C1, PAPER at 50 % compute saved, with intervals at 95 % together
+    (Bonferroni), the `side` of full data at equal compute, and the `detectable` points, see `smallest_detectable`."""
     labels = [style(method).label for method in PAPER]  # without modifiers
     is_tested = runs["method_label"].isin(labels) & (runs["saved"] == 0.5)
     count = len(runs.loc[is_tested, ["setting", "method"]].drop_duplicates())
@@ -290,10 +285,8 @@ def round_accuracies(reached: pd.Series) -> list[float]:
 
 
 def seconds_per_full_epoch(records: list[RunRecord]) -> pd.Series:
-    """Return the median seconds that timed runs of one model need for the passes of an epoch of full data.
-
-    They are indexed by model, label of the method, and prune rate.
-    """
+    """Return the median seconds that timed runs of one model need for the passes of an epoch of full data, indexed by
+    model, label of the method, and prune rate."""
     passes = {(record.spec.sampler, record.spec.prune_rate): record.epochs[-1].backward_passes for record in records}
     seconds = epoch_seconds(records)
     seconds *= passes["full", 0.0] / pd.Series(passes).reindex(seconds.index)

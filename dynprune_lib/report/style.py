@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 
 class Style(NamedTuple):
-    """Label, colour and marker of a method; colours work with colour vision deficiency (Okabe and Ito 2008)."""
+    """Style of a method; colours work with colour vision deficiency (Okabe and Ito 2008)."""
 
     label: str
     colour: str

@@ -145,3 +145,12 @@ def test_every_decimal_number_of_a_page_is_in_a_file_of_figures_or_in_a_table(pa
     for number in numbers(prose):
         digits = len(number.partition(".")[2])
         assert number in listed or number in rounded[digits], f"{page}: {number} is in no file of figures"
+
+
+def test_the_committed_trials_say_what_the_text_says():
+    trials = pd.read_csv(ROOT / "docs" / "rule_trials.csv")
+    at_equal_cost = trials[trials["passes"] < 1.03 * trials.loc[trials["rule"] == "RS2", "passes"].mean()]
+    best = at_equal_cost.groupby(["rule", "dataset"])["accuracy"].mean().groupby("rule").mean().idxmax()
+    assert best == "in proportion to the mean loss"
+    recipes = pd.read_csv(ROOT / "docs" / "recipe_trials.csv").groupby("change")["accuracy"].mean()
+    assert recipes.max() - recipes["none (the profile's recipe)"] < 0.3

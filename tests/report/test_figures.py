@@ -8,6 +8,7 @@ from PIL import Image
 
 from dynprune_lib.report import figures, tables
 from dynprune_lib.report.canvas import one_axes, use_style
+from dynprune_lib.report.selections import histogram
 from dynprune_lib.report.style import style
 from tests.report.tables import RUNS, table
 
@@ -51,11 +52,12 @@ def test_costs_are_stacked():
 def test_counts_are_in_percent_and_a_method_has_its_colour():
     names = [style(name).label for name in ("ucb", "forget", "static-random", "el2n")]
     counts = {name: np.array([[0, 1, 1, 2], [0, 0, 2, 2]]) for name in [*names, "UCB, re-scored", "another"]}
-    lines = axes_of(figures.plot_selection_counts(counts, 2, "title")).get_lines()
+    table = histogram(counts, 2)
+    lines = axes_of(figures.plot_selection_counts(table, "title")).get_lines()
     assert [line.get_label() for line in lines] == list(counts)
     assert all(line.get_ydata().tolist() == [37.5, 25, 37.5] for line in lines)
     assert lines[0].get_color() == style("ucb").colour
-    few = axes_of(figures.plot_selection_counts({name: counts[name] for name in ("UCB", "another")}, 2, "title"))
+    few = axes_of(figures.plot_selection_counts(table[["epochs", "UCB", "another"]], "title"))
     assert len({line.get_color() for line in few.lines}) == 2
 
 
@@ -124,6 +126,7 @@ def test_images_of_any_kind_are_shown_in_rows(digits):
 
 
 def test_correlations_are_written_into_their_squares():
-    axes = figures.plot_correlations(np.array([[1.0, 0.25], [0.25, 1.0]]), ["1", "2"], "epoch", "title").axes[0]
+    epochs = pd.Index([1, 2], name="epoch")
+    axes = figures.plot_correlations(pd.DataFrame([[1.0, 0.25], [0.25, 1.0]], epochs, epochs), "title").axes[0]
     assert axes.get_xlabel() == axes.get_ylabel() == "epoch"
     assert [text.get_text() for text in axes.texts] == ["1.00", "0.25", "0.25", "1.00"]

@@ -59,12 +59,6 @@ class Curve:
     """Accuracy of full data over compute: a polynomial in the logarithm of compute, fitted by weighted least squares.
 
     It takes rows of `mean_of_seeds` of one setting. `variance`, pooled over all cells, has `df` degrees of freedom.
-
-    Example:
-        >>> full = {"method": "full", "full_epochs": [1, 2, 4], "test_accuracy": [80.0, 90.0, 95.0]}
-        >>> curve = Curve(pd.DataFrame(full | {"n": 3, "own_variance": 0.01}))
-        >>> curve.accuracy(np.log([2])).round(3).tolist(), curve.compute_for(np.array([90.0, 96.0])).round(3).tolist()
-        ([90.0], [2.0, inf])
     """
 
     def __init__(self, cells: pd.DataFrame) -> None:

@@ -137,15 +137,14 @@ def _profile_row(name: str) -> dict[str, str]:
     profile = load_profile(name)
     store = Store(results_dir() / name)
     records = [record for spec in profile.runs() if name in RECORDED and (record := store.load(spec))]
+    of_all = f"{len(records):,} of {len(profile.runs()):,}"
     devices = dict.fromkeys(device_title(record.environment["device"]) for record in records)
     return {
         "profile": f"`{name}`",
         "net": model_title(profile.model),
         "epochs": str(profile.epochs),
         "seeds": str(len(profile.seeds)),
-        "runs with a record": f"{len(records):,} of {len(profile.runs()):,}"
-        if name in RECORDED
-        else "made on the spot",
+        "runs with a record": of_all if name in RECORDED else "made on the spot",
         "hours, summed over these": f"{hours(records):.1f}" if records else "",
         "device": " and ".join(devices),
     }

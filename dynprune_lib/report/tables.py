@@ -88,13 +88,7 @@ def learning_curves(records: Iterable[RunRecord], rate: float, role: Callable[[R
 
 
 def varied_settings(spec: RunSpec) -> dict[str, Any]:
-    """Return the settings of a run that differ from the defaults of its method, and its score if that does.
-
-    Example:
-        >>> spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", score="entropy", settings={"c": 0.0})
-        >>> varied_settings(spec)
-        {'score': 'entropy', 'c': 0.0}
-    """
+    """Return the settings of a run that differ from the defaults of its method, and its score if that does."""
     defaults = {"rescore": RunSpec.rescore, "score": RunSpec.score} | sampler_settings(spec.sampler)
     values = {"rescore": spec.rescore, "score": spec.score} | spec.settings
     return {name: value for name, value in values.items() if value != defaults[name]}
@@ -143,12 +137,7 @@ def label_with_settings(label: str, settings: dict[str, Any]) -> str:
 
 
 def half_interval(values: Iterable[float]) -> float:
-    """Return half the width of the 95 % confidence interval of the mean (Student's t); NaN for a single value.
-
-    Example:
-        >>> round(half_interval([87.0, 88.0, 89.0]), 2)
-        2.48
-    """
+    """Return half the width of the 95 % confidence interval of the mean (Student's t); NaN for a single value."""
     values = np.asarray(list(values), dtype=float)
     if len(values) < 2:
         return float("nan")
@@ -211,12 +200,7 @@ def runs_until_it_pays(costs: pd.DataFrame) -> pd.Series:
 
 
 def format_differences(differences: pd.DataFrame) -> pd.Series:
-    """Format the columns `mean` and `ci95` as text; a single seed has no interval.
-
-    Example:
-        >>> format_differences(pd.DataFrame({"mean": [0.52, -1.0], "ci95": [0.31, float("nan")]})).tolist()
-        ['+0.5 ± 0.3', '-1.0']
-    """
+    """Format the columns `mean` and `ci95` as text, such as "+0.5 ± 0.3"; a single seed has no interval."""
     intervals = ["" if np.isnan(ci95) else f" ± {ci95:.1f}" for ci95 in differences["ci95"]]
     texts = [f"{mean:+.1f}{interval}" for mean, interval in zip(differences["mean"], intervals, strict=True)]
     return pd.Series(texts, index=differences.index, dtype=object)

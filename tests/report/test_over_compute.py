@@ -1,8 +1,7 @@
-import numpy as np
 import pandas as pd
 import pytest
 
-from dynprune_lib.report import frontier, over_compute
+from dynprune_lib.report import over_compute
 from tests.report.tables import FULL, curve
 
 
@@ -31,24 +30,3 @@ def test_own_lengths_name_their_settings_and_seeds_that_save_different_amounts_a
     (row,) = saving_table(FULL, pd.concat([first, second.assign(seed=1)])).to_dict("records")
     assert (row["method"], row["n"]) == ("InfoBatch, own length, confidence = 0.7", 2)
     assert row["accuracy (%)"] == pytest.approx(85.5)
-
-
-def test_a_method_has_error_bars_in_the_panel_of_its_setting_and_open_marks_with_a_modifier():
-    annealed = curve("ucb", {2: [85.0, 86.0]}, 0.5, modifier="annealed", variant="anneal_from = 1")
-    elsewhere = [each.assign(dataset="cifar10") for each in (FULL, curve("rs2", {2: [84.0, 86.0]}, 0.5))]
-    runs = frontier.measure_compute(pd.concat([FULL, annealed, *elsewhere]))
-    figure = over_compute.plot_frontier(runs, "message\nsetting")
-    assert [axes.get_title() for axes in figure.axes] == ["digits (8x8)", "CIFAR-10"]
-    assert [[each.get_label() for each in axes.containers] for axes in figure.axes] == [
-        ["full data", "UCB, annealed"],
-        ["full data", "RS2"],
-    ]
-    assert [axes.containers[1].lines[0].get_mfc() == "white" for axes in figure.axes] == [True, False]
-
-
-def test_an_end_of_the_forest_beyond_its_edge_is_an_arrow():
-    runs = frontier.measure_compute(pd.concat([FULL, curve("ucb", {2: [85.0, 86.0]}, 0.5)]))
-    table = pd.concat([frontier.common_speed_up(runs)] * 3).assign(high=[1.5, np.inf, 9.0], low=0.9)
-    (axes,) = over_compute.plot_forest(table, "message\nsetting").axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["digits (8x8): UCB"] * 3
-    assert [line.get_marker() for line in axes.lines].count(">") == 2

@@ -24,7 +24,7 @@ def test_conda_installs_what_make_installs():
     assert by_pip["pip"] == ["-c constraints.txt", first, second.replace("'", "")]
 
 
-NOTEBOOKS = ["pandas", "seaborn", "matplotlib", "papermill", "nbformat", "nbconvert", "IPython", "scipy"]
+NOTEBOOKS = ["pandas", "seaborn", "matplotlib", "ipywidgets", "papermill", "nbformat", "nbconvert", "IPython", "scipy"]
 EXPERIMENTS = ["torchvision", "sklearn", "yaml", "typer", "tqdm", "PIL", "accelerate", "lightning"]
 
 
@@ -37,7 +37,7 @@ def python_without(hidden, code, folder=ROOT):
 @pytest.mark.slow
 def test_a_wheel_has_every_file_of_the_package_and_samplers_that_need_torch_and_numpy_alone(tmp_path):
     def files(folder):
-        found = (path for path in folder.rglob("*") if path.suffix in (".py", ".yaml", ".typed"))
+        found = (path for path in folder.rglob("*") if path.suffix in (".csv", ".py", ".yaml", ".typed"))
         return {str(path.relative_to(folder)) for path in found}
 
     for name in ("pyproject.toml", "README.md", "LICENSE"):

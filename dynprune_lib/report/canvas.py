@@ -1,6 +1,7 @@
 """The style, title and legend of all figures. A title is a message, then lines of setting, which go below."""
 
 import textwrap
+from typing import Any
 
 import seaborn as sns
 from matplotlib import pyplot as plt
@@ -13,22 +14,14 @@ LETTERS = 14  # of a message, per inch of width; the setting is in smaller type
 
 
 def use_style() -> None:
-    """Set the style of all figures: readable at the width of one column, white also on a dark page.
-
-    It starts from the defaults of matplotlib, whatever the user's matplotlibrc has.
-    """
-    plt.rcdefaults()
-    type_sizes = {
-        "font.size": 9,
-        "axes.titlesize": 8.5,
-        "axes.labelsize": 8.5,
-        "xtick.labelsize": 8,
-        "ytick.labelsize": 8,
-    }
-    lines = {"axes.grid": True, "grid.alpha": 0.3, "hatch.linewidth": 0.5, "axes.linewidth": 0.8}
+    """Set the style of all figures: readable at the width of one column, white also on a dark page."""
+    plt.rcdefaults()  # whatever the user's matplotlibrc has
+    sizes = {"font.size": 9, "axes.titlesize": 8.5, "axes.labelsize": 8.5, "xtick.labelsize": 8, "ytick.labelsize": 8}
+    lines: dict[str, Any] = {"axes.grid": True, "grid.alpha": 0.3, "hatch.linewidth": 0.5, "axes.linewidth": 0.8}
+    lines |= {"lines.linewidth": 1, "errorbar.capsize": 2, "legend.frameon": False, "legend.fontsize": "small"}
     ticks = {f"{axis}tick.major.{name}": value for axis in "xy" for name, value in (("width", 0.8), ("size", 3.5))}
     files = {"figure.dpi": 150, "figure.facecolor": "white", "savefig.facecolor": "white", "pdf.fonttype": 42}
-    sns.set_theme(context="paper", style="ticks", rc=type_sizes | lines | ticks | files)
+    sns.set_theme(context="paper", style="ticks", rc=sizes | lines | ticks | files)
 
 
 def one_axes(title: str, height: float = 3.0, label: str = "") -> tuple[Figure, Axes]:
@@ -51,7 +44,7 @@ def legend_beside(figure: Figure, fontsize: str | float = "x-small") -> None:
     lines: dict[str, Artist] = {}
     for axes in figure.axes:
         lines |= {label: line for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(lines.values(), lines.keys(), loc="outside right center", frameon=False, fontsize=fontsize)
+    figure.legend(lines.values(), lines.keys(), loc="outside right center", fontsize=fontsize)
 
 
 def write_title(figure: Figure, title: str, label: str = "") -> None:

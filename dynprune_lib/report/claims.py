@@ -4,9 +4,7 @@ A claim predicts a difference in each of several settings; a notebook saves them
 all claims: see `decide`.
 """
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,8 +13,6 @@ import yaml
 from dynprune_lib.errors import DynpruneError
 from dynprune_lib.paths import root
 from dynprune_lib.report.statistics import SEEDS
-
-DECIMAL = re.compile(r"[+-]?\d+\.\d+")
 
 
 def decide(cells: pd.DataFrame) -> str:
@@ -84,43 +80,6 @@ class Claim:
     verdict: str
     numbers: list[dict[str, Any]]
 
-    def computed(self) -> str | dict[str, str]:
-        """Return the decision that follows from the cells."""
-        cells = pd.read_csv(figures() / self.cells)
-        cells["side"] = cells["side"].astype(object).fillna("")
-        if isinstance(self.decision, str):
-            return decide(cells)
-        return {str(name): row for name, row in decisions(cells)["decision"].items()}
-
-    def faults(self) -> list[str]:
-        """Return numbers that no file contains, and decisions that differ from the computed ones."""
-        found = [f"{self.claim}: {fault}" for number in self.numbers if (fault := check_number(number, self.cells))]
-        listed = {str(number["shown"]).lstrip("+-") for number in self.numbers}
-        text = f"{self.short} {self.verdict}"
-        found += [
-            f"{self.claim}: {each} is quoted and not listed under numbers"
-            for each in dict.fromkeys(DECIMAL.findall(text))
-            if each.lstrip("+-") not in listed
-        ]
-        found += [f"{self.claim}: {each} is listed and not quoted" for each in sorted(listed) if each not in text]
-        if (computed := self.computed()) != self.decision:
-            found.append(f"{self.claim}: the decision is {computed}, not {self.decision}: write its sentences anew")
-        return found
-
-
-def check_number(number: dict[str, Any], cells: str) -> str:
-    """Return what is wrong with a quoted number, or nothing."""
-    path = figures() / number.get("file", cells)
-    table = pd.read_csv(path)
-    for column, value in number["row"].items():
-        table = table[table[column] == value]
-    if len(table) != 1:
-        return f"{len(table)} rows of {path.name} match {number['row']}, not one"
-    value, shown = number.get("factor", 1) * float(table[number["column"]].iloc[0]), str(number["shown"])
-    digits = len(shown.partition(".")[2])
-    is_right = f"{value:.{digits}f}" == shown.lstrip("+")
-    return "" if is_right else f"{shown} is quoted, {path.name} has {value:.{digits + 1}f}: write the sentence anew"
-
 
 def load_claims() -> list[Claim]:
     """Return the entries of `claims.yaml`; DynpruneError if a field is missing or unknown."""
@@ -128,8 +87,3 @@ def load_claims() -> list[Claim]:
         return [Claim(**entry) for entry in yaml.safe_load((root() / "claims.yaml").read_text(encoding="utf-8"))]
     except TypeError as error:
         raise DynpruneError(f"claims.yaml: {error}") from error
-
-
-def figures() -> Path:
-    """Return the folder of the figures and their numbers."""
-    return root() / "figures"

@@ -19,9 +19,9 @@ from dynprune_lib.experiments.runs import RunSpec, check_choice
 from dynprune_lib.experiments.sizes import EIGHTH, SIZES
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import results_dir
+from dynprune_lib.report.beyond_accuracy import wrong_labels_kept
 from dynprune_lib.report.claims import decisions
 from dynprune_lib.report.comparisons import contrast
-from dynprune_lib.report.corrupted_data import wrong_labels_kept
 from dynprune_lib.report.equal_compute import label_methods
 from dynprune_lib.report.figures import plot_differences
 from dynprune_lib.report.frontier import measure_compute
@@ -32,6 +32,7 @@ from dynprune_lib.report.tables import (
     format_mean,
     label_runs,
     label_with_settings,
+    markdown,
     modifier,
     tabulate,
     varied_settings,
@@ -244,10 +245,10 @@ def plot_comparison(comparison: Comparison, differences: pd.DataFrame) -> Figure
 def markdown_row(comparison: Comparison, differences: pd.DataFrame, profile: str) -> str:
     """Return a Markdown table of one row: the differences from RS2 and the decision."""
     rows = differences[differences["baseline"] == RIVALS[0]].sort_values("saved")
-    cells = dict(zip(rows["saved"].map("{:.0%} saved".format), format_differences(rows), strict=True))
-    cells = {"minus RS2": f"{comparison.title} ({profile}, n = {rows['n'].min():.0f})"} | cells
+    cells = {"minus RS2": f"{comparison.title} ({profile}, n = {rows['n'].min():.0f})"}
+    cells |= dict(zip(rows["saved"].map("{:.0%} saved".format), format_differences(rows), strict=True))
     cells |= {"better?": decisions(rows)["decision"].iloc[0]}
-    return "\n".join(f"| {' | '.join(each)} |" for each in (cells, ["---"] * len(cells), cells.values())) + "\n"
+    return "\n".join(markdown(pd.DataFrame([cells]))) + "\n"
 
 
 def describe(comparison: Comparison, differences: pd.DataFrame, device: str) -> str:

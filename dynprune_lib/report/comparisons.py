@@ -34,16 +34,13 @@ def contrast(
         >>> contrast(runs, "method", [("b", "a")], ["rate"])["mean"].to_dict()
         {('b', 'a', 0.5): 4.0}
     """
-    cells = pool_variances(runs, [column, *keys], by)
-    places = cells.index.droplevel(0).unique().sort_values()
-    both = {}
-    for first, second in pairs:
-        for place in places:
-            place = place if isinstance(place, tuple) else (place,)
-            if (first, *place) in cells.index and (second, *place) in cells.index:
-                both[first, second, *place] = ((first, *place), (second, *place))
-    index = pd.MultiIndex.from_tuples(both, names=[column, "baseline", *keys])  # with its levels, even without rows
-    return differences(cells, both).set_axis(index, axis=0)
+    cells = pool_variances(runs, [column, *keys], by).reset_index()
+    named = pd.DataFrame(pairs, columns=[column, "baseline"], dtype="str")
+    first, second = (
+        named.merge(cells.rename(columns={column: side}), on=side).set_index([column, "baseline", *keys])
+        for side in named
+    )
+    return differences(first, second)
 
 
 def differences_of_methods(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
@@ -53,30 +50,19 @@ def differences_of_methods(runs: pd.DataFrame, pairs: Iterable[tuple[str, str]])
 
 
 def in_every_study(studies: Iterable[Study], pairs: Sequence[tuple[str, str]], at_least: float = 0.0) -> pd.DataFrame:
-    """Return the differences of (method, baseline) pairs at each rate of several studies, all tested together (Holm).
-
-    Each study has its own variances. The columns are those of `differences_of_methods` and `statistics.holm`, `dataset`
-    and `net`. `at_least` is the lowest rate.
-    """
-    tables = [
-        differences_of_methods(study.runs, pairs).assign(
-            dataset=study.title, net=model_title(study.records[0].spec.model)
-        )
-        for study in studies
-    ]
+    """Return `differences_of_methods` of several studies, each with its own variances, from a rate on, with their
+    `dataset` and `net`, all tested together (Holm)."""
+    tables = []
+    for study in studies:
+        net = model_title(study.records[0].spec.model)
+        tables.append(differences_of_methods(study.runs, pairs).assign(dataset=study.title, net=net))
     both = pd.concat(tables, ignore_index=True)
     both = both.drop_duplicates(["method", "baseline", "rate", "dataset", "net"])  # a size may have one data set
     return holm(both[both["rate"] >= at_least])
 
 
 def difference_table(runs: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Return the differences of (method, baseline) pairs as text: one row per pair, one column per rate.
-
-    Example:
-        >>> runs = pd.DataFrame({"method": ["ucb", "rs2"] * 2, "rate": 0.5, "test_accuracy": [3.0, 1.0, 3.2, 1.2]})
-        >>> difference_table(runs, [("ucb", "rs2")]).to_dict("index")
-        {'UCB - RS2': {'50%': '+2.0 ± 0.6'}}
-    """
+    """Return the differences of (method, baseline) pairs as text: one row per pair, one column per rate."""
     cells = format_differences(contrast(runs, "method", pairs, ["rate"])).unstack("rate", fill_value="").reindex(pairs)
     names = [f"{style(method).label} - {style(baseline).label}" for method, baseline in pairs]
     columns = pd.Index([f"{rate:.0%}" for rate in cells.columns], name="compute saved")
@@ -93,16 +79,13 @@ def differences_of_devices(runs: pd.DataFrame) -> pd.DataFrame:
 def differences_from_full_data(runs: pd.DataFrame, method: str) -> pd.DataFrame:
     """Return the differences of a method from full data, a table of `statistics.differences` indexed by rate."""
     cells = pool_variances(runs, ["method", "rate"])
-    rates = [rate for each, rate in cells.index if each == method]
-    return differences(cells, {rate: ((method, rate), ("full", 0.0)) for rate in rates})
+    own = cells.loc[method]
+    return differences(own, cells.loc[[("full", 0.0)] * len(own)].set_axis(own.index))
 
 
 def differences_from_default(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the difference of each variant from its method with default settings, indexed by names like "UCB, c =
-    0.0".
-
-    The runs are at one rate. The columns are those of `statistics.differences` and the `colour` of the method.
-    """
+    """Return the differences of all variants, at one rate, from their method with default settings, and its `colour`;
+    indexed by names like "UCB, c = 0.0"."""
     variants = sorted(set(runs["variant"]) - {""})
     table = contrast(runs, "variant", [(variant, "") for variant in variants], ["method", "rate"])
     table = table.reset_index().set_index(["method", "variant"]).drop(columns=["baseline", "rate"]).sort_index()
@@ -118,11 +101,8 @@ def as_settings_of_ucb(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences_of_bandits(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """Return the differences of UCB and ε-greedy from a baseline with default settings, by Dunnett's test.
-
-    The runs are at one rate; variants that cost more passes than the baseline are left out. The columns are those of
-    `statistics.dunnett`, `method`, its label, and `settings`, "default" or those that differ.
-    """
+    """Return `statistics.dunnett` of UCB and ε-greedy at one rate against a baseline with default settings, with the
+    label of the `method` and its `settings`; variants that cost more passes than the baseline are left out."""
     is_baseline = (runs["method"] == baseline) & (runs["variant"] == "")
     costs_no_more = (runs["passes"] <= runs.loc[is_baseline, "passes"].max()) & (runs["forward_only"] == 0)
     compared = runs[is_baseline | (costs_no_more & runs["method"].isin(["ucb", "epsilon-greedy"]))]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from string import ascii_lowercase
 
 import pandas as pd
-import yaml
 
 from dynprune_lib.paths import PACKAGE
 from dynprune_lib.report.frontier import measure_compute
@@ -14,15 +13,15 @@ from dynprune_lib.report.tables import name_rows
 
 BASELINE = "RS2"  # full data in as many passes, cut into shorter epochs: it uses no scores
 TOLERANCE = 0.05  # relative difference at equal compute: full data can only train for whole epochs
-PUBLISHED = PACKAGE / "report" / "published.yaml"
+# published accuracies in %; a method is a sampler, or a label where that of its name here is a variant (SeTa)
+PUBLISHED = PACKAGE / "report" / "published.csv"
 
 
 def label_methods(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs that can be compared at equal compute, labelled as in `measure_compute`.
+    """Return `measure_compute` of the runs that can be compared at equal compute; `saved` is against the longest run.
 
-    `saved` is the share of the compute of full data that a run saves, to the nearest tenth. Runs more than TOLERANCE
-    from the compute of the baseline at that level are left out: a method that re-scores is compared at the compute that
-    it spends, or not at all.
+    Runs more than TOLERANCE from the compute of the baseline at that level are left out: a method that re-scores is
+    compared at the compute that it spends, or not at all.
     """
     table = measure_compute(runs)
     full = table.loc[table["method"] == "full", "compute"].max()
@@ -42,34 +41,21 @@ def label_studies(studies: Sequence[Study]) -> pd.DataFrame:
 
 
 def differences_from_baseline(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the difference of each method from the baseline at equal compute.
-
-    All methods, levels and data sets of `label_studies` are one question. The columns are `dataset`, `saved`,
-    `method_label` and those of `statistics.dunnett`.
-    """
+    """Return `statistics.dunnett` of all methods, levels and data sets of `label_studies` against the baseline."""
     return dunnett(runs[runs["saved"] > 0], "method_label", BASELINE, ["dataset", "saved"]).reset_index()
 
 
 def compared_with_published(runs: pd.DataFrame, source: str, dataset: str) -> pd.DataFrame:
-    """Return accuracies in % next to published ones, as text: one row per method and source, one column per rate.
-
-    The difference from full data of the same source, where known, is in brackets. Methods without published results are
-    left out. `source` describes `runs`, a table of `label_methods`.
-    """
+    """Return the accuracies in % of a table of `label_methods` next to published ones of the same methods, as text: one
+    row per method and source, one column per rate, with the difference from full data of that source in brackets."""
     own = runs[runs["modifier"] == ""].groupby(["method", "saved"])["test_accuracy"].mean()
     own = own.rename_axis(["method", "rate"]).reset_index().assign(source=source)
-    others = published()
+    others = pd.read_csv(PUBLISHED)
     others = others[others["dataset"] == dataset]
-    others = others.assign(source=others["source"] + ": " + others["protocol"])
-    tables = []
-    for _, table in pd.concat([own, others]).groupby("source", sort=False):
-        full = table.loc[table["method"] == "full", "test_accuracy"].max()
-        text = [
-            f"{accuracy:.1f}" + (f" ({accuracy - full:+.1f})" if rate and pd.notna(full) else "")
-            for accuracy, rate in zip(table["test_accuracy"], table["rate"], strict=True)
-        ]
-        tables.append(table.assign(text=text))
-    both = pd.concat(tables)
+    both = pd.concat([own, others.assign(source=others["source"] + ": " + others["protocol"])])
+    full = both["source"].map(both[both["method"] == "full"].groupby("source")["test_accuracy"].max())
+    less = (both["test_accuracy"] - full).where(both["rate"] > 0).map(" ({:+.1f})".format, na_action="ignore")
+    both = both.assign(text=both["test_accuracy"].map("{:.1f}".format) + less.fillna(""))
     both = both[both["method"].isin(set(others["method"]))]
     cells = both.pivot(index=["method", "source"], columns="rate", values="text").fillna("")
     return name_rows(cells.rename(columns=lambda rate: f"{rate:.0%}" if rate else "none"))
@@ -79,15 +65,3 @@ def letter_sources(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Replace the sources of `compared_with_published` by letters; return the table and the meaning of each letter."""
     letters = dict(zip(table.index.unique("source"), ascii_lowercase, strict=False))
     return table.rename(index=letters, level="source"), [f"{letter}: {source}" for source, letter in letters.items()]
-
-
-def published() -> pd.DataFrame:
-    """Return published results: `dataset`, `method`, `rate`, `test_accuracy` in %, `source`, `protocol`."""
-    rows = [
-        (dataset, method, rate, accuracy, group["source"], group["protocol"])
-        for group in yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
-        for dataset, methods in group["test_accuracy"].items()
-        for method, values in methods.items()
-        for rate, accuracy in (values if isinstance(values, dict) else {0.0: values}).items()
-    ]
-    return pd.DataFrame(rows, columns=["dataset", "method", "rate", "test_accuracy", "source", "protocol"])

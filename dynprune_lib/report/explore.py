@@ -16,31 +16,26 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import ipywidgets
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dynprune_lib.errors import DynpruneError, NotebookError, SpecError, StoreError
+from dynprune_lib.errors import DynpruneError, SpecError, StoreError
 from dynprune_lib.experiments.data import ImageData, dataset_title, load_dataset
 from dynprune_lib.experiments.profile import PROFILES, stated_role
 from dynprune_lib.experiments.runs import check_choice
 from dynprune_lib.experiments.selection_groups import GROUPS, group_of
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import results_dir
-from dynprune_lib.report.canvas import WIDTH, finish, legend_beside, use_style, write_title
+from dynprune_lib.report.canvas import WIDTH
 from dynprune_lib.report.figures import plot_examples, plot_selection_counts
 from dynprune_lib.report.frontier import measure_compute
-from dynprune_lib.report.frontier_figure import draw_full_data, label_in_doublings
-from dynprune_lib.report.selections import typical
+from dynprune_lib.report.over_compute import plot_over_compute
+from dynprune_lib.report.selections import histogram, typical
 from dynprune_lib.report.style import model_title, ordered, style
 from dynprune_lib.report.tables import label_with_settings, run_row
-
-try:
-    import ipywidgets
-except ImportError:  # only the extra `explore` has it
-    ipywidgets = None
 
 LINES = ("-", ":", "--", "-.")  # of the variants of a method
 IMAGES = 8  # in a row
@@ -111,20 +106,10 @@ def choose(runs: pd.DataFrame, **chosen: Any) -> pd.DataFrame:
 
 def plot(runs: pd.DataFrame, **chosen: Any) -> Figure:
     """Plot the mean test accuracy over compute, one panel per data set and net; full data has a 95 % band."""
-    use_style()
     runs = choose(runs, **chosen)
-    count = runs["setting"].nunique()
-    size = (WIDTH * (0.55 + 0.75 * count), 3.4)
-    figure, panels = plt.subplots(1, count, squeeze=False, layout="constrained", figsize=size)
-    for axes, (setting, group) in zip(panels.flat, runs.groupby("setting"), strict=True):
-        if (group["method"] == "full").any():
-            draw_full_data(axes, group)
-        _draw_methods(axes, group[group["method"] != "full"])
-        axes.set(title=setting, xlabel="compute (epochs of full data)", ylabel="test accuracy (%)")
-        label_in_doublings(axes)
-    legend_beside(figure)
-    write_title(figure, f"Test accuracy over compute\n{len(runs)} runs, means over seeds")
-    return finish(figure)
+    panels = dict(iter(runs.groupby("setting")))
+    title = f"Test accuracy over compute\n{len(runs)} runs, means over seeds"
+    return plot_over_compute(panels, title, WIDTH * (0.55 + 0.75 * len(panels)), _draw_methods)
 
 
 def _draw_methods(axes: Axes, runs: pd.DataFrame) -> None:
@@ -132,8 +117,8 @@ def _draw_methods(axes: Axes, runs: pd.DataFrame) -> None:
         look, lines = style(method), itertools.cycle(LINES)
         for (kind, rate), curve in runs[runs["method"] == method].groupby(["kind", "rate"]):
             means = curve.groupby("epochs")[["full_epochs", "test_accuracy"]].mean().sort_values("full_epochs")
-            drawn: dict[str, Any] = {"color": look.colour, "marker": look.marker, "label": f"{kind}, {rate:.0%}"}
-            axes.plot(means["full_epochs"], means["test_accuracy"], next(lines), ms=4, lw=1, **drawn)
+            drawn = look.line | {"label": f"{kind}, {rate:.0%}", "linestyle": next(lines), "ms": 4}
+            axes.plot(means["full_epochs"], means["test_accuracy"], **drawn)
 
 
 def plot_counts(runs: pd.DataFrame, **chosen: Any) -> Figure:
@@ -145,7 +130,7 @@ def plot_counts(runs: pd.DataFrame, **chosen: Any) -> Figure:
     runs = choose(runs, **chosen)
     counts, first = _counts(runs), runs.iloc[0]
     title = f"How often each sample was selected\n{first['setting']}, {first['epochs']} epochs"
-    return plot_selection_counts(counts, first["epochs"], title)
+    return plot_selection_counts(histogram(counts, first["epochs"]), title)
 
 
 def plot_group(runs: pd.DataFrame, group: str, **chosen: Any) -> Figure:
@@ -193,13 +178,7 @@ def _counts(runs: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def explorer(runs: pd.DataFrame) -> Any:
-    """Return a widget with menus and, below them, the three plots of what is chosen, or why one cannot be drawn.
-
-    Raises:
-        NotebookError: ipywidgets is not installed.
-    """
-    if ipywidgets is None:
-        raise NotebookError("ipywidgets is not installed: run pip install -e '.[explore]'")
+    """Return a widget with menus and, below them, the three plots of what is chosen, or why one cannot be drawn."""
     menu = ipywidgets.Dropdown(description="data set, net", options=list(runs["setting"].unique()), **WIDE)
     below = ipywidgets.VBox()
 

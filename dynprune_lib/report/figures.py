@@ -3,6 +3,7 @@
 import itertools
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,12 +22,7 @@ from dynprune_lib.report.style import STYLES, ordered, style
 from dynprune_lib.report.tables import half_interval
 
 DASHED = ("fewer-epochs", "full")  # the baselines
-OTHERS = {
-    "#0072b2": "o",
-    "#e69f00": "P",
-    "#cc79a7": "v",
-    "#56b4e9": "X",
-}  # lines that are no methods: colour and marker
+OTHERS = {"#0072b2": "o", "#e69f00": "P", "#cc79a7": "v", "#56b4e9": "X"}  # of lines that are no methods
 ON_LINES = [withStroke(linewidth=2, foreground="white")]  # around text that lines may cross
 FAR = 25  # percentage points below full data: means further down are written at the edge, to keep the others apart
 
@@ -39,35 +35,25 @@ def plot_accuracy_vs_pruning_rate(runs: pd.DataFrame, title: str) -> Figure:
     figure, axes = one_axes(title)
     full = runs[runs["method"] == "full"]
     level, ci95, look = full["test_accuracy"].mean(), half_interval(full["test_accuracy"]), style("full")
-    axes.axhline(level, color=look.colour, linestyle="--", linewidth=1, label=look.label)
+    axes.axhline(level, color=look.colour, linestyle="--", label=look.label)
     axes.axhspan(level - ci95, level + ci95, color=look.colour, alpha=0.12, linewidth=0)
     methods = [method for method in ordered(runs["method"]) if method != "full"]
     bottom, rows = level - FAR, 0
     for method in methods:
         rates = runs[runs["method"] == method].groupby("rate")
         means, saved = rates["test_accuracy"].mean(), 100 * (1 - rates["passes"].mean() / full["passes"].mean())
-        look = style(method)
-        axes.errorbar(
-            saved,
-            means,
-            rates["test_accuracy"].agg(half_interval),
-            linestyle=":" if method in DASHED else "-",
-            ms=5,
-            lw=1.2,
-            capsize=2,
-            **look.line,
-        )
+        ci95, look, line = rates["test_accuracy"].agg(half_interval), style(method), ":" if method in DASHED else "-"
+        axes.errorbar(saved, means, ci95, linestyle=line, ms=5, lw=1.2, **look.line)
         far = means[means < bottom]
         for rate, mean in far.items():
             name, height = f"{look.label} {mean:.0f} ▾", bottom + 0.4 + 1.4 * rows
-            colour = look.colour
-            axes.text(saved[rate], height, name, color=colour, fontsize="x-small", ha="right", path_effects=ON_LINES)
+            drawn: dict[str, Any] = {"color": look.colour, "fontsize": "x-small", "path_effects": ON_LINES}
+            axes.text(saved[rate], height, name, ha="right", **drawn)
         rows += not far.empty
     if rows:
         axes.set_ylim(bottom=bottom)
-    axes.set_xlabel("compute saved in training (% of sample passes)")
-    axes.set_ylabel("test accuracy (%)")
-    axes.legend(loc="lower left", frameon=False, fontsize="small")  # accuracy falls from the upper left
+    axes.set(xlabel="compute saved in training (% of sample passes)", ylabel="test accuracy (%)")
+    axes.legend(loc="lower left")  # accuracy falls from the upper left
     return finish(figure)
 
 
@@ -79,11 +65,11 @@ def plot_learning_curves(curves: pd.DataFrame, title: str) -> Figure:
         mean, ci95 = epochs["test_accuracy"].mean(), epochs["test_accuracy"].agg(half_interval).fillna(0)
         places, look = epochs["passes"].mean(), style(method)
         line = "--" if method in DASHED else "-"
-        axes.plot(places, mean, line, ms=3, lw=1, **look.line)
+        axes.plot(places, mean, line, ms=3, **look.line)
         axes.fill_between(places, mean - ci95, mean + ci95, color=look.colour, alpha=0.15, linewidth=0)
     axes.set(xlabel="sample passes", ylabel="test accuracy (%)")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 200k, not 200000
-    axes.legend(frameon=False, fontsize="small")
+    axes.legend()
     return finish(figure)
 
 
@@ -92,51 +78,35 @@ def plot_costs(costs: pd.DataFrame, title: str) -> Figure:
     figure, axes = one_axes(title, height=0.28 * len(costs) + 1.0)
     names = [f"{style(row.method).label}, {row.rate:.0%}" for row in costs.itertuples()]
     colours = [style(method).colour for method in costs["method"]]
+    hatched: dict[str, Any] = {"alpha": 0.45, "hatch": "////", "edgecolor": "white"}
     axes.barh(names, costs["training"], color=colours)
-    axes.barh(
-        names,
-        costs["total"] - costs["training"],
-        left=costs["training"],
-        color=colours,
-        alpha=0.45,
-        hatch="////",
-        edgecolor="white",
-    )
-    line = axes.axvline(1, color=style("full").colour, linestyle="--", linewidth=1, label="full data")
+    axes.barh(names, costs["total"] - costs["training"], left=costs["training"], color=colours, **hatched)
+    line = axes.axvline(1, color=style("full").colour, linestyle="--", label="full data")
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("sample passes (full-data run = 1;\na forward pass counts as a third)")
-    grey = [Patch(color="#777777", label="training")]
-    grey += [Patch(facecolor="#777777", alpha=0.45, hatch="////", edgecolor="white", label="scoring")]
-    legend = axes.legend(handles=[*grey, line], frameon=False, fontsize="small", loc="lower center", ncols=3)
+    grey = [Patch(color="#777777", label="training"), Patch(facecolor="#777777", label="scoring", **hatched)]
+    legend = axes.legend(handles=[*grey, line], loc="lower center", ncols=3)
     legend.set_bbox_to_anchor((0.5, 1), axes.transAxes)  # above: the bars leave no room
     return finish(figure)
 
 
-def plot_selection_counts(counts: dict[str, np.ndarray], epochs: int, title: str) -> Figure:
-    """Plot how many samples, in %, were selected in how many epochs.
-
-    Args:
-        counts: number of epochs in which each sample was selected, (N,) or (runs, N), by the label of a method, which
-            gives the colour, or another name.
-        epochs: number of epochs.
-        title: the message, and the setting in further lines.
-    """
+def plot_selection_counts(histogram: pd.DataFrame, title: str) -> Figure:
+    """Plot `selections.histogram` in %; a column named by the label of a method has its colour."""
     figure, axes = one_axes(title)
     methods = {look.label: (look.colour, look.marker) for look in STYLES.values()}
-    taken = {methods[name][0] for name in counts if name in methods}
+    shares = 100 * histogram.set_index("epochs") / histogram.drop(columns="epochs").sum()
+    taken = {methods[name][0] for name in shares if name in methods}
     free = {colour: marker for colour, marker in OTHERS.items() if colour not in taken}
     others = itertools.cycle((free or OTHERS).items())
-    for name, runs in counts.items():
+    for name, column in shares.items():
         colour, marker = methods.get(name) or next(others)
-        shares = np.stack([np.bincount(run, minlength=epochs + 1) / len(run) for run in np.atleast_2d(runs)])
-        places = np.arange(epochs + 1)
-        axes.plot(places, 100 * shares.mean(0), color=colour, marker=marker, markersize=3.5, linewidth=1, label=name)
-    axes.set(xlabel=f"epochs in which a sample was selected (of {epochs})", ylabel="samples (%)")
+        axes.plot(column, color=colour, marker=marker, ms=3.5, label=name)
+    axes.set(xlabel=f"epochs in which a sample was selected (of {shares.index[-1]})", ylabel="samples (%)")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     # above the axes: the lines leave no room
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize="small")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     return finish(figure)
 
 
@@ -153,18 +123,12 @@ def plot_kept_samples(kept: np.ndarray, title: str) -> Figure:
     axes.grid(visible=False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles = [Patch(color=colours(1), label="kept"), Patch(color=colours(0), label="skipped")]
-    axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize="small")
+    axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     return finish(figure)
 
 
 def plot_differences(differences: pd.DataFrame, baseline: str, title: str) -> Figure:
-    """Plot differences in test accuracy with their 95 % intervals, one row each. Means far below are written as text.
-
-    Args:
-        differences: columns `mean`, `ci95` and, if rows differ in it, `colour`; indexed by the name of the row.
-        baseline: what the differences are from.
-        title: the message, and the setting in further lines.
-    """
+    """Plot the columns `mean` and `ci95` of a table, and its `colour` if it has one, a row each, named by the index."""
     figure, axes = one_axes(title, 0.24 * len(differences) + 1.1, _difference_from(baseline))
     _draw_differences(axes, differences)
     axes.set_yticks(range(len(differences)), list(differences.index))
@@ -172,15 +136,9 @@ def plot_differences(differences: pd.DataFrame, baseline: str, title: str) -> Fi
 
 
 def plot_ranking(differences: pd.DataFrame, baseline: str, title: str, panel: str = "saved") -> Figure:
-    """Plot the differences of each method with 95 % intervals, one panel per level of compute saved or per data set.
+    """Plot `mean` and `ci95` of each `method_label`, one panel per value of a column.
 
-    Methods are sorted by their mean over the panels that show all of them. Means far below are written as text.
-
-    Args:
-        differences: a table of `differences_from_baseline`.
-        baseline: what the differences are from.
-        title: the message, and the setting in further lines.
-        panel: column with one panel for each value, in their order. Default: "saved".
+    Methods are sorted by their mean over the panels that show all of them.
     """
     use_style()
     means = differences.pivot(index="method_label", columns=panel, values="mean")
@@ -199,13 +157,7 @@ def plot_ranking(differences: pd.DataFrame, baseline: str, title: str, panel: st
 
 
 def plot_examples(data: TensorData, examples: Mapping[str, Sequence[int] | np.ndarray], title: str) -> Figure:
-    """Plot training images with their classes, in rows.
-
-    Args:
-        data: a data set of images.
-        examples: positions of the images, by the name of the row.
-        title: the message, and the setting in further lines.
-    """
+    """Plot training images with their classes, in rows: their positions by the name of the row."""
     assert isinstance(data, ImageData)
     use_style()
     count, size = max(map(len, examples.values())), (WIDTH, 0.75 * len(examples) + 0.6)
@@ -223,24 +175,13 @@ def plot_examples(data: TensorData, examples: Mapping[str, Sequence[int] | np.nd
     return figure
 
 
-def plot_correlations(matrix: np.ndarray, labels: Sequence[str], what: str, title: str) -> Figure:
-    """Plot a (rows, rows) matrix of rank correlations, with the numbers if there are at most 10 rows."""
+def plot_correlations(matrix: pd.DataFrame, title: str) -> Figure:
+    """Plot a matrix of rank correlations with a named index, with the numbers if there are at most 10 rows."""
     figure, axes = one_axes(title, height=0.85 * WIDTH)
-    sns.heatmap(
-        matrix,
-        vmin=0,
-        vmax=1,
-        annot=len(labels) <= 10,
-        fmt=".2f",
-        annot_kws={"fontsize": "small"},
-        cmap="cividis",
-        square=True,
-        xticklabels=labels,
-        yticklabels=labels,
-        cbar_kws={"label": "rank correlation"},
-        ax=axes,
-    )
-    axes.set(xlabel=what, ylabel=what)
+    numbers: dict[str, Any] = {"annot": len(matrix) <= 10, "fmt": ".2f", "annot_kws": {"fontsize": "small"}}
+    look: dict[str, Any] = {"cmap": "cividis", "square": True, "cbar_kws": {"label": "rank correlation"}}
+    sns.heatmap(matrix, vmin=0, vmax=1, xticklabels=True, yticklabels=True, ax=axes, **numbers, **look)
+    axes.set(xlabel=matrix.index.name, ylabel=matrix.index.name)
     axes.tick_params(axis="y", rotation=0)
     axes.grid(visible=False)
     plt.close(figure)
@@ -262,8 +203,8 @@ def _draw_differences(axes: Axes, rows: pd.DataFrame) -> None:
             axes.text(0.02, place, text, transform=at_edge, va="center", fontsize="x-small", path_effects=ON_LINES)
         else:
             colour = row.get("colour", "#0072b2")
-            axes.errorbar(row["mean"], place, xerr=row["ci95"], color=colour, marker="o", ms=3.5, capsize=2, lw=1.2)
-    axes.axvline(0, color=style("full").colour, linestyle="--", linewidth=1)
+            axes.errorbar(row["mean"], place, xerr=row["ci95"], color=colour, marker="o", ms=3.5, lw=1.2)
+    axes.axvline(0, color=style("full").colour, linestyle="--")
     axes.margins(x=0.1)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2))
     axes.set_ylim(len(rows) - 0.5, -0.5)

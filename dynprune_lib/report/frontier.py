@@ -59,12 +59,6 @@ class Curve:
     """Accuracy of full data over compute: a polynomial in the logarithm of compute, fitted by weighted least squares.
 
     It takes rows of `mean_of_seeds` of one setting. `variance`, pooled over all cells, has `df` degrees of freedom.
-
-    Example:
-        >>> full = {"method": "full", "full_epochs": [1, 2, 4], "test_accuracy": [80.0, 90.0, 95.0]}
-        >>> curve = Curve(pd.DataFrame(full | {"n": 3, "own_variance": 0.01}))
-        >>> curve.accuracy(np.log([2])).round(3).tolist(), curve.compute_for(np.array([90.0, 96.0])).round(3).tolist()
-        ([90.0], [2.0, inf])
     """
 
     def __init__(self, cells: pd.DataFrame) -> None:
@@ -210,13 +204,8 @@ def _common(curve: Curve, cells: pd.DataFrame, level: float) -> dict[str, float]
 
 
 def of_the_paper(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the speed-ups of claim C1: the paper's three methods at 50 % compute saved.
-
-    Returns:
-        Rows of `common_speed_up`, all intervals at 95 % together (Bonferroni), with `side`, "above" full data at equal
-        compute, "below" or neither (empty, also with fewer than SEEDS seeds), and `detectable`, the points that would
-        be found with 80 % power.
-    """
+    """Return the rows of `common_speed_up` for claim C1, PAPER at 50 % compute saved, with intervals at 95 % together
+    (Bonferroni), the `side` of full data at equal compute, and the `detectable` points, see `smallest_detectable`."""
     labels = [style(method).label for method in PAPER]  # without modifiers
     is_tested = runs["method_label"].isin(labels) & (runs["saved"] == 0.5)
     count = len(runs.loc[is_tested, ["setting", "method"]].drop_duplicates())
@@ -290,10 +279,8 @@ def round_accuracies(reached: pd.Series) -> list[float]:
 
 
 def seconds_per_full_epoch(records: list[RunRecord]) -> pd.Series:
-    """Return the median seconds that timed runs of one model need for the passes of an epoch of full data.
-
-    They are indexed by model, label of the method, and prune rate.
-    """
+    """Return the median seconds that timed runs of one model need for the passes of an epoch of full data, indexed by
+    model, label of the method, and prune rate."""
     passes = {(record.spec.sampler, record.spec.prune_rate): record.epochs[-1].backward_passes for record in records}
     seconds = epoch_seconds(records)
     seconds *= passes["full", 0.0] / pd.Series(passes).reindex(seconds.index)

@@ -1,5 +1,6 @@
 """Analyse which samples runs select: groups of samples, and agreement between runs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,20 +44,20 @@ def selected(study: Study) -> dict[str, Selected]:
     return {name: Selected(runs, counts[name], groups[name]) for name, runs in specs.items()}
 
 
-def histogram(runs: dict[str, Selected], epochs: int) -> pd.DataFrame:
-    """Return how many samples, summed over runs, were selected in each number of epochs: one column per kind."""
-    columns = {name: np.bincount(each.counts.ravel(), minlength=epochs + 1) for name, each in runs.items()}
+def histogram(counts: Mapping[str, np.ndarray], epochs: int) -> pd.DataFrame:
+    """Return how many samples, summed over (runs, N) counts, were selected in each number of epochs."""
+    columns = {name: np.bincount(each.ravel(), minlength=epochs + 1) for name, each in counts.items()}
     return pd.DataFrame(columns).rename_axis("epochs").reset_index()
 
 
-def never_by_first_epoch(runs: Selected) -> pd.Series:
-    """Return the share of never samples, in %, in four parts of the order in which samples were first seen, mean over
-    runs."""
-    shares = [
-        shares_by_place(groups, order_of_first_epoch(spec, len(groups)))["never"]
-        for groups, spec in zip(runs.groups, runs.specs, strict=True)
-    ]
-    return 100 * sum(shares) / len(shares)
+def never_by_first_epoch(runs: Selected, parts: int = 4) -> pd.Series:
+    """Return the share of never samples, in %, by the quarter in which the first epoch saw them, mean over runs."""
+    shares = []
+    for groups, spec in zip(runs.groups, runs.specs, strict=True):
+        first = spec.make_sampler(len(groups)).indices().numpy()
+        order = np.concatenate([first, np.setdiff1d(np.arange(len(groups)), first)])  # then those that it left out
+        shares.append([(groups[part] == GROUPS.index("never")).mean() for part in np.array_split(order, parts)])
+    return pd.Series(100 * np.mean(shares, axis=0), pd.RangeIndex(1, parts + 1))
 
 
 def who_was_dropped(study: Study) -> pd.DataFrame:
@@ -81,38 +82,11 @@ def agreement_of_scores(study: Study) -> pd.DataFrame:
     return name_rows(pd.DataFrame.from_dict(rows, orient="index").rename_axis(["method", "rate"]))
 
 
-@dataclass(frozen=True)
-class Traces:
-    """Scores of some samples after some `epochs` of runs, (runs, epochs, samples) each.
-
-    `alike` are runs from one initialisation (the noise ceiling), `first` and `other` those of the two nets.
-    """
-
-    epochs: list[int]
-    alike: np.ndarray
-    first: np.ndarray
-    other: np.ndarray
-
-    def correlations(self) -> pd.DataFrame:
-        """Return the mean rank correlation of the scores between pairs of runs, one row per epoch."""
-        alike, first, other = (runs.swapaxes(0, 1) for runs in (self.alike, self.first, self.other))
-        columns = {
-            "same initialisation": list(map(mean_correlation, alike)),
-            "another seed": list(map(mean_correlation, first)),
-            "another net": list(map(mean_correlation, first, other)),
-            "last epoch of the same run": self.within_a_run()[:, -1],
-        }
-        return pd.DataFrame(columns, pd.Index(self.epochs, name="epoch"))
-
-    def within_a_run(self) -> np.ndarray:
-        """Return the rank correlation of the scores between the epochs of one run of the first net, mean over runs."""
-        return np.mean([rank_correlation(trace) for trace in self.first], axis=0)
-
-
-def traces(study: Study, ceiling: Study) -> Traces:
-    """Return the scores of the experiments `a_dynamic_process` and `noise_ceiling`."""
+def correlations_of_scores(study: Study, ceiling: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return mean rank correlations of the scores of `a_dynamic_process` and `noise_ceiling`: one row per epoch,
+    between pairs of runs; and a matrix of epochs, within a run."""
     shared = ceiling.records[0].spec
-    of_nets: dict[str, list[np.ndarray]] = {}
+    of_nets: dict[str, list[np.ndarray]] = {}  # (epochs, samples) of each run
     alike = []
     for each in (study, ceiling):
         for spec in (record.spec for record in each.records):
@@ -121,8 +95,16 @@ def traces(study: Study, ceiling: Study) -> Traces:
                 of_nets.setdefault(spec.model, []).append(trace)
             if spec.model == shared.model and shared.init_seed in (spec.seed, spec.init_seed):
                 alike.append(trace)
-    nets = [np.stack(runs) for runs in of_nets.values()]
-    return Traces(shared.traced_epochs, np.stack(alike), nets[0], nets[-1])
+    nets = [np.stack(runs, axis=1) for runs in of_nets.values()]
+    first, other, epochs = nets[0], nets[-1], pd.Index(shared.traced_epochs, name="epoch")
+    within = pd.DataFrame(np.mean([*map(rank_correlation, first.swapaxes(0, 1))], axis=0), epochs, epochs)
+    columns = {
+        "same initialisation": list(map(mean_correlation, np.stack(alike, axis=1))),
+        "another seed": list(map(mean_correlation, first)),
+        "another net": list(map(mean_correlation, first, other)),
+        "last epoch of the same run": within.iloc[:, -1],
+    }
+    return pd.DataFrame(columns, epochs), within
 
 
 def group_shares(groups: np.ndarray) -> pd.Series:
@@ -130,33 +112,9 @@ def group_shares(groups: np.ndarray) -> pd.Series:
     return pd.Series(np.bincount(groups, minlength=len(GROUPS)) / len(groups), index=GROUPS)
 
 
-def order_of_first_epoch(spec: RunSpec, num_samples: int) -> np.ndarray:
-    """Return the samples of a run's first epoch in their order, then all others, (N,) int64."""
-    first = spec.make_sampler(num_samples).indices().numpy()
-    return np.concatenate([first, np.setdiff1d(np.arange(num_samples), first)])
-
-
-def shares_by_place(groups: np.ndarray, order: np.ndarray, parts: int = 4) -> pd.DataFrame:
-    """Return the share of each group in each part, counted from 1, of the (N,) samples in the order of an epoch."""
-    rows = [group_shares(groups[part]) for part in np.array_split(order, parts)]
-    return pd.DataFrame(rows, index=pd.RangeIndex(1, parts + 1))
-
-
 def agreement(members: np.ndarray, others: np.ndarray | None = None) -> dict[str, float]:
-    """Return how far runs agree on which samples belong to a set.
-
-    Args:
-        members: (runs, N) bool, whether each sample belongs to the set of each run.
-        others: the same for other runs. Default: None, the runs are compared with each other.
-
-    Returns:
-        `agreement`, the share of a run's set that is also in another run's, mean over all pairs (NaN if there is none);
-        `chance`, its expectation for independent sets of the same sizes.
-
-    Example:
-        >>> agreement(np.array([[True, True, False, False], [True, False, True, False]]))
-        {'agreement': 0.5, 'chance': 0.5}
-    """
+    """Return the `agreement` of (runs, N) sets of samples, the share of a run's set that is also in another's, mean
+    over pairs (NaN if there is none), and that of independent sets of the same sizes, by `chance`."""
     sets, other_sets = (np.asarray(each, dtype=float) for each in (members, members if others is None else others))
     with np.errstate(invalid="ignore"):  # a set may be empty
         common = sets @ other_sets.T / sets.sum(1, keepdims=True)
@@ -172,16 +130,9 @@ def group_agreement(groups: np.ndarray, others: np.ndarray | None = None) -> pd.
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def left_out(runs: pd.DataFrame) -> pd.Series:
-    """Return what each run of `dropped_groups` leaves out: one of GROUPS, or "random" samples."""
-    return runs["group"].where(runs["method"] == "without-group", "random")
-
-
 def typical(counts: np.ndarray, groups: np.ndarray, count: int) -> dict[str, np.ndarray]:
-    """Return, for each group, up to `count` samples that are in it in every run.
-
-    They are the first; of *sometimes*, those selected in closest to half of the epochs.
-    """
+    """Return, by group, up to `count` samples that are in it in every run: the first; of *sometimes*, those selected in
+    closest to half of the epochs."""
     in_all = {name: (groups == place).all(0).nonzero()[0] for place, name in enumerate(GROUPS)}
     distance = np.abs(counts.mean(0) - counts.max() / 2)
     in_all["sometimes"] = in_all["sometimes"][np.argsort(distance[in_all["sometimes"]], kind="stable")]

@@ -13,8 +13,7 @@ degrees of freedom. The same rules hold for every comparison:
 """
 
 import warnings
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -72,25 +71,26 @@ def _has_outlying_variance(variance: np.ndarray, df: np.ndarray) -> np.ndarray:
     return outlying
 
 
-def differences(cells: pd.DataFrame, pairs: Mapping[Any, tuple[Hashable, Hashable]]) -> pd.DataFrame:
+def differences(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     """Return differences of the means of cells, each with its own 95 % interval.
 
     Args:
-        cells: a table of `pool_variances`.
-        pairs: by the name of the difference, the cell and the one that is subtracted.
+        first: rows of a table of `pool_variances`.
+        second: rows of the same table that are subtracted, each named by the index as the one in `first`.
 
     Returns:
-        One row per pair, in percentage points: `mean`; `ci95`, the half-width of its interval; `n`, the smaller number
-        of runs; `se` with `df` degrees of freedom; `p`, two-sided, of this difference alone; `ci95_unpooled`, from the
-        two cells alone (Welch). Without an interval, all but `mean` and `n` are NaN.
+        One row per name that both have, in percentage points: `mean`; `ci95`, the half-width of its interval; `n`, the
+        smaller number of runs; `se` with `df` degrees of freedom; `p`, two-sided, of this difference alone;
+        `ci95_unpooled`, from the two cells alone (Welch). Without an interval, all but `mean` and `n` are NaN.
 
     Example:
         >>> runs = pd.DataFrame({"method": list("aabb"), "rate": 0.5, "test_accuracy": [1.0, 3.0, 5.0, 7.0]})
-        >>> table = differences(pool_variances(runs, ["method", "rate"]), {"b - a": (("b", 0.5), ("a", 0.5))})
-        >>> table[["mean", "ci95"]].round(2).to_dict("index")
-        {'b - a': {'mean': 4.0, 'ci95': 6.09}}
+        >>> cells = pool_variances(runs, ["method", "rate"])
+        >>> differences(cells.loc["b"], cells.loc["a"])[["mean", "ci95"]].round(2).to_dict("index")
+        {0.5: {'mean': 4.0, 'ci95': 6.09}}
     """
-    both = [cells.loc[[pair[side] for pair in pairs.values()]].reset_index(drop=True) for side in (0, 1)]
+    names = first.index.intersection(second.index, sort=False)
+    both = [first.loc[names], second.loc[names]]
     first, second = both
     mean, (se, df) = first["mean"] - second["mean"], _standard_error(first, second)
     own = [each.assign(variance=each["own_variance"], df=each["n"] - 1.0, pool=side) for side, each in enumerate(both)]
@@ -104,7 +104,7 @@ def differences(cells: pd.DataFrame, pairs: Mapping[Any, tuple[Hashable, Hashabl
         "p": 2 * stats.t.sf((mean / se).abs(), df),
         "ci95_unpooled": stats.t.isf(ERROR / 2, own_df) * own_se,
     }
-    return pd.DataFrame(columns).set_axis(pd.Index(list(pairs)), axis=0)
+    return pd.DataFrame(columns)
 
 
 def _standard_error(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
@@ -171,10 +171,10 @@ def dunnett(runs: pd.DataFrame, cell: str, baseline: Hashable, by: str | Sequenc
     """
     by = [by] if isinstance(by, str) else list(by)
     cells = pool_variances(runs, [*by, cell], by)
-    pairs = {key: (key, (*key[:-1], baseline)) for key in cells.index if key[-1] != baseline}
-    table = differences(cells, {key: pair for key, pair in pairs.items() if pair[1] in cells.index})
-    table.index.names = cells.index.names
-    controls = pd.Series({key: pairs[key][1] for key in table.index[table["p"].notna()]}, dtype=object)
+    pairs = {key: (*key[:-1], baseline) for key in cells.index if key[-1] != baseline}
+    controls = pd.Series({key: control for key, control in pairs.items() if control in cells.index}, dtype=object)
+    table = differences(cells.loc[controls.index], cells.loc[list(controls)].set_axis(controls.index))
+    controls = controls[table["p"].notna()]
     p, values = table["p"] * len(controls), runs.groupby([*by, cell])["test_accuracy"].agg(np.array)
     is_pooled = cells.loc[controls.index, "pool"].to_numpy() == cells.loc[list(controls), "pool"].to_numpy()
     for control, keys in controls[is_pooled].groupby(controls).groups.items():

@@ -13,7 +13,7 @@ from PIL import Image
 from dynprune_lib.errors import DataError, SweepError
 from dynprune_lib.experiments.data import TensorData, dataset_title, load_dataset
 from dynprune_lib.experiments.plan import EXPERIMENTS
-from dynprune_lib.experiments.profile import FEWER_EPOCHS, PROFILES, RECORDED, Experiment, Profile, load_profile
+from dynprune_lib.experiments.profile import FEWER_EPOCHS, PROFILES, RECORDED, Experiment, Profile, Role, load_profile
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec, check_choice
 from dynprune_lib.experiments.store import Store
@@ -52,7 +52,11 @@ class Study:
     @cached_property
     def runs(self) -> pd.DataFrame:
         """Table of the records, see `tabulate`."""
-        return tabulate(self.records, self.experiment.role)
+        return tabulate(self.records, self.role)
+
+    def role(self, spec: RunSpec) -> Role:
+        """Return the role of a run in the experiment."""
+        return self.experiment.role(spec)
 
     @property
     def experiment(self) -> Experiment:
@@ -62,7 +66,7 @@ class Study:
     @property
     def caption(self) -> str:
         """Data set, models, epochs, devices, precisions if mixed, and number of seeds, as recorded."""
-        records = [each for each in self.records if self.experiment.role(each.spec).method != FEWER_EPOCHS]
+        records = [each for each in self.records if self.role(each.spec).method != FEWER_EPOCHS]
         models = " and ".join(dict.fromkeys(model_title(record.spec.model) for record in records))
         epochs = [record.spec.epochs for record in records]
         seeds = self.runs.groupby(["dataset", "method", "variant", "model", "rate", "epochs"])["seed"].nunique()
@@ -80,12 +84,6 @@ class Study:
     def epochs(self) -> int:
         """Epochs of the longest run."""
         return max(record.spec.epochs for record in self.records)
-
-    @property
-    def samples_of_full_data(self) -> int:
-        """Sample passes of a full-data run of this many epochs, the unit of costs."""
-        # some run has an epoch on all the data: one on full data, or with a warm-up or annealing
-        return self.epochs * max(epoch.samples_kept for record in self.records for epoch in record.epochs)
 
     @property
     def folder(self) -> Path:

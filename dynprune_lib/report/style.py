@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 
 class Style(NamedTuple):
-    """Label, colour and marker of a method; colours work with colour vision deficiency (Okabe and Ito 2008)."""
+    """Style of a method; colours work with colour vision deficiency (Okabe and Ito 2008)."""
 
     label: str
     colour: str
@@ -51,12 +51,7 @@ STYLES = {
 
 
 def style(method: str) -> Style:
-    """Return the style of a method; a sampler of your own is labelled with its class name.
-
-    Example:
-        >>> style("ucb").label, style("my_module:MySampler").label
-        ('UCB', 'MySampler')
-    """
+    """Return the style of a method; a sampler of your own is labelled with its class name."""
     return STYLES.get(method) or Style(method.rpartition(":")[2], "#000000", ".")
 
 

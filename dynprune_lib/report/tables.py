@@ -65,26 +65,16 @@ def run_row(record: RunRecord, role: Role) -> dict[str, Any]:
 
 
 def chosen_by_rule(record: RunRecord) -> float:
-    """Return the share of the training set that the sampler's own rule keeps, mean over the epochs in which it selects.
-
-    Shorter epochs are a random part of that choice, longer ones are filled at random. NaN for a ranking, whose prune
-    rate decides, and where it was not recorded.
-    """
+    """Return the share of the training set that the sampler's own rule keeps, mean over the epochs in which it selects;
+    NaN for a ranking, whose prune rate decides, and where it was not recorded."""
     wanted = record.left_out.wanted if record.left_out else []
     # the epochs of SeTa from `random_from` on have no rule, but old records repeat the share of the epoch before
     return float(pd.Series(wanted[: record.spec.settings.get("random_from")], dtype=float).mean())
 
 
-def learning_curves(
-    records: Iterable[RunRecord],
-    rate: float,
-    role: Callable[[RunSpec], Role] = stated_role,
-) -> pd.DataFrame:
-    """Return one row per epoch of the full-data runs and of the runs at one rate.
-
-    Returns:
-        `method`, `seed`, `epoch`, `test_accuracy` in %, and `passes` so far, including scoring before training.
-    """
+def learning_curves(records: Iterable[RunRecord], rate: float, role: Callable[[RunSpec], Role]) -> pd.DataFrame:
+    """Return `method`, `seed`, `epoch`, `test_accuracy` in % and `passes` so far, with scoring before training, of each
+    epoch of the full-data runs and of the runs at one rate."""
     rows = []
     for record in records:
         run = role(record.spec)
@@ -98,13 +88,7 @@ def learning_curves(
 
 
 def varied_settings(spec: RunSpec) -> dict[str, Any]:
-    """Return the settings of a run that differ from the defaults of its method, and its score if that does.
-
-    Example:
-        >>> spec = RunSpec(dataset="digits", model="tiny", sampler="ucb", score="entropy", settings={"c": 0.0})
-        >>> varied_settings(spec)
-        {'score': 'entropy', 'c': 0.0}
-    """
+    """Return the settings of a run that differ from the defaults of its method, and its score if that does."""
     defaults = {"rescore": RunSpec.rescore, "score": RunSpec.score} | sampler_settings(spec.sampler)
     values = {"rescore": spec.rescore, "score": spec.score} | spec.settings
     return {name: value for name, value in values.items() if value != defaults[name]}
@@ -153,12 +137,7 @@ def label_with_settings(label: str, settings: dict[str, Any]) -> str:
 
 
 def half_interval(values: Iterable[float]) -> float:
-    """Return half the width of the 95 % confidence interval of the mean (Student's t); NaN for a single value.
-
-    Example:
-        >>> round(half_interval([87.0, 88.0, 89.0]), 2)
-        2.48
-    """
+    """Return half the width of the 95 % confidence interval of the mean (Student's t); NaN for a single value."""
     values = np.asarray(list(values), dtype=float)
     if len(values) < 2:
         return float("nan")
@@ -192,13 +171,15 @@ def name_rows(table: pd.DataFrame) -> pd.DataFrame:
     return table.rename(index=lambda method: style(method).label, level=0)
 
 
-def costs(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return what each method costs at each rate, in passes of a full-data run.
+def markdown(table: pd.DataFrame) -> list[str]:
+    """Return the lines of a Markdown table of texts, without the index."""
+    rows = [list(table.columns), ["---"] * table.shape[1], *table.values.tolist()]
+    return [f"| {' | '.join(row)} |" for row in rows]
 
-    Returns:
-        `method`; `rate`; `training` and `scoring` before training, passes forward and backward; `forward_only` passes
-        of both; `total`, their sum, where a forward pass counts as a third.
-    """
+
+def costs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the cost of each method at each rate, relative to a full-data run: passes of `training` and `scoring`,
+    `forward_only` passes of both, and their `total`, where a forward pass counts as a third."""
     full = runs.loc[runs["method"] == "full", "passes"].mean()
     counted = ["passes", "scoring_passes", "forward_only", "scoring_forward_only"]
     means = runs.groupby(["method", "rate"], as_index=False)[counted].mean()
@@ -219,12 +200,7 @@ def runs_until_it_pays(costs: pd.DataFrame) -> pd.Series:
 
 
 def format_differences(differences: pd.DataFrame) -> pd.Series:
-    """Format the columns `mean` and `ci95` as text; a single seed has no interval.
-
-    Example:
-        >>> format_differences(pd.DataFrame({"mean": [0.52, -1.0], "ci95": [0.31, float("nan")]})).tolist()
-        ['+0.5 ± 0.3', '-1.0']
-    """
+    """Format the columns `mean` and `ci95` as text, such as "+0.5 ± 0.3"; a single seed has no interval."""
     intervals = ["" if np.isnan(ci95) else f" ± {ci95:.1f}" for ci95 in differences["ci95"]]
     texts = [f"{mean:+.1f}{interval}" for mean, interval in zip(differences["mean"], intervals, strict=True)]
     return pd.Series(texts, index=differences.index, dtype=object)

@@ -12,14 +12,8 @@ CELL = ["sampler", "rate"]
 
 
 def timed_epochs(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """Return `sampler`, `rate`, `seed` and `seconds` of each epoch but the first of each run, a warm-up.
-
-    Selection, training and recording count, evaluation does not. A sweep makes all runs at one seed before the next,
-    which spreads slow changes of the machine over all methods.
-
-    Raises:
-        ValueError: a run shared its device, or the runs used different devices.
-    """
+    """Return `sampler`, `rate`, `seed` and `seconds`, without evaluation, of each epoch but the first, a warm-up;
+    ValueError if a run shared its device or the runs used different ones."""
     records = list(records)
     devices = {record.environment["device"] for record in records}
     if len(devices) != 1 or not all(record.spec.alone for record in records):
@@ -46,10 +40,8 @@ def time_ratios(records: Iterable[RunRecord], baseline: tuple[str, float]) -> pd
 
 
 def timing_table(records: Iterable[RunRecord], baseline: tuple[str, float] = ("full", 0.0)) -> pd.DataFrame:
-    """Return the seconds per epoch as text, one row per method and rate, see `timed_epochs`.
-
-    `seconds` and `relative to` the baseline are medians with their range over epochs or repetitions.
-    """
+    """Return as text the median seconds per epoch with their range over epochs, and relative to a (sampler, rate) with
+    their range over seeds."""
     records = list(records)
     seconds = timed_epochs(records).groupby(CELL)["seconds"]
     ratios = time_ratios(records, baseline).groupby(CELL)

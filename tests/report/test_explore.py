@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dynprune_lib.errors import NotebookError, SpecError, StoreError
+from dynprune_lib.errors import SpecError, StoreError
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.report import explore
 from tests.helpers import make_record, tiny
@@ -92,7 +92,6 @@ def test_what_cannot_be_shown_says_why(runs, plot, chosen, message):
 
 @pytest.mark.slow
 def test_menus_show_three_plots_or_why_one_is_not_there(runs):
-    pytest.importorskip("ipywidgets", reason="the extra explore is not installed")
     setting, below = explore.explorer(runs).children
     *menus, plots = below.children
     names = [menu.description for menu in (setting, *menus)]
@@ -106,9 +105,3 @@ def test_menus_show_three_plots_or_why_one_is_not_there(runs):
     assert [getattr(each, "format", None) for each in plots.children] == ["png", None, None]
     why = {each.value for each in plots.children[1:]}
     assert why == {"no chosen run has selection counts: has_counts=True chooses those that do"}
-
-
-def test_without_ipywidgets_the_widget_says_how_to_get_it(runs, monkeypatch):
-    monkeypatch.setattr(explore, "ipywidgets", None)
-    with pytest.raises(NotebookError, match=r"ipywidgets is not installed: run pip install -e '.\[explore\]'"):
-        explore.explorer(runs)

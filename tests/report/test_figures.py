@@ -1,15 +1,12 @@
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
-import pytest
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from dynprune_lib.report import figures, tables
+from dynprune_lib.report import figures
 from dynprune_lib.report.canvas import one_axes, use_style
+from dynprune_lib.report.selections import histogram
 from dynprune_lib.report.style import style
-from tests.report.tables import RUNS, table
 
 
 def axes_of(figure):
@@ -17,45 +14,15 @@ def axes_of(figure):
     return axes
 
 
-def test_the_figure_shows_every_mean_and_interval_and_means_far_below_full_data_at_its_edge():
-    runs = pd.concat([RUNS, table({("el2n", 0.5): [50.0, 52.0, 54.0], ("forget", 0.5): [20.0, 20.0, 20.0]})])
-    near, axes = (axes_of(figures.plot_accuracy_vs_pruning_rate(each, "title")) for each in (RUNS, runs))
-    lines = {container.get_label(): container for container in near.containers}
-    assert set(lines) == {"UCB", "dynamic random"}
-    points = lines["UCB"].lines[0]
-    assert points.get_ydata().tolist() == pytest.approx([89.5, 81.0])
-    assert points.get_xdata() == pytest.approx([50, 70])  # measured: never moved to keep methods apart
-    (bars,) = lines["UCB"].lines[2]
-    low, high = bars.get_segments()[0][:, 1]
-    assert (high - low) / 2 == pytest.approx(tables.half_interval([88.0, 89.5, 91.0]))
-    assert not near.texts
-    assert near.get_ylim()[0] > 75
-    assert [text.get_text() for text in axes.texts] == ["forget scores 20 ▾", "EL2N 52 ▾"]
-    assert axes.get_ylim()[0] == 91 - figures.FAR
-
-
-def test_learning_curves_are_means_over_the_seeds():
-    rows = [("ucb", 0, 1, 50, 10), ("ucb", 0, 2, 60, 20), ("ucb", 1, 1, 54, 10), ("ucb", 1, 2, 70, 20)]
-    curves = pd.DataFrame(rows, columns=["method", "seed", "epoch", "test_accuracy", "passes"])
-    (line,) = axes_of(figures.plot_learning_curves(curves, "title")).lines
-    assert line.get_xydata().tolist() == [[10, 52], [20, 65]]
-
-
-def test_costs_are_stacked():
-    costs = pd.DataFrame({"method": ["el2n"], "rate": [0.5], "training": [0.5], "total": [1.75]})
-    axes = axes_of(figures.plot_costs(costs, "title"))
-    assert [(bar.get_x(), bar.get_width()) for bar in axes.patches] == [(0, 0.5), (0.5, 1.25)]
-    assert axes.get_yticklabels()[0].get_text() == "EL2N, 50%"
-
-
 def test_counts_are_in_percent_and_a_method_has_its_colour():
     names = [style(name).label for name in ("ucb", "forget", "static-random", "el2n")]
     counts = {name: np.array([[0, 1, 1, 2], [0, 0, 2, 2]]) for name in [*names, "UCB, re-scored", "another"]}
-    lines = axes_of(figures.plot_selection_counts(counts, 2, "title")).get_lines()
+    table = histogram(counts, 2)
+    lines = axes_of(figures.plot_selection_counts(table, "title")).get_lines()
     assert [line.get_label() for line in lines] == list(counts)
     assert all(line.get_ydata().tolist() == [37.5, 25, 37.5] for line in lines)
     assert lines[0].get_color() == style("ucb").colour
-    few = axes_of(figures.plot_selection_counts({name: counts[name] for name in ("UCB", "another")}, 2, "title"))
+    few = axes_of(figures.plot_selection_counts(table[["epochs", "UCB", "another"]], "title"))
     assert len({line.get_color() for line in few.lines}) == 2
 
 
@@ -95,15 +62,6 @@ def test_the_first_line_of_a_title_is_the_message_the_others_are_below_and_both_
         assert 0 <= min(edges) < max(edges) <= figure.bbox.width
 
 
-def test_a_ranking_has_a_panel_for_each_data_set_in_their_order_or_for_each_level():
-    differences = pd.DataFrame({"dataset": ["text", "table"], "method_label": "UCB", "mean": [1.0, -2.0], "ci95": 0.5})
-    figure = figures.plot_ranking(differences, "full data", "title", panel="dataset")
-    assert [axes.get_title() for axes in figure.axes] == ["text", "table"]
-    assert [axes.lines[0].get_xdata().tolist() for axes in figure.axes] == [[1], [-2]]
-    figure = figures.plot_ranking(differences.assign(saved=[0.5, 0.3]), "full data", "title")
-    assert [axes.get_title() for axes in figure.axes] == ["30% saved", "50% saved"]
-
-
 def test_a_difference_far_below_the_others_is_written_and_does_not_squeeze_them():
     differences = pd.DataFrame({"mean": [1.0, -30.0, 0.5], "ci95": [0.5, 4.0, np.nan]}, index=["a", "b", "c"])
     axes = axes_of(figures.plot_differences(differences, "baseline", "title"))
@@ -112,18 +70,3 @@ def test_a_difference_far_below_the_others_is_written_and_does_not_squeeze_them(
     left, right = axes.get_xlim()
     assert -1 < left < 0 < 1.5 < right < 2
     assert [float(container.lines[0].get_xdata()[0]) for container in axes.containers] == [1, 0.5]
-
-
-def test_images_of_any_kind_are_shown_in_rows(digits):
-    figure = figures.plot_examples(digits, {"one": range(3), "two": np.array([7, 2])}, "title")
-    assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 1, 1, 0]
-    shown = [digits.classes[digits.train.labels[place]] for place in (0, 1, 2, 7, 2)]
-    assert [text.get_text() for axes in figure.axes for text in axes.texts] == shown
-    colour = replace(digits, train=replace(digits.train, inputs=digits.train.images.expand(-1, -1, -1, 3)))
-    figures.plot_examples(colour, {"colour": [0, 1]}, "title")
-
-
-def test_correlations_are_written_into_their_squares():
-    axes = figures.plot_correlations(np.array([[1.0, 0.25], [0.25, 1.0]]), ["1", "2"], "epoch", "title").axes[0]
-    assert axes.get_xlabel() == axes.get_ylabel() == "epoch"
-    assert [text.get_text() for text in axes.texts] == ["1.00", "0.25", "0.25", "1.00"]

@@ -6,8 +6,7 @@ import pytest
 from scipy import stats
 
 from dynprune_lib.experiments.profile import load_profile
-from dynprune_lib.report import frontier, frontier_tables
-from dynprune_lib.report.frontier_figure import plot_forest, plot_frontier
+from dynprune_lib.report import frontier
 from dynprune_lib.report.study import open_study
 from tests.helpers import ROOT, make_record
 from tests.report.tables import FULL, curve
@@ -201,38 +200,6 @@ def test_seconds_are_those_of_as_many_passes_as_full_data_has():
         record.epochs[-1] = replace(record.epochs[-1], backward_passes=1)  # of 2
     seconds = frontier.seconds_per_full_epoch(records)
     assert (seconds["tiny", "full data", 0.0], seconds["tiny", "UCB", 0.5]) == (4.5, 9)
-
-
-def test_tables_have_a_column_for_each_method():
-    runs = measure(*CIFAR_10, *CIFAR_100)
-    table = frontier_tables.speed_up_table(frontier.speed_up(runs))
-    methods = [("UCB", "50%"), ("UCB, annealed", "50%"), ("dynamic random", "50%"), ("RS2", "50%")]
-    assert table.columns.tolist() == methods
-    assert table.index.tolist() == [(title, epochs) for title in ("CIFAR-10", "CIFAR-100") for epochs in (16, 32)]
-    assert table.loc[("CIFAR-100", 16), ("RS2", "50%")] == ""
-    times = frontier_tables.time_table(frontier.time_to_accuracy(runs, SECONDS))
-    assert times.columns.tolist() == [("full data", "0%"), *methods]
-    assert times.loc[("CIFAR-10", "85 %"), ("full data", "0%")].endswith(" s)")
-    common = frontier_tables.common_table(frontier.common_speed_up(runs))
-    assert common.loc[("CIFAR-10", "UCB", "50%"), "speed-up at equal accuracy"].startswith("1.")
-    assert common.loc[("CIFAR-10", "UCB", "50%"), "points at equal compute"].startswith("+2.")
-
-
-def test_the_frontier_has_a_panel_for_each_setting_and_error_bars_on_every_point():
-    figure = plot_frontier(measure(*CIFAR_10, *CIFAR_100), "message\nsetting")
-    assert [axes.get_title() for axes in figure.axes] == ["CIFAR-10", "CIFAR-100"]
-    assert [len(axes.containers) for axes in figure.axes] == [4, 3]
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["full data, fitted", "full data", "UCB", "UCB, annealed", "RS2", "dynamic random"]
-
-
-def test_the_forest_has_a_row_for_each_method_and_setting():
-    table = frontier.common_speed_up(measure(*CIFAR_10)).assign(high=[1.5, np.inf, 9.0])
-    (axes,) = plot_forest(table, "message\nsetting").axes
-    rows = [label.get_text() for label in axes.get_yticklabels()]
-    assert rows == ["CIFAR-10: UCB", "CIFAR-10: RS2", "CIFAR-10: UCB, annealed"]
-    assert [text.get_text() for text in axes.texts] == [f"{each:.2f}x" for each in table["speed_up"]]
-    assert [line.get_marker() for line in axes.lines].count(">") == 2  # ends beyond the edge
 
 
 def test_the_curve_goes_through_the_committed_means_as_well_as_the_page_says():

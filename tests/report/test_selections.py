@@ -1,7 +1,5 @@
 """Which samples are selected: groups, and how well runs agree in them."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,27 +8,19 @@ from scipy import stats
 from dynprune_lib.experiments.selection_groups import GROUPS
 from dynprune_lib.experiments.train import TrainState, train_epoch
 from dynprune_lib.report import selections
-from dynprune_lib.report.tables import tabulate
-from tests.helpers import make_record, tiny
+from tests.helpers import tiny
 
 UCB = tiny("ucb", 0.5, epochs=1, batch_size=32)
 
 
-def test_the_order_of_the_first_epoch_is_known_without_training(digits, monkeypatch):
-    spec, seen = UCB, []
-    steps = "dynprune_lib.experiments.train.train_steps"
+def test_never_samples_are_counted_by_the_place_in_the_first_epoch_which_is_known_without_training(digits, monkeypatch):
+    seen, steps = [], "dynprune_lib.experiments.train.train_steps"
     monkeypatch.setattr(steps, lambda _, batches, __: seen.extend(batches) or torch.zeros(1))
-    train_epoch(TrainState(spec, digits), 0)
-    order = selections.order_of_first_epoch(spec, 1437)
-    assert torch.equal(torch.cat(seen), torch.from_numpy(order[: 718 // 32 * 32]))
-    assert sorted(order) == list(range(1437))
-
-
-def test_shares_of_the_groups_also_early_and_late_in_an_epoch():
-    shares = selections.group_shares(np.array([0, 1, 1, 2]))
-    assert shares.to_dict() == {"never": 0.25, "sometimes": 0.5, "always": 0.25}
-    found = selections.shares_by_place(np.array([0, 1, 2, 1]), np.array([3, 1, 0, 2]), parts=2)
-    assert found.to_dict("list") == {"never": [0, 0.5], "sometimes": [1, 0], "always": [0, 0.5]}
+    train_epoch(TrainState(UCB, digits), 0)
+    groups = np.full((1, 1437), GROUPS.index("always"))
+    groups[0, torch.cat(seen)[:100]] = GROUPS.index("never")
+    found = selections.never_by_first_epoch(selections.Selected([UCB], groups, groups))
+    assert found.to_dict() == {1: pytest.approx(100 * 100 / 360), 2: 0, 3: 0, 4: 0}
 
 
 def test_agreement_with_other_runs_by_hand():
@@ -46,17 +36,6 @@ def test_agreement_among_runs_by_hand():
     expected = np.mean([1 / 2, 2 / 2, 1 / 3, 1 / 3, 2 / 3, 1 / 3])
     assert selections.agreement(sets) == {"agreement": pytest.approx(expected), "chance": pytest.approx(8 / 18)}
     assert np.isnan(selections.agreement(sets[:1])["agreement"])  # with no other
-
-
-def test_what_a_run_leaves_out_is_its_group():
-    without = [replace(UCB, sampler="without-group", settings={"group": group}) for group in GROUPS]
-    runs = tabulate(map(make_record, [*without, replace(UCB, sampler="static-random", settings={})]))
-    assert dict(zip(runs["method"] + runs["variant"], selections.left_out(runs), strict=True)) == {
-        "without-group": "never",  # the default
-        "without-groupgroup = sometimes": "sometimes",
-        "without-groupgroup = always": "always",
-        "static-random": "random",
-    }
 
 
 def test_typical_samples_are_in_their_group_in_every_run():

@@ -8,7 +8,6 @@ from scipy import stats
 from dynprune_lib.report import statistics
 
 COLUMNS = ["method", "rate"]
-PAIR = {"b - a": (("b", 0.5), ("a", 0.5))}
 
 
 def runs_of(rate=0.5, **methods):
@@ -45,7 +44,8 @@ def test_the_largest_variance_is_tested_by_cochran():
 
 def test_a_difference_within_a_pool_is_the_t_test_of_a_linear_model():
     a, b = [1, 2, 3], [4, 6, 8]
-    row = statistics.differences(statistics.pool_variances(runs_of(a=a, b=b), COLUMNS), PAIR).loc["b - a"]
+    cells = statistics.pool_variances(runs_of(a=a, b=b), COLUMNS)
+    row = statistics.differences(cells.loc["b"], cells.loc["a"]).loc[0.5]
     assert (row["mean"], row["n"], row["df"]) == (4, 3, 4)
     assert row["se"] == pytest.approx(np.sqrt(2.5 * 2 / 3))
     assert row["ci95"] == pytest.approx(stats.t.isf(0.025, 4) * np.sqrt(2.5 * 2 / 3))
@@ -57,18 +57,19 @@ def test_a_difference_within_a_pool_is_the_t_test_of_a_linear_model():
 def test_a_difference_between_pools_is_welchs_test():
     a, b = [1, 2, 3], [40, 60, 83]
     cells = statistics.pool_variances(pd.concat([runs_of(a=a), runs_of(0.9, b=b)]), COLUMNS)
-    row = statistics.differences(cells, {"b - a": (("b", 0.9), ("a", 0.5))}).loc["b - a"]
+    (row,) = statistics.differences(*(cells.loc[name].reset_index(drop=True) for name in "ba")).to_dict("records")
     assert row["p"] == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue)
     assert row["ci95"] == pytest.approx(row["ci95_unpooled"])
 
 
 def test_a_single_run_has_a_difference_but_no_interval_and_is_not_tested():
     cells = statistics.pool_variances(runs_of(a=[1, 2, 3], b=[4], c=[10, 11, 12]), COLUMNS)
-    table = statistics.holm(statistics.differences(cells, PAIR | {"c - a": (("c", 0.5), ("a", 0.5))}))
+    control = cells.loc[[("a", 0.5)] * 2].set_axis(["b", "c"])
+    table = statistics.holm(statistics.differences(cells.loc[["b", "c"]].droplevel("rate"), control))
     assert table["mean"].tolist() == [2, 9]
-    assert table.loc["b - a", ["ci95", "p", "p_family", "detectable"]].isna().all()
+    assert table.loc["b", ["ci95", "p", "p_family", "detectable"]].isna().all()
     assert table["side"].tolist() == ["", "above"]
-    assert table.loc["c - a", "p_family"] == table.loc["c - a", "p"]  # a family of one
+    assert table.loc["c", "p_family"] == table.loc["c", "p"]  # a family of one
 
 
 def test_an_average_is_weighted_by_the_inverse_of_the_squared_errors():

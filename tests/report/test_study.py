@@ -68,10 +68,10 @@ def test_smaller_studies_are_those_of_smaller_profiles_with_records(tmp_path):
     assert smaller_studies(small) == []
 
 
-def test_a_study_has_a_caption_and_the_unit_of_costs(study):
+def test_a_study_has_a_caption(study):
     assert [(record.spec.sampler, record.spec.seed) for record in study.records] == [("full", 5), ("ucb", 5)]
     assert study.caption == "digits (8x8), tiny net, 10 epochs, CPU, n = 1"
-    assert (study.epochs, study.samples_of_full_data) == (10, 20)
+    assert study.epochs == 10
     assert study.data().name == "digits"
     # a message is the title of the runs that it was written for
     assert study.headline("UCB wins", "smoke", "Accuracy") == f"UCB wins\n{study.caption}"

@@ -1,17 +1,16 @@
 import dataclasses
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
-from dynprune_lib.experiments.profile import FEWER_EPOCHS, Role, load_profile, stated_role
+from dynprune_lib.experiments.profile import FEWER_EPOCHS, load_profile
 from dynprune_lib.experiments.records import Cost, LeftOut
 from dynprune_lib.report import comparisons, figures, tables
 from dynprune_lib.report.style import STYLES
 from dynprune_lib.samplers import SAMPLERS
 from tests.helpers import make_record, tiny
-from tests.report.tables import RUNS, table
+from tests.report.tables import table
 
 
 def test_styles_are_different_and_of_methods():
@@ -91,38 +90,8 @@ def test_intervals_against_scipy():
     assert tables.format_mean([1.25], 2) == "1.25"
 
 
-def test_the_table_of_accuracies():
-    cells = tables.accuracy_table(RUNS)
-    assert list(cells.index) == ["full data", "UCB", "dynamic random"]
-    assert list(cells.columns) == ["none", "50%", "70%"]
-    assert cells.loc["full data", "none"] == "91.0 ± 2.5"
-    assert cells.loc["full data", "50%"] == ""
-
-
-def test_rows_of_two_levels_are_named_and_ordered_too():
-    index = pd.MultiIndex.from_product([["forget", "ucb"], [0.7, 0.3]])
-    named = tables.name_rows(pd.DataFrame({"x": [1, 2, 3, 4]}, index=index))
-    assert named.index.tolist() == [("UCB", 0.7), ("UCB", 0.3), ("forget scores", 0.7), ("forget scores", 0.3)]
-    assert named["x"].tolist() == [3, 4, 1, 2]
-
-
 def test_costs_are_shares_of_the_full_data_run():
     runs = table({("full", 0.0): [90], ("el2n", 0.5): [80]})
     runs.loc[1, ["scoring_passes", "scoring_forward_only", "forward_only"]] = [4e5, 2e5, 1e5]
     row = tables.costs(runs).set_index("method").loc["el2n"]
     assert row[["training", "scoring", "forward_only", "total"]].tolist() == pytest.approx([0.5, 0.4, 0.3, 1.0])
-
-
-def test_learning_curves_add_up_passes():
-    fewer = {2: Role("fewer-epochs", 0.5), 1: Role("fewer-epochs", 0.8)}
-    full = [make_record(tiny(epochs=epochs)) for epochs in (4, 2, 1)]
-    pruned, forget = (make_record(tiny(sampler, 0.5, epochs=2)) for sampler in ("ucb", "forget"))
-    scored = dataclasses.replace(forget, scoring=Cost(seconds=100.0, forward_passes=9, backward_passes=9))
-    curves = tables.learning_curves(
-        [*full, pruned, scored],
-        0.5,
-        lambda spec: fewer.get(spec.epochs * (spec.sampler == "full"), stated_role(spec)),
-    )
-    assert curves["method"].tolist() == ["full"] * 4 + ["fewer-epochs"] * 2 + ["ucb"] * 2 + ["forget"] * 2
-    assert curves["passes"].tolist() == [2, 4, 6, 8] + [2, 4] * 2 + [11, 13]
-    assert curves["test_accuracy"].tolist() == pytest.approx([50, 60, 70, 80] + [50, 60] * 3)

@@ -9,7 +9,7 @@ import functools
 import gc
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,11 @@ from dynprune_lib.errors import (
 from dynprune_lib.experiments.data import FOLDER, TensorData, load_dataset
 from dynprune_lib.experiments.locks import device_locks
 from dynprune_lib.experiments.make import make_run
-from dynprune_lib.experiments.profile import Profile
 from dynprune_lib.experiments.records import EpochRecord, RunRecord
 from dynprune_lib.experiments.runs import RunSpec, validate
 from dynprune_lib.experiments.schedule import Schedule, Task, tasks_of
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.workers import Placement, Workers, placements
-from dynprune_lib.paths import results_dir
 
 
 class OutOfTime(Exception):
@@ -67,36 +65,6 @@ class Plan:
     def ends_within(self, seconds: float = 0) -> bool:
         """Return whether the time is up after some seconds."""
         return self.deadline is not None and time.time() + seconds > self.deadline
-
-
-def ensure_runs(
-    profile: Profile,
-    experiment: str,
-    *,
-    data_dir: str | Path | None = None,
-    results: str | Path | None = None,
-    seeds: Iterable[int] | None = None,
-) -> list[RunRecord]:
-    """Return the records of an experiment, training those that are missing.
-
-    Args:
-        profile: from `load_profile`.
-        experiment: name of an experiment of the profile.
-        data_dir: folder of the data sets. Default: see `load_dataset`.
-        results: folder of the records. Default: `results` in the checkout.
-        seeds: Default: those of the profile.
-
-    Raises:
-        SweepError: records are missing that could not be made.
-    """
-    specs = profile.runs(experiment, seeds)
-    store = Store(results_dir(results) / profile.name)
-    sweep(specs, Plan(store, data_dir, jobs=1, threads=profile.threads))
-    records = [record for spec in specs if (record := store.load(spec))]
-    if len(records) < len(specs):
-        left = len(specs) - len(records)
-        raise SweepError(f"{left} runs are not made: another process trains them or uses their device, try again later")
-    return records
 
 
 def sweep(specs: list[RunSpec], plan: Plan) -> None:

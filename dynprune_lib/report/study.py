@@ -17,7 +17,7 @@ from dynprune_lib.experiments.profile import FEWER_EPOCHS, PROFILES, RECORDED, E
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec, check_choice
 from dynprune_lib.experiments.store import Store
-from dynprune_lib.experiments.sweep import ensure_runs
+from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.files import atomic_write
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.report.claims import decisions
@@ -152,10 +152,13 @@ def open_study(
     chosen, seeds = _with_runs(name, profile, dataset), None if seeds is None else list(seeds)
     store = Store(results_dir(results) / chosen.name)
     if train:
-        records = ensure_runs(chosen, name, data_dir=data_dir, results=results, seeds=seeds)
-    else:
-        records = _records(chosen, name, store, seeds, data_dir)
-    return Study(name, chosen, records, store, data_dir)
+        specs = chosen.runs(name, seeds)
+        sweep(specs, Plan(store, data_dir, jobs=1, threads=chosen.threads))
+        if left := sum(not store.has(spec) for spec in specs):
+            raise SweepError(
+                f"{left} runs are not made: another process trains them or uses their device, try again later"
+            )
+    return Study(name, chosen, _records(chosen, name, store, seeds, data_dir), store, data_dir)
 
 
 def smaller_studies(study: Study) -> list[Study]:

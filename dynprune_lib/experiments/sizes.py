@@ -124,7 +124,7 @@ SIZES = {  # the smallest first
         noises=[],
         texts=["trec"],
         fine_tuning={
-            "dataset": ["trec_subwords", "subj"],
+            "dataset": ["trec_subwords", "subj", "rt_polarity"],
             "model": "minilm",
             "learning_rate": 1e-4,
             "precision": "bfloat16",

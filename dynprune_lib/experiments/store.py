@@ -172,7 +172,9 @@ class Store:
         return None if message is None else message.decode()
 
     def forget_failure(self, spec: RunSpec) -> None:
-        self._path(spec, ".failed", ".running").unlink(missing_ok=True)
+        path = self._path(spec, ".failed", ".running")
+        if path.exists():  # the folder of the store may be a file: whoever writes into it tells
+            path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _kept(self, spec: RunSpec) -> Iterator[dict[str, np.ndarray]]:

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,3 +59,21 @@ def test_variants_are_compared_with_their_own_method_and_those_that_cost_more_wi
     means = {("UCB", "default"): pytest.approx(10), ("UCB", "c = 0.0"): pytest.approx(34 / 3)}
     assert found.set_index(["method", "settings"])["mean"].to_dict() == means
     assert set(found["side"]) == {"above"}
+
+
+def test_modifiers_are_compared_at_equal_compute():
+    runs = table({("ucb", 0.5): [80, 81], ("rs2", 0.5): [79, 80]}).rename(columns={"rate": "saved"})
+    both = pd.concat([runs, runs.assign(modifier="annealed", test_accuracy=runs["test_accuracy"] + 2)])
+    found = comparisons.contrast(both, "modifier", [("annealed", "")], ["method", "saved"], by="saved")
+    assert found["mean"].to_dict() == {("annealed", "", "rs2", 0.5): 2, ("annealed", "", "ucb", 0.5): 2}
+    assert found["df"].tolist() == [4, 4]
+
+
+def test_studies_are_tested_together_each_with_its_own_variance():
+    model = SimpleNamespace(spec=SimpleNamespace(model="small"))
+    studies = [SimpleNamespace(runs=RUNS, title=title, records=[model]) for title in ("one", "two")]
+    found = comparisons.in_every_study(studies, [("ucb", "dynamic-random")])
+    rows = [[title, "small net", rate] for title in ("one", "two") for rate in (0.5, 0.7)]
+    assert found[["dataset", "net", "rate"]].values.tolist() == rows
+    assert found["df"].tolist() == [4] * 4
+    assert found["p_family"].min() == pytest.approx(min(1, 4 * found["p"].min()))

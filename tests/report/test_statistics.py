@@ -40,6 +40,7 @@ def test_the_largest_variance_is_tested_by_cochran():
     for largest, is_outlying in ((14.0, False), (20.0, True)):
         found = statistics._has_outlying_variance(np.array([1.0, 1.0, 1.0, largest]), np.full(4, 2.0))
         assert found.tolist() == [False] * 3 + [is_outlying]
+    assert statistics._has_outlying_variance(np.array([1.0, 1e4]), np.full(2, 2.0)).tolist() == [False, True]
 
 
 def test_a_difference_within_a_pool_is_the_t_test_of_a_linear_model():

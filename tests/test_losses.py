@@ -123,6 +123,8 @@ def test_a_mask_leaves_out_what_does_not_count():
     assert loss.item() == pytest.approx(losses[mask].mean().item())
     own = [losses[sample][mask[sample]].mean().item() for sample in range(3)]
     assert sampler.memory["mean"].tolist() == pytest.approx([*own, torch.inf])
+    both = per_sample([losses, losses], mask)
+    assert both.scores[:3].tolist() == pytest.approx([2 * each for each in own])
     with pytest.raises(ValueError, match=r"mask has shape \(3,\) and losses \(4, 3\)"):
         per_sample(losses, mask[0])
 

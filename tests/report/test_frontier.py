@@ -69,12 +69,12 @@ def test_the_band_of_full_data_by_hand():
 
 
 def test_beyond_the_measured_lengths_there_is_a_bound_and_no_extrapolation():
-    above = curve("ucb", {2: [95.0, 95.2]}, cost=0.5)
+    above = curve("ucb", {1: [95.0, 95.2]}, cost=0.5)
     below = curve("rs2", {4: [60.0, 60.2]}, cost=0.5)
     table = speed_up(FULL, above, below).set_index("method")
     assert table["bound"].to_dict() == {"ucb": ">", "rs2": "<"}
-    assert table["speed_up"].tolist() == pytest.approx([2, 0.5])
-    assert (table.loc["ucb", "low"], table.loc["rs2", "high"]) == pytest.approx((2, 0.5))
+    assert table["speed_up"].tolist() == pytest.approx([4, 0.5])
+    assert (table.loc["ucb", "low"], table.loc["rs2", "high"]) == pytest.approx((4, 0.5))
     assert table.loc["ucb", "high"] == np.inf
     assert table.loc["rs2", "low"] == 0
 

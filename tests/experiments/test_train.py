@@ -12,6 +12,7 @@ from dynprune_lib.experiments import train as train_module
 from dynprune_lib.experiments.data import Split, TensorData, hold_out, load_dataset
 from dynprune_lib.experiments.evaluation import evaluate, score_all
 from dynprune_lib.experiments.make import make_run
+from dynprune_lib.experiments.observers import Observer
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.experiments.train import TrainState, _scores, train, train_epoch, train_epochs, train_steps
@@ -41,6 +42,7 @@ def test_digits_are_learned_the_costs_are_counted_and_the_random_state_of_the_us
     assert store.trace(spec).shape == (3, 100)  # after epochs 1, 2 and 4
     assert np.isfinite(store.trace(spec)[-1]).mean() > 0.9  # all but those of last, smaller batches
     assert record.environment["threads"] == torch.get_num_threads()
+    assert record.environment["jobs"] == 1
     assert record.environment["data_md5"] == digits.md5
 
 
@@ -130,8 +132,11 @@ def test_the_schedule_ends_with_the_last_step_that_a_pruned_run_makes(digits, sp
 
 
 @pytest.mark.parametrize("name", ["loss", "el2n"])
-def test_the_sampler_is_told_the_score_of_the_spec(digits, spec, name):
-    training = TrainState(replace(spec, **FULL, score=name, label_smoothing=0.1), digits)
+def test_the_sampler_and_observers_are_told_the_score_of_the_spec(digits, spec, name):
+    observer = Observer()
+    training = TrainState(replace(spec, **FULL, score=name, label_smoothing=0.1), digits, observer=observer)
+    observed = []
+    observer.after_batch = lambda _, scores: observed.append(scores)
     seen = []
     training.model.register_forward_hook(lambda _module, _inputs, logits: seen.append(logits.detach()))
     recorded = []
@@ -140,6 +145,7 @@ def test_the_sampler_is_told_the_score_of_the_spec(digits, spec, name):
     for logits, (index, scores) in zip(seen, recorded, strict=False):  # the evaluation's come after them
         torch.testing.assert_close(scores, SCORES[name](logits, digits.train.labels[index]))
     assert len(recorded) == 1437 // 32
+    assert all(torch.equal(scores, found) for (_, scores), found in zip(recorded, observed, strict=True))
 
 
 @pytest.mark.filterwarnings("ignore:.*not finite")

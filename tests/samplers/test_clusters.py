@@ -38,6 +38,11 @@ def test_groups_of_more_values_than_bins_are_found():
     assert (np.abs(cuts - [0.1, 0.4, 1.1]) < 0.01).all()  # the upper ends of the groups
 
 
+def test_as_many_values_as_bins_are_told_apart_exactly():
+    losses = np.array([0.0] * (BINS - 2) + [1.0, 1.0005])  # nearer to each other than a bin is wide
+    assert cluster_cuts(losses, 3).tolist() == [0, 1]
+
+
 @pytest.mark.parametrize("scale", [1e-45, 1e-30, MAX_SCORE])
 @pytest.mark.parametrize("num_samples", [40, 2 * BINS])
 @pytest.mark.filterwarnings("error")

@@ -9,7 +9,7 @@ SINCE = $(VENV)/notebooks-since
 
 .PHONY: reproduce test full quick floor check style lab render docs site bench install clean
 
-reproduce: install  ## execute every notebook on PROFILE, training missing runs
+reproduce: install  ## execute every notebook on PROFILE; the runs of smoke are trained first
 	"$(BIN)/python" -m dynprune_lib reproduce --profile $(PROFILE) --jobs $(JOBS)
 
 test: check  ## style, types, the tests, the notebooks as committed and on the smoke profile

@@ -46,19 +46,19 @@ app = typer.Typer(
 @report_user_errors()
 def train(
     profile: Annotated[str | None, typer.Option(help="Take the recipe of a profile: " + names(PROFILES))] = None,
-    dataset: Annotated[str | None, typer.Option(help=DATASET_NAMES + ". Default: cifar10.")] = None,
-    model: Annotated[str | None, typer.Option(help=names(MODELS) + ". Default: small.")] = None,
+    dataset: Annotated[str | None, typer.Option(help=DATASET_NAMES + " Default: cifar10.")] = None,
+    model: Annotated[str | None, typer.Option(help=names(MODELS) + " Default: small.")] = None,
     sampler: Annotated[str, typer.Option(help=names(SAMPLERS, "module:Class"))] = RunSpec.sampler,
     prune_rate: Annotated[float, typer.Option(help="Fraction of the samples skipped in every epoch.")] = 0.0,
     score: Annotated[str | None, typer.Option(help="Score that the sampler receives: " + names(SCORES))] = None,
     rescore: Annotated[bool, typer.Option("--rescore", help="Re-score all samples before every selection.")] = False,
-    epochs: Annotated[int | None, typer.Option()] = None,
-    batch_size: Annotated[int | None, typer.Option()] = None,
+    epochs: Annotated[int | None, typer.Option(help="Number of epochs.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples per step.")] = None,
     optimizer: Annotated[str | None, typer.Option(help=names(OPTIMIZERS))] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak of the schedule.")] = None,
     schedule: Annotated[str | None, typer.Option(help=names(SCHEDULES))] = None,
     precision: Annotated[str | None, typer.Option(help=names(PRECISIONS))] = None,
-    seed: Annotated[int, typer.Option()] = RunSpec.seed,
+    seed: Annotated[int, typer.Option(help="Of all random draws.")] = RunSpec.seed,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", help="Any other field of the run, or setting of the sampler: --set epsilon=0.2."),
@@ -117,7 +117,8 @@ def reproduce(
     data_dir: DataDir = None,
     results: Results = None,
 ) -> None:
-    """Train the missing runs of a profile and execute the notebooks; executed copies and HTML go to reproduced/.
+    """Execute the notebooks on a profile; executed copies and HTML go to reproduced/. Missing runs are trained first on
+    smoke, elsewhere with -p train=true.
 
     With --cluster, jobs train the missing runs of all notebooks, and the notebooks are executed here when they ended.
     """

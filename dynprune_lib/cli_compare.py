@@ -65,6 +65,11 @@ def compare_sampler(
     )
     gpus_here = parse_devices(devices)
     device = available_devices(gpus_here)[0]
+    if there := sum(comparison.made.has(spec) for spec in comparison.own):
+        typer.echo(
+            f"{there} runs of {sampler} are in {comparison.made.folder}: if the class has changed since, give it"
+            " another name, or remove them"
+        )
     if specs := comparison.to_train(device):
         typer.echo(f"{comparison.title} keeps the contract; {len(specs)} runs to train, for {comparison.made.folder}")
         plan = Plan(comparison.made, absolute(data_dir), jobs, load_profile(profile).threads, devices=gpus_here)
@@ -73,7 +78,8 @@ def compare_sampler(
         else:
             sweep(specs, plan)
     table = compare.differences_from_rivals(comparison)
-    folder, name = root() / "reproduced" / "compare", re.sub(r"[^\w.]+", "-", f"{comparison.title}-{profile}")
+    module = f"{sampler.partition(':')[0]}-" if ":" in sampler else ""
+    folder, name = root() / "reproduced" / "compare", re.sub(r"[^\w.]+", "-", f"{module}{comparison.title}-{profile}")
     figure, row = compare.plot_comparison(comparison, table), compare.markdown_row(comparison, table, profile)
     atomic_write(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g").encode())
     atomic_write(folder / f"{name}.png", png(figure))

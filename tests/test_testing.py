@@ -282,3 +282,13 @@ def test_the_samplers_of_the_page_on_your_own_method_keep_the_contract(tmp_path,
     (check,) = blocks[2:]
     exec(check)
     check_sampler(importlib.import_module("my_method").Nearest, quantile=0.9)
+
+
+def test_the_random_numbers_of_the_page_keep_the_contract():
+    page = (ROOT / "docs/your-own-method.md").read_text()
+    recipe = re.search(r"`(torch\.rand\(n, .*)\.to\(last\.device\)`", page).group(1)
+
+    def select(self):
+        return eval(recipe, {"torch": torch, "self": self, "n": self.num_samples}).argsort()[: self.num_kept]
+
+    check_sampler(changed(DynamicRandom, select=select))

@@ -54,7 +54,10 @@ def _read(files: list[Path]) -> np.ndarray:
     with ThreadPool() as pool:  # Pillow decodes without Python's lock
         decoded: list = pool.map(_decode, files)
     if bad := [f"{path} ({each!r})" for path, each in zip(files, decoded, strict=True) if isinstance(each, Exception)]:
-        raise DataError(f"cannot read {len(bad)} of {len(files)} images, repair or remove them: {', '.join(bad)}")
+        more = f", and {len(bad) - 3} more" if len(bad) > 3 else ""
+        raise DataError(
+            f"cannot read {len(bad)} of {len(files)} images, repair or remove them: {', '.join(bad[:3])}{more}"
+        )
     images, content = np.stack(decoded), io.BytesIO()
     np.savez(content, images=images)  # a zip file: it has a checksum
     with contextlib.suppress(StoreError):

@@ -56,6 +56,7 @@ class Profile:
         seeds: of most runs. A run with a `seed` of its own begins there and counts on.
         margin: largest loss of accuracy, in percentage points, that counts as none.
         experiments: by name.
+        cheapest_first: whether all seeds of a run come before the next, more expensive run.
     """
 
     name: str
@@ -66,11 +67,13 @@ class Profile:
     seeds: tuple[int, ...]
     margin: float
     experiments: dict[str, Experiment]
+    cheapest_first: bool = False
 
     def runs(self, experiment: str | None = None, seeds: Iterable[int] | None = None) -> list[RunSpec]:
         """Return the runs of an experiment, or of all of them, each once.
 
         All methods come at the first seed, then at the next: a sweep that is stopped early leaves a complete figure.
+        With `cheapest_first`, it leaves the first lengths of an experiment with all seeds.
 
         Args:
             experiment: its name. Default: all.
@@ -90,7 +93,11 @@ class Profile:
             for spec in each.runs
             if seeds is not None or seed in each.seeds[spec.name]
         ]
-        return list({spec.name: spec for spec in specs}.values())
+        unique = {spec.name: spec for spec in specs}
+        if not self.cheapest_first:
+            return list(unique.values())
+        places = {spec.seedless_name: place for place, spec in reversed(list(enumerate(specs)))}
+        return sorted(unique.values(), key=lambda spec: places[spec.seedless_name])
 
 
 @functools.cache
@@ -116,6 +123,7 @@ def load_profile(name: str, dataset: str | None = None) -> Profile:
         threads=size.threads,
         seeds=size.seeds,
         margin=size.margin,
+        cheapest_first=size.cheapest_first,
         experiments={
             key: experiment_of(notebook, rows(size) if key in (size.experiments or EXPERIMENTS) else (), size, given)
             for key, (notebook, rows) in EXPERIMENTS.items()

@@ -16,7 +16,7 @@ from dynprune_lib.experiments.precision import used_precision
 from dynprune_lib.experiments.profile import Role, experiment_of
 from dynprune_lib.experiments.records import RunRecord
 from dynprune_lib.experiments.runs import RunSpec, check_choice
-from dynprune_lib.experiments.sizes import EIGHTH, SIZES
+from dynprune_lib.experiments.sizes import EIGHTH, SIZES, Size
 from dynprune_lib.experiments.store import Store
 from dynprune_lib.paths import results_dir
 from dynprune_lib.report.beyond_accuracy import wrong_labels_kept
@@ -56,6 +56,7 @@ class Comparison:
         roles: of all these runs, by their names at seed 0.
         committed: store of the records of the profile.
         made: store of the runs that are trained for the comparison.
+        beyond: shares of the compute that the sampler cannot save with its settings.
     """
 
     own: list[RunSpec]
@@ -63,6 +64,7 @@ class Comparison:
     roles: Mapping[str, Role]
     committed: Store
     made: Store
+    beyond: Sequence[float] = ()
 
     @property
     def label(self) -> str:
@@ -73,8 +75,10 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """Its name with all settings that differ from the defaults."""
-        return label_with_settings(self.label, varied_settings(self.own[0]))
+        """Its name with all settings that differ from the defaults, and the share of wrong labels."""
+        noise = self.own[0].label_noise
+        name = label_with_settings(self.label, varied_settings(self.own[0]))
+        return f"{name}, {noise:.0%} wrong labels" if noise else name
 
     def role(self, spec: RunSpec) -> Role:
         """Return the role of a run."""
@@ -149,20 +153,39 @@ def plan_comparison(
     settings, size = settings or {}, SIZES[profile]
     levels: Sequence[float] = (HALF,) if label_noise else (*size.saved, *size.much_saved)
     committed, made = Store(results_dir() / profile), Store(results_dir(results).resolve() / "compare")
-    row = run(sampler=sampler, saved=levels, settings=settings, label_noise=label_noise)
-    own = experiment_of("", [row], size, {})  # names settings that do not exist
+    row = run(sampler=sampler, settings=settings, label_noise=label_noise)
+    own, roles = _reachable(row, levels, size)  # names settings that do not exist
     _check(sampler, settings, seeds)
     rivals = experiment_of("", _rows_of_rivals(levels, label_noise), size, {})
     recorded = [spec for spec in _repeated(rivals.runs, MOST_SEEDS) if committed.has(spec)]
     known = {spec.prune_rate for spec in recorded if spec.sampler == "rs2"}
-    compared = [spec for saved, spec in zip(levels, own.runs, strict=True) if saved in known or not known]
+    compared = [spec for saved, spec in own.items() if saved in known or not known]
     return Comparison(
         _repeated(compared, seeds),
         recorded if known else _repeated(rivals.runs, seeds),
-        rivals.roles | own.roles,
+        rivals.roles | roles,
         committed,
         made,
+        [saved for saved in levels if saved not in own],
     )
+
+
+def _reachable(row: Row, levels: Sequence[float], size: Size) -> tuple[dict[float, RunSpec], dict[str, Role]]:
+    """Return the run at each level that it can save, and its role; an annealed run cannot save most of its compute."""
+    runs: dict[float, RunSpec] = {}
+    roles: dict[str, Role] = {}
+    errors = []
+    for saved in levels:
+        try:
+            found = experiment_of("", [row | run(saved=saved)], size, {})
+        except SpecError as error:
+            errors.append(error)
+        else:
+            (runs[saved],) = found.runs
+            roles |= found.roles
+    if not runs:
+        raise errors[0]
+    return runs, roles
 
 
 def _rows_of_rivals(levels: Sequence[float], label_noise: float) -> Iterator[Row]:
@@ -199,10 +222,19 @@ def differences_from_rivals(comparison: Comparison) -> pd.DataFrame:
     Returns:
         A table of `statistics.holm` with the columns `baseline`, a rival, and `saved`, the share of the compute of full
         data that both save. A level at which the sampler's compute is not that of RS2 is left out.
+
+    Raises:
+        SpecError: there is no other level.
     """
     runs = comparison.comparable
     pairs = [(comparison.label, rival) for rival in RIVALS]
     table = contrast(runs[runs["saved"] > 0], "method_label", pairs, ["saved"], by="saved").reset_index()
+    if table.empty:
+        spent = ", ".join(cost_of_sampler(comparison)["compute"].map("{:.2f}x".format))
+        raise SpecError(
+            f"{comparison.title} cannot be compared: it spends {spent} the compute of full data, with scores before"
+            " training and forward passes, and RS2 has no runs of as much"
+        )
     return holm(table.drop(columns="method_label"))
 
 
@@ -268,6 +300,9 @@ def describe(comparison: Comparison, differences: pd.DataFrame, device: str) -> 
     if left_out := {comparison.role(spec).rate for spec in comparison.own} - compared:
         rates = ", ".join(f"{rate:.0%}" for rate in sorted(left_out))
         parts.append(f"Not compared, since RS2 has no runs of this compute: the prune rate {rates}.")
+    if comparison.beyond:
+        rates = ", ".join(f"{saved:.0%}" for saved in comparison.beyond)
+        parts.append(f"Not compared, since too many epochs are on all the data: {rates} saved.")
     wrong = wrong_labels_kept(comparison.records, comparison.role)
     if len(wrong):
         shares = wrong.groupby("method")["share"].mean().rename(lambda method: style(method).label)

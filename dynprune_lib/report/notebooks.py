@@ -74,7 +74,7 @@ def reproduce_notebooks(
     """
     notebooks = choose_notebooks(only, start)
     check_parameters(parameters or {})
-    given = (parameters or {}) | {"profile": profile}
+    given = {"train": profile == PROFILES[0]} | (parameters or {}) | {"profile": profile}
     folders = {"data_dir": data_dir, "results": results}
     given |= {name: str(Path(folder).resolve()) for name, folder in folders.items() if folder is not None}
     chosen = load_profile(profile, given.get("dataset"))
@@ -89,14 +89,15 @@ def reproduce_notebooks(
     shown = {name: each for name, each in chosen.experiments.items() if each.notebook in names}
     runs = dataclasses.replace(chosen, experiments=shown).runs(seeds=given.get("seeds"))
     store = Store(results_dir(given.get("results")) / chosen.name)
-    if given.get("train", profile == PROFILES[0]):
+    if given["train"]:
         sweep(runs, Plan(store, given.get("data_dir"), jobs, chosen.threads, lines=False))
     for path in _under_a_bar(notebooks):
         copy = target / path.name
         notebook = _execute(path, {name: given[name] for name in given if name in _parameters_of(path)}, copy)
         _write(copy, notebook)
         atomic_write(copy.with_suffix(".html"), HTMLExporter().from_notebook_node(notebook)[0].encode())
-    print(f"executed copies and HTML are in {target}")
+    if notebooks:
+        print(f"executed copies and HTML are in {target}")
 
 
 def render_notebooks(only: Collection[str] = (), start: str | None = None) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from dynprune_lib.errors import DataError, SweepError
+from dynprune_lib.errors import DataError, SpecError, SweepError
 from dynprune_lib.experiments.data import TensorData, dataset_title, load_dataset
 from dynprune_lib.experiments.plan import EXPERIMENTS
 from dynprune_lib.experiments.profile import FEWER_EPOCHS, PROFILES, RECORDED, Experiment, Profile, Role, load_profile
@@ -149,7 +149,10 @@ def open_study(
         SpecError: unknown profile or experiment.
         SweepError: a run has no record at any seed and `train` is false, or runs failed.
     """
-    chosen, seeds = _with_runs(name, profile, dataset), None if seeds is None else list(seeds)
+    chosen = _with_runs(name, profile, dataset)
+    if seeds is not None and not (isinstance(seeds, Iterable) and all(type(seed) is int for seed in seeds)):
+        raise SpecError(f"seeds is {seeds!r}: it must be a list of integers; with papermill, -y 'seeds: [0, 1]'")
+    seeds = None if seeds is None else list(seeds)
     store = Store(results_dir(results) / chosen.name)
     if train:
         specs = chosen.runs(name, seeds)

@@ -307,7 +307,7 @@ class PruningSampler(States, DistributedSampler[int]):  # of which Lightning and
     def random_generator(self, purpose: str, *time: int) -> torch.Generator:
         """Return a generator for one purpose at one time (an epoch or a period), the same in all processes.
 
-        Draw with `device="cpu"`, where it is: the default device may be another.
+        Draw with `device="cpu"`, where it is, and a `dtype`: the defaults may be others.
         """
         key = f"{self.seed}:{purpose}:{time}".encode()
         seed = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little") >> 1

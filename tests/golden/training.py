@@ -1,5 +1,6 @@
 """Eight short trainings that together use every field of a run: their losses, and where they are to be the same."""
 
+import json
 import platform
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from dynprune_lib.experiments.data import ImageData, Split, TensorData
 from dynprune_lib.experiments.make import make_run
 from dynprune_lib.experiments.runs import RunSpec
 from dynprune_lib.experiments.store import Store
+from tests.golden import FOLDER
 
 
 def _with(sampler, prune_rate=0.0, **fields):
@@ -54,6 +56,11 @@ def losses(name, folder):
     }
 
 
+def golden():
+    """Return what was recorded on each kind of CPU."""
+    return json.loads((FOLDER / "training.json").read_text())
+
+
 def here():
     """Return what rounding depends on: only where all of it is the same are the losses the same to the last digit."""
     try:
@@ -67,6 +74,7 @@ def here():
         "capability": torch.backends.cpu.get_cpu_capability(),
         "vendor": found.get("vendor_id", "unknown"),
         "multiplies bfloat16": "avx512_bf16" in found.get("flags", ""),
+        **({"has matrix units": True} if "amx_bf16" in found.get("flags", "") else {}),
     }
 
 

@@ -47,7 +47,7 @@ def faults_of(claim, root):
 
 def fault_of_number(number, claim, root):
     """Return what is wrong with a quoted number, or nothing."""
-    path = root / "figures" / number.get("file", claim.cells)
+    path = root / "figures" / (number.get("file") or claim.cells)
     table = pd.read_csv(path)
     for column, value in number["row"].items():
         table = table[table[column] == value]
@@ -136,7 +136,36 @@ def values():
     return found
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/results.md", "docs/statistics.md"])
+HERE = {"file": "desktop/speed_up.csv"}
+UCB_THERE = {"setting": "CIFAR-10, speedrun net", "method_label": "UCB", "saved": 0.5}
+README = [  # the numbers of its sentences, in their order, and where they are from
+    HERE | {"shown": "1.42", "row": UCB_THERE, "column": "speed_up"},
+    HERE | {"shown": "1.35", "row": UCB_THERE, "column": "low"},
+    HERE | {"shown": "1.51", "row": UCB_THERE, "column": "high"},
+    HERE | {"shown": "1.35", "row": UCB_THERE | {"method_label": "UCB, annealed"}, "column": "speed_up"},
+    {"shown": "0.1", "notebook": "03_accuracy_vs_pruning_rate", "line": r"ucb +\S+ ± 0.2 ✓ +-0.1 ± 0.2 ✓ "},
+    {"shown": "0.8", "file": "desktop/claim_baseline.csv", "row": {"rate": 0.5}, "column": "mean"},
+    {"shown": "0.498", "notebook": "05_time_to_accuracy", "line": r"0.5 .* 0.498 \("},
+    {
+        "shown": "2.6",
+        "file": "desktop/claim_wrong-labels.csv",
+        "row": {"method": "UCB", "label_noise": 0.2, "against": "fewer-epochs"},
+        "column": "mean",
+    },
+]
+
+
+def test_every_decimal_number_of_the_readme_is_that_of_its_file_or_notebook():
+    prose = "\n".join(line for line in (ROOT / "README.md").read_text().splitlines() if not line.startswith("|"))
+    assert numbers(prose) == [each["shown"] for each in README]
+    for each in README:
+        if "file" in each:
+            assert not fault_of_number(each, None, ROOT)
+        else:
+            assert re.search(each["line"], (ROOT / "notebooks" / f"{each['notebook']}.ipynb").read_text())
+
+
+@pytest.mark.parametrize("page", ["docs/results.md", "docs/statistics.md"])
 def test_every_decimal_number_of_a_page_is_in_a_file_of_figures_or_in_a_table(page):
     known = values()
     prose = "\n".join(line for line in (ROOT / page).read_text().splitlines() if not line.startswith("|"))

@@ -99,15 +99,27 @@ def test_with_wrong_labels_half_of_the_compute_is_compared_and_the_share_that_is
 
 
 def test_a_level_whose_compute_the_sampler_does_not_spend_is_left_out_and_named(plan):
-    comparison = trained(plan())
+    comparison, table = trained(plan()), compare.differences_from_rivals(trained(plan()))
     for record in plan().records:
         if record.spec.sampler == GOOD:  # as if it had scored all samples first
             epochs = [replace(epoch, forward_passes=1500) for epoch in record.epochs]
             comparison.made.save(replace(record, epochs=epochs), {})
-    table = compare.differences_from_rivals(comparison)
-    assert table.empty
     text = compare.describe(comparison, table, "cpu")
     assert "Not compared, since RS2 has no runs of this compute: the prune rate 50%." in text
+    with pytest.raises(SpecError, match=r"LowestLoss cannot be compared: it spends 0.83x the compute of full data"):
+        compare.differences_from_rivals(plan())
+
+
+def test_a_level_that_an_annealed_sampler_cannot_save_is_left_out_and_named(tmp_path):
+    settings = {"anneal_from": 14}
+    comparison = compare.plan_comparison(GOOD, "laptop", settings=settings, seeds=1, results=tmp_path)
+    assert (len(comparison.own), comparison.beyond) == (3, [0.9])
+    with pytest.raises(SpecError, match=r"saved is 0.5: lower it, 8 of 10 epochs train on all the data"):
+        compare.plan_comparison(GOOD, "smoke", settings={"anneal_from": 2}, results=tmp_path)
+
+
+def test_wrong_labels_are_in_the_title(plan):
+    assert plan(label_noise=0.2).title == "LowestLoss, 20% wrong labels"
 
 
 @pytest.mark.parametrize(
@@ -138,5 +150,7 @@ def test_the_command_trains_what_is_missing_and_writes_a_row_a_table_and_a_figur
     assert "LowestLoss keeps the contract; 5 runs to train" in first.stdout
     assert "too few seeds" in first.stdout
     files = {path.name for path in (tmp_path / "reproduced" / "compare").iterdir()}
-    assert files == {f"LowestLoss-smoke.{end}" for end in ("csv", "png", "md")}
-    assert "runs to train" not in CliRunner().invoke(app, command).stdout  # resumed
+    assert files == {f"tests.own_sampler-LowestLoss-smoke.{end}" for end in ("csv", "png", "md")}
+    again = CliRunner().invoke(app, command).stdout
+    assert "runs to train" not in again
+    assert f"1 runs of {GOOD} are in {tmp_path / 'own' / 'compare'}: if the class has changed since" in again

@@ -65,10 +65,11 @@ def compare_sampler(
     )
     gpus_here = parse_devices(devices)
     device = available_devices(gpus_here)[0]
-    if there := sum(comparison.made.has(spec) for spec in comparison.own):
+    there = sum(comparison.made.has(spec) for spec in comparison.own)
+    if there and ":" in sampler:
         typer.echo(
-            f"{there} runs of {sampler} are in {comparison.made.folder}: if the class has changed since, give it"
-            " another name, or remove them"
+            f"{there} of the {len(comparison.own)} runs of {sampler} are in {comparison.made.folder}: if the class has"
+            " changed since, give it another name, or remove them"
         )
     if specs := comparison.to_train(device):
         typer.echo(f"{comparison.title} keeps the contract; {len(specs)} runs to train, for {comparison.made.folder}")

@@ -153,4 +153,4 @@ def test_the_command_trains_what_is_missing_and_writes_a_row_a_table_and_a_figur
     assert files == {f"tests.own_sampler-LowestLoss-smoke.{end}" for end in ("csv", "png", "md")}
     again = CliRunner().invoke(app, command).stdout
     assert "runs to train" not in again
-    assert f"1 runs of {GOOD} are in {tmp_path / 'own' / 'compare'}: if the class has changed since" in again
+    assert f"1 of the 1 runs of {GOOD} are in {tmp_path / 'own' / 'compare'}: if the class has changed since" in again

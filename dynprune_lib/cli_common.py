@@ -1,7 +1,7 @@
 """What the commands share: types of options, how settings are read, and how errors are reported."""
 
+import ast
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -62,15 +62,15 @@ def _discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-PYTHON = {"True": True, "False": False, "None": None}  # other values are written alike in Python and JSON
+JSON = {"true": True, "false": False, "null": None}  # as in a notebook's parameters; numbers and lists are Python's
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
     """Read `name=value` words.
 
     Example:
-        >>> parse_settings(["c=1e-3", "seeds=[0, 1]", "of=ucb", "fill=false", "rescale=True"])
-        {'c': 0.001, 'seeds': [0, 1], 'of': 'ucb', 'fill': False, 'rescale': True}
+        >>> parse_settings(["c=1e-3", "epsilon=.2", "seeds=[0, 1]", "of=ucb", "fill=false", "rescale=True"])
+        {'c': 0.001, 'epsilon': 0.2, 'seeds': [0, 1], 'of': 'ucb', 'fill': False, 'rescale': True}
     """
     settings = {}
     for pair in pairs:
@@ -78,7 +78,7 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
         if not equals:
             raise SpecError(f"{pair!r} is not a setting: write name=value")
         try:
-            settings[name] = PYTHON[value] if value in PYTHON else json.loads(value)
-        except ValueError:  # text needs no quotes
+            settings[name] = JSON[value] if value in JSON else ast.literal_eval(value)
+        except (ValueError, SyntaxError):  # text needs no quotes
             settings[name] = value
     return settings

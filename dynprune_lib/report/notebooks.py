@@ -31,7 +31,7 @@ from dynprune_lib.experiments.sweep import Plan, sweep
 from dynprune_lib.files import atomic_write, make_folder
 from dynprune_lib.paths import results_dir, root
 from dynprune_lib.report.pages import update_pages
-from dynprune_lib.report.study import small_png
+from dynprune_lib.report.study import checked_seeds, small_png
 
 WIDGET = "application/vnd.jupyter.widget-view+json"  # a widget lives as long as its kernel
 
@@ -133,14 +133,13 @@ def notebook_paths() -> list[Path]:
 
 
 def check_parameters(parameters: dict[str, Any]) -> None:
-    """Raise NotebookError if no notebook takes a parameter, or its value is of the wrong type."""
+    """Raise NotebookError if no notebook takes a parameter, or that or SpecError if its value is of the wrong type."""
     known = set().union(*map(_parameters_of, notebook_paths())) - {"profile"}  # an argument of its own
     if unknown := set(parameters) - known:
         names, allowed = (", ".join(sorted(each)) for each in (unknown, known))
         raise NotebookError(f"no notebook has the parameter {names}: choose from {allowed}; --profile sets the profile")
-    seeds = parameters.get("seeds")
-    if seeds is not None and not (isinstance(seeds, list) and {type(seed) for seed in seeds} == {int}):
-        raise NotebookError(f"the parameter seeds is {seeds!r}: it must be a list of integers, such as [0, 1]")
+    if parameters.get("seeds") is not None:
+        checked_seeds(parameters["seeds"])
     if not isinstance(parameters.get("train", False), bool):
         raise NotebookError(f"the parameter train is {parameters['train']!r}: it must be true or false")
     for name in ("dataset", "data_dir", "results"):

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -146,13 +147,10 @@ def open_study(
         train: train the runs that have no record. Default: False.
 
     Raises:
-        SpecError: unknown profile or experiment.
+        SpecError: unknown profile or experiment, or `seeds` are not integers.
         SweepError: a run has no record at any seed and `train` is false, or runs failed.
     """
-    chosen = _with_runs(name, profile, dataset)
-    if seeds is not None and not (isinstance(seeds, Iterable) and all(type(seed) is int for seed in seeds)):
-        raise SpecError(f"seeds is {seeds!r}: it must be a list of integers; with papermill, -y 'seeds: [0, 1]'")
-    seeds = None if seeds is None else list(seeds)
+    chosen, seeds = _with_runs(name, profile, dataset), None if seeds is None else checked_seeds(seeds)
     store = Store(results_dir(results) / chosen.name)
     if train:
         specs = chosen.runs(name, seeds)
@@ -162,6 +160,17 @@ def open_study(
                 f"{left} runs are not made: another process trains them or uses their device, try again later"
             )
     return Study(name, chosen, _records(chosen, name, store, seeds, data_dir), store, data_dir)
+
+
+def checked_seeds(seeds: Any) -> list[int]:
+    """Return the seeds as a list; SpecError if they are not integers, at least one."""
+    found = list(seeds) if isinstance(seeds, Iterable) else []
+    if {type(seed) for seed in found} != {int}:
+        raise SpecError(
+            f"the parameter seeds is {seeds!r}: it must be a list of integers, such as [0, 1]; with papermill,"
+            " -y 'seeds: [0, 1]'"
+        )
+    return found
 
 
 def smaller_studies(study: Study) -> list[Study]:

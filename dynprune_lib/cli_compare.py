@@ -65,8 +65,8 @@ def compare_sampler(
     )
     gpus_here = parse_devices(devices)
     device = available_devices(gpus_here)[0]
-    there = sum(comparison.made.has(spec) for spec in comparison.own)
-    if there and ":" in sampler:
+    there, module = sum(comparison.made.has(spec) for spec in comparison.own), sampler.rpartition(":")[0]
+    if there and module:
         typer.echo(
             f"{there} of the {len(comparison.own)} runs of {sampler} are in {comparison.made.folder}: if the class has"
             " changed since, give it another name, or remove them"
@@ -79,8 +79,8 @@ def compare_sampler(
         else:
             sweep(specs, plan)
     table = compare.differences_from_rivals(comparison)
-    module = f"{sampler.partition(':')[0]}-" if ":" in sampler else ""
-    folder, name = root() / "reproduced" / "compare", re.sub(r"[^\w.]+", "-", f"{module}{comparison.title}-{profile}")
+    name = re.sub(r"[^\w.]+", "-", f"{module} {comparison.title} {profile}".strip())
+    folder = root() / "reproduced" / "compare"
     figure, row = compare.plot_comparison(comparison, table), compare.markdown_row(comparison, table, profile)
     atomic_write(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g").encode())
     atomic_write(folder / f"{name}.png", png(figure))

@@ -147,10 +147,9 @@ def speedrun(channels: int, classes: int, widths: tuple[int, int, int] = (32, 12
     width = 8 * channels
     for outputs in widths:
         convolution, *others = _layer(width, outputs)
-        blocks += [convolution, nn.MaxPool2d(2), *others]
-        second = _layer(outputs, outputs)
-        blocks += [Residual([*second, *_layer(outputs, outputs)[:-1]], F.gelu)] if outputs == widths[-1] else second
+        blocks += [convolution, nn.MaxPool2d(2), *others, *_layer(outputs, outputs)]
         width = outputs
+    blocks[-3:] = [Residual([*blocks[-3:], *_layer(width, width)[:-1]], F.gelu)]
     head = [nn.MaxPool2d(3), nn.Flatten(), nn.Linear(width, classes, bias=False), Apply(partial(mul, 1 / 9))]
     return nn.Sequential(Whitening(channels), nn.GELU(), *blocks, *head)
 

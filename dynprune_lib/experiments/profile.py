@@ -93,11 +93,10 @@ class Profile:
             for spec in each.runs
             if seeds is not None or seed in each.seeds[spec.name]
         ]
-        unique = {spec.name: spec for spec in specs}
-        if not self.cheapest_first:
-            return list(unique.values())
-        places = {spec.seedless_name: place for place, spec in reversed(list(enumerate(specs)))}
-        return sorted(unique.values(), key=lambda spec: places[spec.seedless_name])
+        if self.cheapest_first:
+            places = {name: place for place, name in enumerate(dict.fromkeys(spec.seedless_name for spec in specs))}
+            specs.sort(key=lambda spec: places[spec.seedless_name])
+        return list({spec.name: spec for spec in specs}.values())
 
 
 @functools.cache

@@ -156,8 +156,8 @@ def _group(state: TrainState, *_: Any) -> Tensor:
 
 def _dynamic(scoring: RunSpec) -> dict[str, Any]:
     settings = scoring.settings
-    fields = {"sampler": settings["of"], "prune_rate": settings.get("of_rate", scoring.prune_rate)}
-    return fields | ({"rescore": True, "settings": {"warm_up": 1}} if settings.get("of_rescore") else {})
+    changes = {"sampler": settings["of"], "prune_rate": settings.get("of_rate", scoring.prune_rate)}
+    return changes | ({"rescore": True, "settings": {"warm_up": 1}} if settings.get("of_rescore") else {})
 
 
 # by the name of the sampler; a test compares the keys with the static samplers in SAMPLERS

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dynprune_lib.experiments.models import EPSILON, MODELS, Whitening, build_model, speedrun
+from dynprune_lib.experiments.models import EPSILON, MODELS, Residual, Whitening, build_model, speedrun
 
 DIGIT, TOKENS = torch.zeros(1, 1, 8, 8), torch.ones(2, 5, dtype=torch.int64)
 OWN_INPUTS = {"mlp": torch.ones(2, 5), "bag": TOKENS, "tiny-bert": TOKENS}  # test_transformer.py has "minilm"
@@ -81,6 +81,7 @@ def test_convolutions_begin_as_the_identity_and_norms_have_a_bias_and_no_scale()
     y = torch.randn(2, 256, 4, 4)
     expected = F.gelu(y + F.gelu(y / (1 + 1e-5) ** 0.5) / (1 + 1e-5) ** 0.5)
     torch.testing.assert_close(net[20].eval()(y), expected)
+    assert sum(isinstance(layer, Residual) for layer in speedrun(3, 10, (8, 8, 8))) == 1  # the last layers alone
     assert not [norm for norm in net.modules() if isinstance(norm, torch.nn.BatchNorm2d) and norm.weight.requires_grad]
     norm, reference, z = net[4], torch.nn.BatchNorm2d(32), torch.randn(4, 32, 5, 5)
     for _ in range(2):
